@@ -1,0 +1,154 @@
+/* What the files of core/dialogue share. */
+#ifndef FA_DIALOGUE_INTERNAL_H
+#define FA_DIALOGUE_INTERNAL_H
+
+#include "base/fixed_table.h"
+#include "dialogue/dialogue.h"
+#include "dialogue/history.h"
+#include "worker/timer.h"
+
+typedef struct dialogue dialogue;
+
+/* One event of the log: who it is, and its framed bytes. */
+typedef struct log_event {
+    fa_list link;
+    uint64_t seq;
+    unsigned epoch;
+    bool audio, terminal;
+    fa_buffer *frame; /* sealed; owned by the dialogue's scope */
+} log_event;
+
+/* A listener: a client connection and its place in the log. Lives in a scope below the request's. */
+typedef struct listener {
+    fa_list link; /* in dialogue.listeners */
+    dialogue *dialogue; /* NULL once it only has to say farewell */
+    fa_exchange *exchange;
+    fa_scope *scope;
+    bool follow;
+    unsigned epoch;    /* the turn it came for */
+    uint64_t next_seq; /* the next event it needs */
+    uint64_t sent_seq; /* the last one that is wholly in the socket */
+    uint64_t planned_seq; /* what sent_seq becomes when the send under way is done */
+    uint64_t end_seq;  /* its stream ends after this one; 0: not known yet */
+    fa_buffer *current; /* a frame sent in part; leased */
+    size_t current_offset;
+    fa_buffer *extra; /* frames of its own (retry, ping, gap), sealed; sent before the next log_event */
+    fa_buffer *farewell[2]; /* done and complete, leased; then the stream ends */
+    size_t farewell_count;
+    fa_timer ping;
+    fa_scope_hook at_end;
+} listener;
+
+/* What the grace timer waits for. */
+typedef enum grace { GRACE_NONE, GRACE_FIRST_LISTENER, GRACE_RECONNECT, GRACE_LINGER, GRACE_DRAIN } grace;
+
+enum { SLOW_REMOTES = 8, MAX_REJOINS = 2 };
+
+typedef struct slow_remote {
+    fa_digest remote;
+    unsigned drops;
+} slow_remote;
+
+struct dialogue {
+    fa_dialogues *registry;
+    fa_list in_table, in_lingering;
+    fa_scope *scope;
+    char id[FA_DIALOGUE_ID_SIZE];
+
+    /* the log */
+    fa_list events;
+    size_t log_bytes;
+    uint64_t next_seq;     /* the number that the next event gets; the first one is 1 */
+    uint64_t claimed_seq;  /* the highest that any listener has begun to send */
+    uint64_t terminal_seq; /* of the last turn's `complete`; 0 while a turn runs */
+    unsigned audio_unclaimed; /* audio events that nobody has begun to send yet */
+
+    /* the turn */
+    fa_turn *turn; /* NULL between turns */
+    unsigned epoch;
+    bool listened;  /* somebody has opened this turn's stream */
+    bool delivered; /* this turn's terminal event was written to a listener */
+    fa_list waiters;
+    slow_remote slow[SLOW_REMOTES];
+
+    fa_list listeners;
+    unsigned listener_count;
+    fa_history *history;
+
+    grace grace;
+    fa_timer grace_timer, slow_timer;
+    bool waiting_for_slow;  /* slow_timer runs */
+    size_t lingering_bytes; /* what it counts for in the linger budget */
+    bool ending;
+};
+
+typedef struct spoken_chunk {
+    fa_list link;
+    double duration_ms;
+    uint64_t seq;
+    size_t length;
+    char text[];
+} spoken_chunk;
+
+struct fa_turn {
+    dialogue *dialogue;
+    fa_scope *scope;
+    unsigned epoch;
+    char *question;
+    uint64_t started_ms, first_audio_ms;
+    unsigned chunks, failed_chunks;
+    size_t audio_bytes;
+    double audio_ms;
+    fa_buffer *answer; /* what the history will keep; bounded by history_limit */
+    fa_list spoken;
+    fa_timer limit;
+};
+
+struct fa_dialogues {
+    fa_worker *worker;
+    fa_dialogue_options options;
+    fa_list *buckets; /* dialogues by id */
+    size_t bucket_count, live, running;
+    fa_list lingering; /* oldest first */
+    size_t linger_bytes;
+    fa_fixed_table *finished;   /* id -> nothing */
+    fa_fixed_table *idempotent; /* key or double -> dialogue id */
+    fa_resting *resting;
+    bool draining;
+    void (*on_empty)(void *context);
+    void *on_empty_context;
+    char heard[2048]; /* the last interruption's text */
+};
+
+/* event_log.c */
+fa_result dialogue_append(dialogue *d, const char *name, fa_text json, bool terminal);
+fa_result dialogue_append_audio(dialogue *d, unsigned chunk_index, const fa_audio_chunk *chunk);
+log_event *dialogue_event_from(const dialogue *d, uint64_t seq); /* the first with at least this seq, or NULL */
+fa_result dialogue_make_room(dialogue *d, size_t bytes); /* FA_OK, FA_FULL, FA_INVALID */
+void dialogue_drop_passed(dialogue *d);                  /* events that every listener has */
+void dialogue_drop_all(dialogue *d);
+void dialogue_drop_unclaimed(dialogue *d, size_t *events, size_t *bytes); /* gives their numbers back */
+void dialogue_drop_older(dialogue *d);                   /* all but terminal events */
+uint64_t dialogue_passed_seq(const dialogue *d);         /* what the slowest listener has */
+void dialogue_wake(dialogue *d);                         /* the producer may look again */
+
+/* listener.c */
+void listener_attach(dialogue *d, fa_exchange *exchange, bool follow, fa_text last_event_id);
+void listeners_pump(dialogue *d);
+void listeners_turn_over(dialogue *d); /* the turn's last seq is known */
+void listeners_drop_slowest(dialogue *d);
+void listeners_farewell(dialogue *d); /* the dialogue ends: they get its last words, then their streams end */
+
+/* turn.c */
+fa_result turn_begin(dialogue *d, fa_text question);
+void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fields, fa_interrupted *interrupted, double played_ms);
+
+/* life.c */
+fa_result dialogue_new(fa_dialogues *registry, const char *id, dialogue **out);
+dialogue *dialogue_find(fa_dialogues *registry, fa_text id);
+void dialogue_reconsider(dialogue *d); /* which grace runs now */
+void dialogue_delivered(dialogue *d);
+void dialogue_end(dialogue *d, const char *reason, bool rest); /* rest: its history lives on */
+fa_digest dialogue_digest(fa_text id);
+
+#endif

@@ -1,0 +1,260 @@
+/* Turns: one question and its answer. Whoever produces the answer works in the turn's scope; the turn's one terminal transition
+ * (turn_end) tells the listeners, keeps what was said for the history, and ends that scope. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "dialogue/internal.h"
+#include "exchange/sse.h"
+
+static const char *const status_names[] = {"completed", "cancelled", "failed", "expired"};
+
+static void on_limit(fa_timer *timer)
+{
+    fa_turn *turn = FA_OBJECT(timer, fa_turn, limit);
+    turn_end(turn->dialogue, FA_TURN_EXPIRED, "the turn took too long", (fa_text){0}, NULL, -1);
+}
+
+fa_result turn_begin(dialogue *d, fa_text question)
+{
+    fa_dialogues *registry = d->registry;
+    fa_scope *scope;
+    char label[FA_LABEL_SIZE];
+    snprintf(label, sizeof(label), "turn %u of %.40s", d->epoch + 1, d->id);
+    fa_result result = fa_scope_new(fa_scope_ledger(d->scope), d->scope, FA_KIND_TURN, registry->options.turn_budget, label,
+                                    FA_HERE, &scope);
+    if (result != FA_OK)
+        return result;
+    fa_turn *turn = fa_scope_allocate(scope, sizeof(*turn));
+    char *copy = fa_scope_copy_text(scope, question.data, question.length);
+    if (turn == NULL || copy == NULL || fa_buffer_new(scope, 0, "answer", FA_HERE, &turn->answer) != FA_OK) {
+        fa_scope_end(scope, "no memory", NULL);
+        return FA_NO_MEMORY;
+    }
+    fa_timer_init(&turn->limit, registry->worker, scope, on_limit);
+    if ((result = fa_timer_start(&turn->limit, registry->options.turn_limit_ms)) != FA_OK) {
+        fa_scope_end(scope, "no memory", NULL);
+        return result;
+    }
+    turn->dialogue = d;
+    turn->scope = scope;
+    turn->question = copy;
+    turn->epoch = ++d->epoch;
+    turn->started_ms = fa_now_ms();
+    fa_list_init(&turn->spoken);
+    d->turn = turn;
+    d->terminal_seq = 0;
+    d->delivered = false;
+    d->listened = d->listener_count > 0;
+    memset(d->slow, 0, sizeof(d->slow));
+    registry->running++;
+    return FA_OK;
+}
+
+/* ---- producing ---- */
+
+fa_result fa_turn_push(fa_turn *turn, const char *event, fa_text json)
+{
+    fa_result result = dialogue_append(turn->dialogue, event, json, false);
+    if (result == FA_OK)
+        listeners_pump(turn->dialogue);
+    return result;
+}
+
+static void remember_spoken(fa_turn *turn, const fa_audio_chunk *chunk)
+{
+    spoken_chunk *s = fa_scope_allocate(turn->scope, sizeof(*s) + chunk->spoken.length + 1);
+    if (s == NULL)
+        return; /* only what an interruption can say of what was heard gets shorter */
+    s->duration_ms = chunk->duration_ms;
+    s->seq = turn->dialogue->next_seq - 1;
+    s->length = chunk->spoken.length;
+    memcpy(s->text, chunk->spoken.data, chunk->spoken.length);
+    fa_list_append(&turn->spoken, &s->link);
+}
+
+fa_result fa_turn_push_audio(fa_turn *turn, const fa_audio_chunk *chunk)
+{
+    if (turn->chunks == FA_MAX_CHUNKS)
+        return FA_INVALID;
+    fa_result result = dialogue_append_audio(turn->dialogue, turn->chunks + 1, chunk);
+    if (result != FA_OK)
+        return result;
+    turn->chunks++;
+    if (chunk->audio == NULL)
+        turn->failed_chunks++;
+    else if (turn->first_audio_ms == 0)
+        turn->first_audio_ms = fa_now_ms();
+    if (chunk->audio != NULL)
+        turn->audio_bytes += fa_buffer_length(chunk->audio);
+    turn->audio_ms += chunk->duration_ms;
+    remember_spoken(turn, chunk);
+    listeners_pump(turn->dialogue);
+    return FA_OK;
+}
+
+bool fa_turn_wants_audio(const fa_turn *turn)
+{
+    return turn->dialogue->audio_unclaimed < turn->dialogue->registry->options.lookahead;
+}
+
+void fa_turn_said(fa_turn *turn, fa_text text)
+{
+    size_t limit = turn->dialogue->registry->options.history_limit, used = fa_buffer_length(turn->answer);
+    size_t length = text.length < limit - used ? text.length : limit - used;
+    (void)!fa_buffer_append(turn->answer, text.data, length); /* without memory the history is shorter, the answer is not */
+}
+
+void fa_turn_wait(fa_turn *turn, fa_turn_waiter *waiter)
+{
+    fa_list_append(&turn->dialogue->waiters, &waiter->link);
+}
+
+/* ---- the end ---- */
+
+/* What was heard when `played_ms` of the turn's audio have been played: whole chunks, and of the last one the words up to its
+ * share. */
+static double heard_until(fa_turn *turn, double played_ms, char *out, size_t size)
+{
+    double at = 0;
+    size_t used = 0;
+    out[0] = '\0';
+    FA_LIST_EACH(node, &turn->spoken)
+    {
+        spoken_chunk *s = FA_OBJECT(node, spoken_chunk, link);
+        bool sent = s->seq <= turn->dialogue->claimed_seq;
+        if (!sent || (played_ms >= 0 && at >= played_ms))
+            break;
+        double share = played_ms < 0 || at + s->duration_ms <= played_ms ? 1 : (played_ms - at) / s->duration_ms;
+        size_t length = (size_t)((double)s->length * share);
+        while (share < 1 && length > 0 && s->text[length] != ' ')
+            --length;
+        if (length > size - 1 - used)
+            break;
+        memcpy(out + used, s->text, length);
+        used += length;
+        out[used] = '\0';
+        at += s->duration_ms * share;
+        if (share < 1)
+            break;
+    }
+    return at;
+}
+
+static int write_metrics(const fa_turn *turn, fa_turn_status status, const char *reason, fa_text fields, char *json, size_t size)
+{
+    const dialogue *d = turn->dialogue;
+    uint64_t now = fa_now_ms();
+    uint64_t first = turn->first_audio_ms != 0 ? turn->first_audio_ms - turn->started_ms : 0;
+    return snprintf(json, size,
+                    "{\"status\":\"%s\",\"data\":\"%s\",\"dialogueId\":\"%s\",\"turn\":%u,\"chunks\":%u,\"failedChunks\":%u,"
+                    "\"processing_metrics\":{\"total_ms\":%" PRIu64 ",\"first_audio_ms\":%" PRIu64
+                    ",\"audio_ms\":%.0f,\"audio_bytes\":%zu},\"timestamp\":%" PRIu64 "%s%.*s}",
+                    status_names[status], reason, d->id, turn->epoch, turn->chunks, turn->failed_chunks, now - turn->started_ms,
+                    first, turn->audio_ms, turn->audio_bytes, fa_wall_ms(), fields.length > 0 ? "," : "", (int)fields.length,
+                    fields.data != NULL ? fields.data : "");
+}
+
+/* done, then complete with the same data. Without memory for them the listeners are cut off instead: they must not wait. */
+static void tell_the_end(fa_turn *turn, fa_turn_status status, const char *reason, fa_text fields)
+{
+    dialogue *d = turn->dialogue;
+    fa_buffer *json;
+    void *space;
+    const size_t size = 600 + fields.length;
+    fa_result result = fa_buffer_new(d->scope, 0, "done", FA_HERE, &json);
+    if (result == FA_OK) {
+        if ((result = fa_buffer_reserve(json, size, &space)) == FA_OK) {
+            int used = write_metrics(turn, status, reason, fields, space, size);
+            fa_text text = {space, (size_t)used < size ? (size_t)used : size - 1};
+            result = dialogue_append(d, "done", text, true);
+            if (result == FA_OK)
+                result = dialogue_append(d, "complete", text, true);
+        }
+        fa_buffer_release(json);
+    }
+    d->terminal_seq = d->next_seq - 1;
+    listeners_turn_over(d);
+    if (result != FA_OK)
+        listeners_farewell(d);
+}
+
+static void keep_history(fa_turn *turn)
+{
+    fa_history *history = turn->dialogue->history;
+    fa_history_add(history, 'u', (fa_text){turn->question, strlen(turn->question)});
+    fa_history_add(history, 'a', (fa_text){(const char *)fa_buffer_data(turn->answer), fa_buffer_length(turn->answer)});
+}
+
+static void end_scope(dialogue *d, fa_turn *turn, fa_turn_status status, const char *reason)
+{
+    fa_scope_summary summary = {0};
+    char size[16];
+    unsigned number = turn->epoch, chunks = turn->chunks;
+    fa_scope_end(turn->scope, reason, &summary);
+    fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_INFO,
+                 "turn %u of dialogue %s %s (%s): %u audio chunks; released %s in %zu buffers, %zu handles, %zu scopes", number,
+                 d->id, status_names[status], reason, chunks, fa_format_size(summary.bytes, size), summary.buffers,
+                 summary.handles, summary.scopes);
+}
+
+void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fields, fa_interrupted *interrupted,
+              double played_ms)
+{
+    fa_turn *turn = d->turn;
+    fa_interrupted mine;
+    if (turn == NULL)
+        return;
+    d->turn = NULL; /* one terminal transition: whatever ends the scope below finds no turn */
+    if (interrupted == NULL)
+        interrupted = &mine;
+    *interrupted = (fa_interrupted){.heard_text = d->registry->heard};
+    if (status == FA_TURN_CANCELLED || status == FA_TURN_EXPIRED) {
+        interrupted->heard_ms = heard_until(turn, played_ms, d->registry->heard, sizeof(d->registry->heard));
+        dialogue_drop_unclaimed(d, &interrupted->dropped_events, &interrupted->dropped_bytes);
+    }
+    tell_the_end(turn, status, reason, fields);
+    keep_history(turn);
+    d->registry->running--;
+    end_scope(d, turn, status, reason);
+    listeners_pump(d);
+    dialogue_reconsider(d);
+}
+
+void fa_turn_finish(fa_turn *turn, fa_turn_status status, fa_text fields)
+{
+    turn_end(turn->dialogue, status, status == FA_TURN_COMPLETED ? "the answer is complete" : status_names[status], fields, NULL, -1);
+}
+
+/* ---- asking a turn about itself ---- */
+
+fa_scope *fa_turn_scope(const fa_turn *turn)
+{
+    return turn->scope;
+}
+
+const char *fa_turn_dialogue_id(const fa_turn *turn)
+{
+    return turn->dialogue->id;
+}
+
+unsigned fa_turn_number(const fa_turn *turn)
+{
+    return turn->epoch;
+}
+
+const char *fa_turn_question(const fa_turn *turn)
+{
+    return turn->question;
+}
+
+bool fa_turn_history(const fa_turn *turn, size_t index, const char **role, fa_text *text)
+{
+    char letter;
+    if (!fa_history_get(turn->dialogue->history, index, &letter, text))
+        return false;
+    *role = letter == 'u' ? "user" : "assistant";
+    return true;
+}

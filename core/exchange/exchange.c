@@ -1,0 +1,233 @@
+/* The exchange without any back end: what may be sent when, and who holds the bytes meanwhile.
+ *
+ * The leases are the point. A send leases every buffer before the back end hears of it; fa_exchange_sent or fa_exchange_gone
+ * returns them, whichever comes first, and a second call finds none. So a buffer can end while its bytes are on their way, and
+ * no path forgets it. */
+#include "exchange/exchange.h"
+
+#include <string.h>
+
+void fa_exchange_init(fa_exchange *exchange, const fa_exchange_back_end *back_end, fa_worker *worker, fa_scope *scope)
+{
+    exchange->back_end = back_end;
+    exchange->worker = worker;
+    exchange->scope = scope;
+    exchange->length = -1;
+}
+
+fa_text fa_exchange_header(const fa_exchange *exchange, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < exchange->header_count; ++i) {
+        const fa_header *header = &exchange->headers[i];
+        if (header->name.length == length && memcmp(header->name.data, name, length) == 0)
+            return header->value;
+    }
+    return FA_TEXT("");
+}
+
+/* ---- what may be in a head ---- */
+
+static bool is_token_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool name_is_clean(fa_text name)
+{
+    for (size_t i = 0; i < name.length; ++i) {
+        if (!is_token_char(name.data[i]))
+            return false;
+    }
+    return name.length != 0 && !fa_text_is(name, "content-length") && !fa_text_is(name, "transfer-encoding") &&
+           !fa_text_is(name, "connection");
+}
+
+static bool value_is_clean(fa_text value)
+{
+    for (size_t i = 0; i < value.length; ++i) {
+        if (value.data[i] == '\r' || value.data[i] == '\n' || value.data[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
+static bool head_is_clean(int status, const fa_header *headers, size_t count)
+{
+    if (status < 200 || status > 599 || count > FA_MAX_ANSWER_HEADERS)
+        return false;
+    for (size_t i = 0; i < count; ++i) {
+        if (!name_is_clean(headers[i].name) || !value_is_clean(headers[i].value))
+            return false;
+    }
+    return true;
+}
+
+static bool has_no_body(int status)
+{
+    return status == 204 || status == 304;
+}
+
+/* ---- sending ---- */
+
+fa_result fa_exchange_start(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length)
+{
+    if (exchange->status != 0 || exchange->gone)
+        return FA_WRONG_STATE;
+    if (!head_is_clean(status, headers, count))
+        return FA_INVALID;
+    fa_header all[FA_MAX_ANSWER_HEADERS + 1];
+    if (count != 0)
+        memcpy(all, headers, count * sizeof(*headers));
+    all[count] = (fa_header){FA_TEXT("x-request-id"), {exchange->request_id, strlen(exchange->request_id)}};
+    exchange->status = status;
+    exchange->length = has_no_body(status) ? -1 : length;
+    fa_result result = exchange->back_end->start(exchange, status, all, count + 1, exchange->length);
+    if (result != FA_OK)
+        exchange->status = 0;
+    return result;
+}
+
+static void return_leases(fa_exchange *exchange)
+{
+    size_t count = exchange->in_flight_count;
+    exchange->in_flight_count = 0;
+    for (size_t i = 0; i < count; ++i)
+        fa_buffer_return(exchange->in_flight[i].buffer);
+}
+
+/* Leases what is not empty into in_flight. */
+static fa_result take_leases(fa_exchange *exchange, const fa_piece *pieces, size_t count, uint64_t *total)
+{
+    *total = 0;
+    for (size_t i = 0; i < count; ++i) {
+        fa_piece piece = pieces[i];
+        size_t length = fa_buffer_length(piece.buffer);
+        fa_result result = FA_OK;
+        if (piece.offset > length || piece.length > length - piece.offset)
+            result = FA_INVALID;
+        else if (piece.length != 0 && (result = fa_buffer_lease(piece.buffer)) == FA_OK)
+            exchange->in_flight[exchange->in_flight_count++] = piece;
+        if (result != FA_OK) {
+            return_leases(exchange);
+            return result;
+        }
+        *total += piece.length;
+    }
+    return FA_OK;
+}
+
+/* A receiver counts the declared bytes and takes whatever comes after them for the next answer. */
+static bool keeps_to_length(const fa_exchange *exchange, uint64_t more, bool final)
+{
+    if (exchange->length < 0)
+        return true;
+    uint64_t sent = exchange->body_sent + more, declared = (uint64_t)exchange->length;
+    return final ? sent == declared : sent <= declared;
+}
+
+static fa_result send_in_flight(fa_exchange *exchange, uint64_t total, bool final)
+{
+    exchange->sending = true;
+    exchange->finished = final;
+    exchange->body_sent += total;
+    fa_result result = exchange->back_end->send(exchange, exchange->in_flight, exchange->in_flight_count, final);
+    if (result != FA_OK) {
+        exchange->sending = exchange->finished = false;
+        exchange->body_sent -= total;
+        return_leases(exchange);
+    }
+    return result;
+}
+
+fa_result fa_exchange_send(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final)
+{
+    uint64_t total;
+    if (exchange->status == 0 || exchange->sending || exchange->finished || exchange->gone)
+        return FA_WRONG_STATE;
+    if (count > FA_MAX_PIECES)
+        return FA_INVALID;
+    if (exchange->head_only || has_no_body(exchange->status))
+        return send_in_flight(exchange, 0, true);
+    fa_result result = take_leases(exchange, pieces, count, &total);
+    if (result != FA_OK)
+        return result;
+    if (!keeps_to_length(exchange, total, final) || (total == 0 && !final)) {
+        return_leases(exchange);
+        if (final)
+            fa_exchange_abort(exchange);
+        return FA_INVALID;
+    }
+    return send_in_flight(exchange, total, final);
+}
+
+fa_result fa_exchange_reply(fa_exchange *exchange, int status, const fa_header *headers, size_t count, fa_buffer *body)
+{
+    size_t length = body != NULL ? fa_buffer_length(body) : 0;
+    if (body != NULL && !fa_buffer_sealed(body))
+        return FA_WRONG_STATE;
+    fa_result result = fa_exchange_start(exchange, status, headers, count, (int64_t)length);
+    if (result != FA_OK)
+        return result;
+    fa_piece whole = {body, 0, length};
+    result = fa_exchange_send(exchange, &whole, length != 0 ? 1 : 0, true);
+    if (result != FA_OK)
+        fa_exchange_abort(exchange); /* begun and not to be had */
+    return result;
+}
+
+fa_result fa_exchange_reply_text(fa_exchange *exchange, int status, const char *mime, const char *text, size_t length)
+{
+    fa_buffer *body;
+    fa_header type = {FA_TEXT("content-type"), {mime, strlen(mime)}};
+    if (exchange->status != 0 || exchange->gone)
+        return FA_WRONG_STATE;
+    fa_result result = fa_buffer_new(exchange->scope, length, "reply", FA_HERE, &body);
+    if (result != FA_OK)
+        return result;
+    fa_buffer_append(body, text, length); /* the room is there */
+    fa_buffer_seal(body);
+    result = fa_exchange_reply(exchange, status, &type, 1, body);
+    fa_buffer_release(body); /* from here on the lease holds it */
+    return result;
+}
+
+/* ---- the end ---- */
+
+void fa_exchange_abort(fa_exchange *exchange)
+{
+    if (exchange->gone)
+        return;
+    exchange->gone = true;
+    exchange->back_end->abort(exchange);
+}
+
+void fa_exchange_watch(fa_exchange *exchange)
+{
+    if (!exchange->gone && !exchange->finished)
+        exchange->back_end->watch(exchange);
+}
+
+void fa_exchange_sent(fa_exchange *exchange)
+{
+    if (!exchange->sending)
+        return;
+    return_leases(exchange);
+    exchange->sending = false;
+    if (!exchange->finished && !exchange->gone && exchange->on_sent != NULL)
+        exchange->on_sent(exchange, exchange->context);
+}
+
+void fa_exchange_gone(fa_exchange *exchange)
+{
+    return_leases(exchange);
+    exchange->sending = false;
+    if (exchange->finished)
+        return;
+    exchange->gone = true;
+    void (*tell)(fa_exchange *, void *) = exchange->on_gone;
+    exchange->on_gone = NULL; /* once */
+    if (tell != NULL)
+        tell(exchange, exchange->context);
+}

@@ -1,0 +1,178 @@
+/* The exchange's back end over h2o: starting, sending, cutting, and the deadline for clients that take nothing.
+ *
+ * Two rules keep h2o and us apart. First, while h2o owes `proceed` (a write is under way) it is not called: to end such a
+ * request its socket is shut down, the write fails, and h2o closes. Second, an h2o_send that writes nothing ends the request on
+ * the spot, in the middle of our caller; so such a one is made later, from the loop (`later`). What follows from both: no call
+ * of the exchange's interface ends an exchange before it returns. */
+#include "http/edge.h"
+
+/* ---- calls of h2o ---- */
+
+static void start_h2o(fa_http_request *request)
+{
+    request->http->answering = true;
+    h2o_start_response(request->req, &request->generator);
+    request->http->answering = false;
+}
+
+/* From the loop: the final send, which may end the request. */
+static void on_later(h2o_timeout_entry_t *entry)
+{
+    fa_http_request *request = FA_OBJECT(entry, fa_http_request, later);
+    bool cut = request->cut != NULL;
+    request->phase = FA_PHASE_LAST;
+    if (request->exchange.status == 0)
+        start_h2o(request); /* h2o closes only what has begun; the socket is shut down, so nobody sees it */
+    h2o_send(request->req, NULL, 0, cut ? H2O_SEND_STATE_ERROR : H2O_SEND_STATE_FINAL);
+}
+
+static void end_later(fa_http_request *request)
+{
+    request->phase = FA_PHASE_ENDING;
+    h2o_timeout_link(request->http->context.loop, &request->http->context.zero_timeout, &request->later);
+}
+
+static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
+{
+    fa_http_request *request = FA_OBJECT(generator, fa_http_request, generator);
+    (void)req;
+    fa_timer_pause(&request->stall);
+    request->phase = FA_PHASE_READY;
+    if (request->cut == NULL) {
+        fa_exchange_sent(&request->exchange); /* may send again */
+        return;
+    }
+    fa_exchange_gone(&request->exchange); /* the write was done before the cut */
+    end_later(request);
+}
+
+/* ---- cutting ---- */
+
+void fa_http_cut_request(fa_http_request *request, const char *why)
+{
+    if (request->cut != NULL || request->req == NULL)
+        return;
+    request->cut = why;
+    request->req->http1_is_persistent = 0;
+    shutdown(fa_http_connection_fd(request->connection), SHUT_RDWR);
+    if (request->phase != FA_PHASE_READY)
+        return; /* the write under way fails, or `later` comes: both end the request, and only then are its leases returned */
+    request->phase = FA_PHASE_ENDING; /* on_gone may try to send */
+    fa_exchange_gone(&request->exchange);
+    end_later(request);
+}
+
+static void back_abort(fa_exchange *exchange)
+{
+    fa_http_cut_request(fa_http_request_of(exchange), "aborted");
+}
+
+static void back_watch(fa_exchange *exchange)
+{
+    fa_http_watch_start(fa_http_request_of(exchange));
+}
+
+/* ---- the deadline: h2o has none for writing ---- */
+
+static void on_stall(fa_timer *timer)
+{
+    fa_http_request *request = FA_OBJECT(timer, fa_http_request, stall);
+    int fd = fa_http_connection_fd(request->connection);
+    struct linger at_once = {1, 0};
+    uint64_t acked = fa_http_bytes_acked(fd);
+    if (acked != request->acked) {
+        request->acked = acked;
+        fa_timer_start(timer, request->exchange.stall_ms); /* cannot fail: it has run before */
+        return;
+    }
+    fa_log_write(fa_worker_log(request->http->worker), FA_LOG_INFO, "http: request %s: cut, %s took nothing for %llu ms",
+                 request->exchange.request_id, request->connection->remote, (unsigned long long)request->exchange.stall_ms);
+    /* The kernel would go on offering its copy to a client that does not read. */
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    fa_http_cut_request(request, "the client took nothing");
+}
+
+/* Only when the kernel did not take all at once: most answers never need a timer. */
+static void set_deadline(fa_http_request *request)
+{
+    uint64_t patience = request->exchange.stall_ms;
+    if (patience == 0 || uv_stream_get_write_queue_size((const uv_stream_t *)&request->connection->tcp) == 0)
+        return;
+    if (request->stall.fire == NULL)
+        fa_timer_init(&request->stall, request->http->worker, request->exchange.scope, on_stall);
+    request->acked = fa_http_bytes_acked(fa_http_connection_fd(request->connection));
+    if (fa_timer_start(&request->stall, patience) != FA_OK)
+        fa_http_cut_request(request, "no memory for a deadline");
+}
+
+/* ---- start and send ---- */
+
+static void copy_header(h2o_req_t *req, const fa_header *header)
+{
+    h2o_iovec_t name = h2o_strdup(&req->pool, header->name.data, header->name.length);
+    h2o_iovec_t value = h2o_strdup(&req->pool, header->value.data, header->value.length);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 0, NULL, value.base, value.len);
+}
+
+/* h2o frames a body of unknown length in chunks for HTTP/1.1 and 200; what else has one ends with the connection. h2o knows
+ * that for other statuses, but not for an HTTP/1.0 client that asked for keep-alive. */
+static bool ends_with_connection(const fa_exchange *exchange, const h2o_req_t *req, int status, int64_t length)
+{
+    bool has_body = !exchange->head_only && status != 204 && status != 304;
+    return length < 0 && has_body && (req->version != 0x101 || status != 200);
+}
+
+static fa_result back_start(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length)
+{
+    fa_http_request *request = fa_http_request_of(exchange);
+    h2o_req_t *req = request->req;
+    if (req == NULL || request->cut != NULL)
+        return FA_WRONG_STATE;
+    req->res.status = status;
+    req->res.reason = fa_status_text(status);
+    req->res.content_length = length < 0 ? SIZE_MAX : (size_t)length;
+    for (size_t i = 0; i < count; ++i)
+        copy_header(req, &headers[i]);
+    if (request->http->draining || ends_with_connection(exchange, req, status, length))
+        req->http1_is_persistent = 0;
+    start_h2o(request);
+    return FA_OK;
+}
+
+static fa_result back_send(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final)
+{
+    fa_http_request *request = fa_http_request_of(exchange);
+    h2o_iovec_t bytes[FA_MAX_PIECES];
+    if (request->req == NULL || request->phase != FA_PHASE_READY)
+        return FA_WRONG_STATE;
+    if (count == 0 && request->head_sent) { /* perhaps nothing to write */
+        end_later(request);
+        return FA_OK;
+    }
+    for (size_t i = 0; i < count; ++i)
+        bytes[i] = h2o_iovec_init(fa_buffer_data(pieces[i].buffer) + pieces[i].offset, pieces[i].length);
+    request->head_sent = true;
+    request->phase = final ? FA_PHASE_LAST : FA_PHASE_OWED;
+    h2o_send(request->req, bytes, count, final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+    set_deadline(request);
+    return FA_OK;
+}
+
+void fa_http_answer_init(fa_http_request *request)
+{
+    request->generator.proceed = on_proceed; /* no stop: the end of the request says it all */
+    request->later.cb = on_later;
+}
+
+void fa_http_answer_end(fa_http_request *request)
+{
+    h2o_timeout_unlink(&request->later);
+    fa_timer_stop(&request->stall);
+}
+
+const fa_exchange_back_end fa_http_back_end = {
+    .start = back_start,
+    .send = back_send,
+    .abort = back_abort,
+    .watch = back_watch,
+};

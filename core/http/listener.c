@@ -1,0 +1,117 @@
+/* Listening sockets: accept, and nothing else.
+ *
+ * uv_listen is not used. Out of file descriptors, libuv 1.44 closes a spare one to accept and drop the next connection; if
+ * another thread takes that number meanwhile, it has no spare the next time and calls accept in an endless loop. Polling the
+ * socket ourselves we can simply wait: connections stay in the kernel's backlog until there is room again. It also spares a
+ * handle for a connection that is closed at once. */
+#include "http/edge.h"
+
+#include <errno.h>
+#include <signal.h>
+
+enum { ACCEPTS_PER_TURN = 64, RETRY_MS = 100, BACKLOG = 1024 };
+
+typedef struct listener {
+    fa_list link;
+    fa_http *http;
+    int fd;
+    uv_poll_t poll;
+    fa_timer retry;
+} listener;
+
+static void on_acceptable(uv_poll_t *poll, int status, int events);
+
+/* Writing to a socket whose peer is gone must be an error, not the end of an embedder's process. libuv writes without
+ * MSG_NOSIGNAL; the signal goes to the thread that wrote, so blocking it there is enough and touches nobody else. */
+static void block_sigpipe(fa_http *http)
+{
+    sigset_t set;
+    if (http->sigpipe_blocked)
+        return;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    http->sigpipe_blocked = true;
+}
+
+static void on_retry(fa_timer *timer)
+{
+    listener *l = FA_OBJECT(timer, listener, retry);
+    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+}
+
+/* Nothing left to accept with: the poll would report the same connection for ever. */
+static void pause_listener(listener *l, int reason)
+{
+    fa_log_write(fa_worker_log(l->http->worker), FA_LOG_WARN, "http: cannot accept: %s; trying again in %d ms", strerror(reason),
+                 RETRY_MS);
+    if (fa_timer_start(&l->retry, RETRY_MS) == FA_OK)
+        uv_poll_stop(&l->poll);
+}
+
+static bool is_our_lack(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void accept_some(listener *l)
+{
+    block_sigpipe(l->http);
+    for (int i = 0; i < ACCEPTS_PER_TURN; ++i) {
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+        int fd = accept4(l->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            fa_http_connection_open(l->http, fd, &address);
+        } else if (is_our_lack(errno)) {
+            pause_listener(l, errno);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        } /* else a connection that died in the backlog, see accept(2): on to the next */
+    }
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int events)
+{
+    listener *l = FA_OBJECT(poll, listener, poll);
+    (void)events;
+    if (status < 0)
+        pause_listener(l, -status);
+    else
+        accept_some(l);
+}
+
+fa_result fa_http_listen(fa_http *http, int fd, fa_error *error)
+{
+    listener *l = fa_scope_allocate(fa_worker_scope(http->worker), sizeof(*l));
+    if (l == NULL) {
+        close(fd);
+        return fa_fail(error, FA_NO_MEMORY, "no memory for a listener");
+    }
+    int status = listen(fd, BACKLOG) != 0 ? -errno : uv_poll_init(fa_worker_loop(http->worker), &l->poll, fd);
+    if (status != 0) {
+        close(fd);
+        fa_scope_free(fa_worker_scope(http->worker), l);
+        return fa_fail(error, FA_IO, "cannot listen: %s", uv_strerror(status));
+    }
+    l->http = http;
+    l->fd = fd;
+    fa_timer_init(&l->retry, http->worker, fa_worker_scope(http->worker), on_retry);
+    fa_list_append(&http->listeners, &l->link);
+    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+    return FA_OK;
+}
+
+void fa_http_close_listeners(fa_http *http)
+{
+    for (fa_list *node; (node = fa_list_first(&http->listeners)) != NULL;) {
+        listener *l = FA_OBJECT(node, listener, link);
+        if (http->draining)
+            accept_some(l); /* closing would reset those who wait in the backlog */
+        fa_list_remove(node);
+        fa_timer_stop(&l->retry);
+        uv_close((uv_handle_t *)&l->poll, NULL);
+        close(l->fd);
+    }
+}

@@ -1,0 +1,176 @@
+/* An h2o request becomes an exchange.
+ *
+ * The request scope comes first: what a request needs is charged to it from the beginning, and when there is no room for it
+ * the client hears 503 before anybody has done any work. The scope ends when h2o clears the request's pool, through the one
+ * callback that h2o calls on every path: after the answer, when the client vanishes, when a write fails. That may happen while
+ * h2o is inside its own write callback, so nothing after it may touch the h2o request. */
+#include "http/edge.h"
+
+#include "base/random_id.h"
+
+typedef struct handler {
+    h2o_handler_t super;
+    fa_http *http;
+} handler;
+
+static fa_text text_of(h2o_iovec_t bytes)
+{
+    return (fa_text){bytes.base != NULL ? bytes.base : "", bytes.len};
+}
+
+/* ---- the request id: the client's when it is harmless in a log, else a random one ---- */
+
+static bool id_is_plain(fa_text id)
+{
+    for (size_t i = 0; i < id.length; ++i) {
+        char c = id.data[i];
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        if (!plain)
+            return false;
+    }
+    return id.length != 0 && id.length < FA_REQUEST_ID_SIZE;
+}
+
+void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE])
+{
+    ssize_t at = h2o_find_header_by_str(headers, H2O_STRLIT("x-request-id"), -1);
+    fa_text given = at >= 0 ? text_of(headers->entries[at].value) : FA_TEXT("");
+    if (id_is_plain(given)) {
+        memcpy(id, given.data, given.length);
+        id[given.length] = '\0';
+    } else {
+        fa_random_id(id, FA_REQUEST_ID_SIZE, "r-", 8);
+    }
+}
+
+/* ---- making ---- */
+
+/* h2o takes Host out of the headers, and puts a name of its own in its place when there was none. */
+static bool sent_host(const h2o_req_t *req)
+{
+    return req->input.authority.base != NULL && req->input.authority.base != req->hostconf->authority.hostport.base;
+}
+
+static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
+{
+    fa_header *headers = fa_scope_allocate(exchange->scope, (req->headers.size + 1) * sizeof(*headers));
+    if (headers == NULL)
+        return FA_NO_MEMORY;
+    for (size_t i = 0; i < req->headers.size; ++i) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        headers[exchange->header_count++] = (fa_header){text_of(*header->name), text_of(header->value)};
+    }
+    if (sent_host(req))
+        headers[exchange->header_count++] = (fa_header){FA_TEXT("host"), text_of(req->input.authority)};
+    exchange->headers = headers;
+    return FA_OK;
+}
+
+/* A copy, because h2o's bytes are h2o's: they lie in the connection's input buffer and go with it. */
+static fa_result take_body(fa_exchange *exchange, h2o_iovec_t entity)
+{
+    if (entity.base == NULL || entity.len == 0)
+        return FA_OK;
+    fa_result result = fa_buffer_new(exchange->scope, entity.len, "request body", FA_HERE, &exchange->body);
+    if (result == FA_OK)
+        result = fa_buffer_append(exchange->body, entity.base, entity.len);
+    if (result == FA_OK)
+        fa_buffer_seal(exchange->body);
+    return result;
+}
+
+static fa_result fill_in(fa_http_request *request, fa_scope *scope)
+{
+    fa_exchange *exchange = &request->exchange;
+    fa_exchange_init(exchange, &fa_http_back_end, request->http->worker, scope);
+    fa_http_request_id(&request->req->headers, exchange->request_id);
+    exchange->method = text_of(request->req->input.method);
+    exchange->head_only = exchange->method.length == 4 && memcmp(exchange->method.data, "HEAD", 4) == 0;
+    exchange->remote = (fa_text){request->connection->remote, strlen(request->connection->remote)};
+    exchange->stall_ms = request->http->options.send_stall_ms;
+    fa_result result = take_headers(exchange, request->req);
+    if (result == FA_OK)
+        result = take_body(exchange, request->req->entity);
+    if (result == FA_OK)
+        fa_exchange_set_target(exchange, text_of(request->req->input.path)); /* a bad one shows in the empty path */
+    return result;
+}
+
+/* "request GET /path", cut. Without the query, which may hold what no log should show. */
+static void make_label(const h2o_req_t *req, char label[FA_LABEL_SIZE])
+{
+    h2o_iovec_t method = req->input.method, path = req->input.path;
+    size_t path_length = req->query_at < path.len ? req->query_at : path.len;
+    snprintf(label, FA_LABEL_SIZE, "request %.*s %.*s", (int)(method.len < 16 ? method.len : 16), method.base,
+             (int)(path_length < FA_LABEL_SIZE ? path_length : FA_LABEL_SIZE), path.base);
+}
+
+static fa_result new_scope(fa_http *http, const h2o_req_t *req, fa_scope **scope)
+{
+    char label[FA_LABEL_SIZE];
+    make_label(req, label);
+    fa_scope *worker_scope = fa_worker_scope(http->worker);
+    return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, 0, label, FA_HERE, scope);
+}
+
+/* ---- the end ---- */
+
+static void on_dispose(void *cell)
+{
+    fa_http_request *request = *(fa_http_request **)cell;
+    const char *reason = request->cut != NULL ? request->cut : request->exchange.finished ? "answered" : "the client vanished";
+    fa_http_answer_end(request);
+    fa_http_watch_stop(request);
+    request->req = NULL;
+    request->connection->request = NULL;
+    request->http->request_count--;
+    fa_exchange_gone(&request->exchange);
+    fa_scope_end(request->exchange.scope, reason, NULL); /* and the request lies in it */
+}
+
+/* ---- h2o's call ---- */
+
+static fa_http_request *new_request(fa_http *http, h2o_req_t *req)
+{
+    fa_scope *scope;
+    if (new_scope(http, req, &scope) != FA_OK)
+        return NULL;
+    fa_http_request *request = fa_scope_allocate(scope, sizeof(*request));
+    if (request == NULL) {
+        fa_scope_end(scope, "no memory", NULL);
+        return NULL;
+    }
+    request->http = http;
+    request->req = req;
+    request->connection = fa_http_connection_of(req);
+    fa_http_answer_init(request);
+    if (fill_in(request, scope) != FA_OK) {
+        fa_scope_end(scope, "no memory", NULL);
+        return NULL;
+    }
+    request->connection->request = request;
+    http->request_count++;
+    *(fa_http_request **)h2o_mem_alloc_shared(&req->pool, sizeof(request), on_dispose) = request;
+    return request;
+}
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    fa_http *http = FA_OBJECT(self, handler, super)->http;
+    fa_http_request *request = new_request(http, req);
+    if (request == NULL) {
+        fa_http_refuse(req);
+        return 0;
+    }
+    http->handler(&request->exchange, http->handler_context);
+    /* It still lives: whatever ends it comes from the loop, see answer.c. */
+    fa_exchange_watch(&request->exchange);
+    return 0;
+}
+
+void fa_http_register_handler(fa_http *http, h2o_pathconf_t *path)
+{
+    handler *h = FA_OBJECT(h2o_create_handler(path, sizeof(*h)), handler, super);
+    h->super.on_req = on_request;
+    h->http = http;
+}

@@ -1,0 +1,238 @@
+#include "memory/buffer.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BUFFER_MAGIC = 0xb0ff };
+
+struct fa_buffer {
+    unsigned magic;
+    bool sealed;
+    fa_list in_scope;
+    fa_scope *owner;
+    fa_account *account;
+    _Atomic unsigned references; /* the owner's and every lease */
+    _Atomic unsigned leases;
+    uint8_t *data;
+    size_t length, capacity;
+    fa_origin made_at;
+    char label[FA_LABEL_SIZE];
+};
+
+static size_t footprint(const fa_buffer *buffer)
+{
+    return sizeof(*buffer) + buffer->capacity;
+}
+
+fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at, fa_buffer **out)
+{
+    void *block, *data = NULL;
+    fa_result result = fa_account_allocate(account, sizeof(fa_buffer), &block);
+    if (result != FA_OK)
+        return result;
+    if (capacity != 0 && (result = fa_account_allocate(account, capacity, &data)) != FA_OK) {
+        fa_account_free(account, block, sizeof(fa_buffer));
+        return result;
+    }
+    fa_buffer *buffer = memset(block, 0, sizeof(*buffer));
+    buffer->magic = BUFFER_MAGIC;
+    fa_list_init(&buffer->in_scope);
+    buffer->account = fa_account_ref(account);
+    buffer->references = 1;
+    buffer->data = data;
+    buffer->capacity = capacity;
+    buffer->made_at = made_at;
+    snprintf(buffer->label, sizeof(buffer->label), "%s", label);
+    *out = buffer;
+    return FA_OK;
+}
+
+static void link_to(fa_scope *scope, fa_buffer *buffer)
+{
+    buffer->owner = scope;
+    fa_list_append(fa_scope_buffers(scope), &buffer->in_scope);
+}
+
+fa_result fa_buffer_new(fa_scope *scope, size_t capacity, const char *label, fa_origin made_at, fa_buffer **out)
+{
+    if (!fa_scope_live(scope))
+        return FA_WRONG_STATE;
+    fa_result result = fa_buffer_new_detached(fa_scope_account(scope), capacity, label, made_at, out);
+    if (result == FA_OK)
+        link_to(scope, *out);
+    return result;
+}
+
+fa_result fa_buffer_adopt(fa_scope *scope, fa_buffer *buffer)
+{
+    fa_account *to = fa_scope_account(scope), *from = buffer->account;
+    if (!fa_scope_live(scope))
+        return FA_WRONG_STATE;
+    if (to != from) {
+        /* Not `leases`: whoever returns the last one on another thread still has to subtract from the account after that. */
+        if (buffer->references != 1)
+            return FA_WRONG_STATE;
+        fa_result result = fa_account_move(from, to, footprint(buffer));
+        if (result != FA_OK)
+            return result;
+        buffer->account = fa_account_ref(to);
+        fa_account_unref(from);
+    }
+    fa_list_remove(&buffer->in_scope);
+    link_to(scope, buffer);
+    return FA_OK;
+}
+
+static fa_result change_capacity(fa_buffer *buffer, size_t capacity)
+{
+    void *data = buffer->data;
+    fa_result result = fa_account_resize(buffer->account, &data, buffer->capacity, capacity);
+    if (result != FA_OK)
+        return result;
+    buffer->data = data;
+    buffer->capacity = capacity;
+    return FA_OK;
+}
+
+fa_result fa_buffer_reserve(fa_buffer *buffer, size_t length, void **space)
+{
+    assert(buffer->magic == BUFFER_MAGIC);
+    if (buffer->sealed)
+        return FA_WRONG_STATE;
+    if (length > SIZE_MAX / 4 - buffer->length)
+        return FA_NO_MEMORY;
+    if (buffer->capacity - buffer->length < length) {
+        size_t wanted = buffer->length + length, doubled = buffer->capacity * 2;
+        fa_result result = change_capacity(buffer, doubled > wanted ? doubled : wanted);
+        if (result != FA_OK && doubled > wanted) /* doubling is a comfort, the bytes asked for are not */
+            result = change_capacity(buffer, wanted);
+        if (result != FA_OK)
+            return result;
+    }
+    *space = buffer->data != NULL ? buffer->data + buffer->length : NULL;
+    return FA_OK;
+}
+
+void fa_buffer_commit(fa_buffer *buffer, size_t length)
+{
+    assert(!buffer->sealed && length <= buffer->capacity - buffer->length);
+    buffer->length += length;
+}
+
+fa_result fa_buffer_append(fa_buffer *buffer, const void *data, size_t length)
+{
+    void *space;
+    if (length == 0)
+        return buffer->sealed ? FA_WRONG_STATE : FA_OK;
+    fa_result result = fa_buffer_reserve(buffer, length, &space);
+    if (result != FA_OK)
+        return result;
+    memcpy(space, data, length);
+    fa_buffer_commit(buffer, length);
+    return FA_OK;
+}
+
+fa_result fa_buffer_patch(fa_buffer *buffer, size_t offset, const void *data, size_t length)
+{
+    if (buffer->sealed)
+        return FA_WRONG_STATE;
+    if (offset > buffer->length || length > buffer->length - offset)
+        return FA_INVALID;
+    if (length != 0)
+        memcpy(buffer->data + offset, data, length);
+    return FA_OK;
+}
+
+void fa_buffer_seal(fa_buffer *buffer)
+{
+    if (buffer->sealed)
+        return;
+    buffer->sealed = true;
+    if (buffer->length == 0 && buffer->capacity != 0) {
+        fa_account_free(buffer->account, buffer->data, buffer->capacity);
+        buffer->data = NULL;
+        buffer->capacity = 0;
+    } else if (buffer->length < buffer->capacity) {
+        change_capacity(buffer, buffer->length); /* when that fails the room stays, and stays charged */
+    }
+}
+
+bool fa_buffer_sealed(const fa_buffer *buffer)
+{
+    return buffer->sealed;
+}
+
+const uint8_t *fa_buffer_data(const fa_buffer *buffer)
+{
+    return buffer->data;
+}
+
+size_t fa_buffer_length(const fa_buffer *buffer)
+{
+    return buffer->length;
+}
+
+static void drop_reference(fa_buffer *buffer)
+{
+    if (--buffer->references != 0)
+        return;
+    fa_account *account = buffer->account;
+    buffer->magic = 0;
+    if (buffer->data != NULL)
+        fa_account_free(account, buffer->data, buffer->capacity);
+    fa_account_free(account, buffer, sizeof(*buffer));
+    fa_account_unref(account);
+}
+
+fa_result fa_buffer_lease(fa_buffer *buffer)
+{
+    if (!buffer->sealed)
+        return FA_WRONG_STATE;
+    buffer->references++;
+    if (buffer->leases++ == 0)
+        fa_account_in_flight(buffer->account, footprint(buffer));
+    return FA_OK;
+}
+
+void fa_buffer_return(fa_buffer *buffer)
+{
+    assert(buffer->magic == BUFFER_MAGIC && buffer->leases != 0);
+    if (--buffer->leases == 0)
+        fa_account_landed(buffer->account, footprint(buffer));
+    drop_reference(buffer);
+}
+
+void fa_buffer_release(fa_buffer *buffer)
+{
+    assert(buffer->magic == BUFFER_MAGIC);
+    fa_list_remove(&buffer->in_scope);
+    buffer->owner = NULL;
+    drop_reference(buffer);
+}
+
+const char *fa_buffer_label(const fa_buffer *buffer)
+{
+    return buffer->label;
+}
+
+fa_origin fa_buffer_made_at(const fa_buffer *buffer)
+{
+    return buffer->made_at;
+}
+
+fa_scope *fa_buffer_owner(const fa_buffer *buffer)
+{
+    return buffer->owner;
+}
+
+bool fa_buffer_leased(const fa_buffer *buffer)
+{
+    return buffer->leases != 0;
+}
+
+fa_buffer *fa_buffer_of_node(fa_list *node)
+{
+    return FA_OBJECT(node, fa_buffer, in_scope);
+}

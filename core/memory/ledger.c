@@ -1,0 +1,138 @@
+#include "memory/ledger.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_NAMES = 1024 };
+
+struct fa_ledger {
+    fa_allocator allocator;
+    fa_kind_counters kinds[FA_KIND_COUNT];
+    _Atomic size_t handles;
+    pthread_mutex_t names_lock; /* guards names and name_count */
+    size_t name_count;
+    char *names[MAX_NAMES];
+};
+
+const char *fa_kind_name(fa_kind kind)
+{
+    static const char *const names[FA_KIND_COUNT] = {"server",  "worker", "plugin",   "cache",    "connection", "request",
+                                                     "dialogue", "turn",  "listener", "transfer", "job",        "script"};
+    return names[kind];
+}
+
+static void *system_allocate(void *context, size_t size)
+{
+    (void)context;
+    return malloc(size);
+}
+
+static void *system_resize(void *context, void *block, size_t size)
+{
+    (void)context;
+    return realloc(block, size);
+}
+
+static void system_release(void *context, void *block)
+{
+    (void)context;
+    free(block);
+}
+
+fa_ledger *fa_ledger_new(const fa_allocator *allocator)
+{
+    static const fa_allocator system = {system_allocate, system_resize, system_release, NULL};
+    if (allocator == NULL)
+        allocator = &system;
+    fa_ledger *ledger = allocator->allocate(allocator->context, sizeof(*ledger));
+    if (ledger == NULL)
+        return NULL;
+    memset(ledger, 0, sizeof(*ledger));
+    ledger->allocator = *allocator;
+    pthread_mutex_init(&ledger->names_lock, NULL);
+    return ledger;
+}
+
+void fa_ledger_free(fa_ledger *ledger)
+{
+    if (ledger == NULL)
+        return;
+    for (size_t i = 0; i < ledger->name_count; ++i)
+        fa_ledger_release(ledger, ledger->names[i]);
+    pthread_mutex_destroy(&ledger->names_lock);
+    ledger->allocator.release(ledger->allocator.context, ledger);
+}
+
+void *fa_ledger_allocate(fa_ledger *ledger, size_t size)
+{
+    return ledger->allocator.allocate(ledger->allocator.context, size);
+}
+
+void *fa_ledger_resize(fa_ledger *ledger, void *block, size_t size)
+{
+    return ledger->allocator.resize(ledger->allocator.context, block, size);
+}
+
+void fa_ledger_release(fa_ledger *ledger, void *block)
+{
+    ledger->allocator.release(ledger->allocator.context, block);
+}
+
+fa_kind_counters *fa_ledger_kind(fa_ledger *ledger, fa_kind kind)
+{
+    return &ledger->kinds[kind];
+}
+
+_Atomic size_t *fa_ledger_handles(fa_ledger *ledger)
+{
+    return &ledger->handles;
+}
+
+size_t fa_ledger_bytes(fa_ledger *ledger)
+{
+    size_t sum = 0;
+    for (int kind = 0; kind < FA_KIND_COUNT; ++kind)
+        sum += ledger->kinds[kind].bytes;
+    return sum;
+}
+
+size_t fa_ledger_in_flight(fa_ledger *ledger)
+{
+    size_t sum = 0;
+    for (int kind = 0; kind < FA_KIND_COUNT; ++kind)
+        sum += ledger->kinds[kind].in_flight_bytes;
+    return sum;
+}
+
+size_t fa_ledger_scopes(fa_ledger *ledger)
+{
+    size_t sum = 0;
+    for (int kind = 0; kind < FA_KIND_COUNT; ++kind)
+        sum += ledger->kinds[kind].count;
+    return sum;
+}
+
+static const char *intern_locked(fa_ledger *ledger, const char *name)
+{
+    for (size_t i = 0; i < ledger->name_count; ++i) {
+        if (strcmp(ledger->names[i], name) == 0)
+            return ledger->names[i];
+    }
+    if (ledger->name_count == MAX_NAMES)
+        return NULL;
+    size_t size = strlen(name) + 1;
+    char *copy = fa_ledger_allocate(ledger, size);
+    if (copy == NULL)
+        return NULL;
+    ledger->names[ledger->name_count++] = memcpy(copy, name, size);
+    return copy;
+}
+
+const char *fa_ledger_intern(fa_ledger *ledger, const char *name)
+{
+    pthread_mutex_lock(&ledger->names_lock);
+    const char *interned = intern_locked(ledger, name);
+    pthread_mutex_unlock(&ledger->names_lock);
+    return interned != NULL ? interned : "(unnamed script)";
+}

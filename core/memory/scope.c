@@ -1,0 +1,243 @@
+#include "memory/scope.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "memory/buffer.h"
+#include "memory/handle.h"
+
+enum { SCOPE_MAGIC = 0x5c09e, BLOCK_MAGIC = 0xb10c };
+
+struct fa_scope {
+    unsigned magic;
+    bool live;
+    bool waiting; /* ended, but for a child whose own end is under way further up the stack */
+    char waiting_reason[FA_REASON_SIZE];
+    fa_scope *parent;
+    fa_account *account;
+    fa_list in_parent;
+    fa_list children, hooks, handles, buffers, blocks;
+    fa_origin made_at;
+};
+
+/* Stands before every block of plain memory. */
+typedef struct block {
+    fa_list link;
+    size_t size;
+    size_t magic;
+    max_align_t data[];
+} block;
+
+fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label, fa_origin made_at,
+                       fa_scope **out)
+{
+    if (parent != NULL && !parent->live)
+        return FA_WRONG_STATE;
+    fa_account *account;
+    void *memory;
+    fa_result result = fa_account_open(ledger, parent != NULL ? parent->account : NULL, kind, budget, label, &account);
+    if (result != FA_OK)
+        return result;
+    if ((result = fa_account_allocate(account, sizeof(fa_scope), &memory)) != FA_OK) {
+        fa_account_unref(account);
+        return result;
+    }
+    fa_scope *scope = memset(memory, 0, sizeof(fa_scope));
+    scope->magic = SCOPE_MAGIC;
+    scope->live = true;
+    scope->parent = parent;
+    scope->account = account;
+    scope->made_at = made_at;
+    fa_list_init(&scope->in_parent);
+    fa_list_init(&scope->children);
+    fa_list_init(&scope->hooks);
+    fa_list_init(&scope->handles);
+    fa_list_init(&scope->buffers);
+    fa_list_init(&scope->blocks);
+    if (parent != NULL)
+        fa_list_prepend(&parent->children, &scope->in_parent);
+    fa_ledger_kind(ledger, kind)->count++;
+    *out = scope;
+    return FA_OK;
+}
+
+static void free_block(fa_scope *scope, block *b)
+{
+    assert(b->magic == BLOCK_MAGIC);
+    b->magic = 0;
+    fa_list_remove(&b->link);
+    fa_account_free(scope->account, b, b->size);
+}
+
+/* The newest child that is not ending already, or NULL. */
+static fa_scope *newest_live_child(fa_scope *scope)
+{
+    FA_LIST_EACH(node, &scope->children)
+    {
+        fa_scope *child = FA_OBJECT(node, fa_scope, in_parent);
+        if (child->live)
+            return child;
+    }
+    return NULL;
+}
+
+static void end_children(fa_scope *scope, const char *reason, fa_scope_summary *summary)
+{
+    for (fa_scope *child; (child = newest_live_child(scope)) != NULL;)
+        fa_scope_end(child, reason, summary);
+}
+
+static void run_hooks(fa_scope *scope)
+{
+    for (fa_list *node; (node = fa_list_first(&scope->hooks)) != NULL;) {
+        fa_list_remove(node);
+        fa_scope_hook *hook = FA_OBJECT(node, fa_scope_hook, link);
+        hook->run(hook);
+    }
+}
+
+static void release_buffers(fa_scope *scope)
+{
+    for (fa_list *node; (node = fa_list_first(&scope->buffers)) != NULL;)
+        fa_buffer_release(fa_buffer_of_node(node));
+}
+
+static void free_blocks(fa_scope *scope)
+{
+    for (fa_list *node; (node = fa_list_first(&scope->blocks)) != NULL;)
+        free_block(scope, FA_OBJECT(node, block, link));
+}
+
+/* All that a scope without children still owns, and the scope itself. */
+static void clean_up(fa_scope *scope, const char *reason, fa_scope_summary *summary)
+{
+    fa_account *account = scope->account;
+    size_t before = fa_account_bytes(account);
+    FA_LIST_EACH(node, &scope->buffers)
+        summary->buffers++;
+    run_hooks(scope);
+    summary->handles += fa_handles_end_scope(scope, reason);
+    run_hooks(scope); /* of what a handle's release put there */
+    release_buffers(scope);
+    free_blocks(scope);
+    summary->scopes++;
+
+    fa_kind_counters *counters = fa_ledger_kind(fa_account_ledger(account), fa_account_kind(account));
+    fa_list_remove(&scope->in_parent);
+    scope->magic = 0;
+    fa_account_free(account, scope, sizeof(*scope));
+    size_t left = fa_account_bytes(account);
+    if (left < before) /* another thread may have charged the account meanwhile */
+        summary->bytes += before - left;
+    summary->in_flight += fa_account_leased(account);
+    counters->count--;
+    counters->ended++;
+    fa_account_unref(account);
+}
+
+void fa_scope_end(fa_scope *scope, const char *reason, fa_scope_summary *summary)
+{
+    fa_scope_summary mine = {0};
+    assert(scope->magic == SCOPE_MAGIC);
+    if (!scope->live)
+        return;
+    scope->live = false; /* nothing new comes in from here on */
+    end_children(scope, reason, summary != NULL ? summary : &mine);
+    if (!fa_list_empty(&scope->children)) { /* a hook of such a child called us: it finishes us when it is through */
+        scope->waiting = true;
+        snprintf(scope->waiting_reason, sizeof(scope->waiting_reason), "%s", reason);
+        return;
+    }
+    fa_scope *parent = scope->parent;
+    clean_up(scope, reason, summary != NULL ? summary : &mine);
+    while (parent != NULL && parent->waiting && fa_list_empty(&parent->children)) {
+        scope = parent;
+        parent = scope->parent;
+        clean_up(scope, scope->waiting_reason, &mine);
+    }
+}
+
+bool fa_scope_live(const fa_scope *scope)
+{
+    assert(scope->magic == SCOPE_MAGIC);
+    return scope->live;
+}
+
+void *fa_scope_allocate(fa_scope *scope, size_t size)
+{
+    void *memory;
+    assert(scope->magic == SCOPE_MAGIC);
+    if (!scope->live || size > SIZE_MAX / 4 || fa_account_allocate(scope->account, sizeof(block) + size, &memory) != FA_OK)
+        return NULL;
+    block *b = memset(memory, 0, sizeof(block) + size);
+    b->size = sizeof(block) + size;
+    b->magic = BLOCK_MAGIC;
+    fa_list_append(&scope->blocks, &b->link);
+    return b->data;
+}
+
+void fa_scope_free(fa_scope *scope, void *memory)
+{
+    if (memory != NULL)
+        free_block(scope, FA_OBJECT(memory, block, data));
+}
+
+char *fa_scope_copy_text(fa_scope *scope, const char *text, size_t length)
+{
+    char *copy = length < SIZE_MAX ? fa_scope_allocate(scope, length + 1) : NULL;
+    if (copy != NULL && length != 0)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+void fa_scope_hook_add(fa_scope *scope, fa_scope_hook *hook, void (*run)(fa_scope_hook *hook))
+{
+    hook->run = run;
+    fa_list_prepend(&scope->hooks, &hook->link);
+}
+
+void fa_scope_hook_remove(fa_scope_hook *hook)
+{
+    fa_list_remove(&hook->link);
+}
+
+fa_account *fa_scope_account(const fa_scope *scope)
+{
+    return scope->account;
+}
+
+fa_ledger *fa_scope_ledger(const fa_scope *scope)
+{
+    return fa_account_ledger(scope->account);
+}
+
+fa_scope *fa_scope_parent(const fa_scope *scope)
+{
+    return scope->parent;
+}
+
+fa_kind fa_scope_kind(const fa_scope *scope)
+{
+    return fa_account_kind(scope->account);
+}
+
+const char *fa_scope_label(const fa_scope *scope)
+{
+    return fa_account_label(scope->account);
+}
+
+fa_origin fa_scope_made_at(const fa_scope *scope)
+{
+    return scope->made_at;
+}
+
+fa_list *fa_scope_buffers(fa_scope *scope)
+{
+    return &scope->buffers;
+}
+
+fa_list *fa_scope_handles(fa_scope *scope)
+{
+    return &scope->handles;
+}

@@ -1,0 +1,75 @@
+/* Handles as userdata: a slot number and a generation, made only here, checked at every use. */
+#include <string.h>
+
+#include "script/internal.h"
+
+static int to_string(lua_State *L)
+{
+    char text[200];
+    const fa_lua_handle *h = lua_touserdata(L, 1);
+    fa_handle_describe(fa_worker_handles(fa_script_of(L)->worker), h->handle, text, sizeof(text));
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static int equal(lua_State *L)
+{
+    const fa_lua_handle *a = lua_touserdata(L, 1), *b = lua_touserdata(L, 2);
+    lua_pushboolean(L, a != NULL && b != NULL && a->handle.index == b->handle.index &&
+                           a->handle.generation == b->handle.generation);
+    return 1;
+}
+
+void fa_open_handles(lua_State *L)
+{
+    static const char *const metatables[] = {FA_META_BUFFER, FA_META_REQUEST, FA_META_TURN};
+    for (size_t i = 0; i < sizeof(metatables) / sizeof(metatables[0]); ++i) {
+        luaL_newmetatable(L, metatables[i]);
+        lua_pushcfunction(L, to_string);
+        lua_setfield(L, -2, "__tostring");
+        lua_pushcfunction(L, equal);
+        lua_setfield(L, -2, "__eq");
+        lua_pushstring(L, metatables[i]);
+        lua_setfield(L, -2, "__metatable"); /* getmetatable gives the name, not the table */
+        lua_pop(L, 1);
+    }
+}
+
+void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable)
+{
+    fa_lua_handle *h = lua_newuserdata(L, sizeof(*h));
+    h->handle = handle;
+    luaL_getmetatable(L, metatable);
+    lua_setmetatable(L, -2);
+}
+
+static const fa_lua_handle *handle_at(lua_State *L, int index, const char *metatable)
+{
+    const fa_lua_handle *h = lua_touserdata(L, index);
+    if (h == NULL || !lua_getmetatable(L, index))
+        return NULL;
+    luaL_getmetatable(L, metatable);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same ? h : NULL;
+}
+
+void *fa_lua_test(lua_State *L, int index, const fa_handle_type *type, const char *metatable)
+{
+    fa_error error;
+    const fa_lua_handle *h = handle_at(L, index, metatable);
+    if (h == NULL)
+        return NULL;
+    void *object = fa_handle_resolve(fa_worker_handles(fa_script_of(L)->worker), h->handle, type, &error);
+    if (object == NULL)
+        luaL_error(L, "%s", error.text);
+    return object;
+}
+
+void *fa_lua_check(lua_State *L, int index, const fa_handle_type *type, const char *metatable)
+{
+    void *object = fa_lua_test(L, index, type, metatable);
+    if (object == NULL)
+        luaL_typerror(L, index, type->name);
+    return object;
+}

@@ -1,0 +1,174 @@
+/* json apart, the small globals: log, settings, fitnessally.sleep and friends. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "script/internal.h"
+
+#ifndef FA_VERSION
+#error "FA_VERSION is given by the build"
+#endif
+
+/* ---- log ---- */
+
+static int write_log(lua_State *L)
+{
+    fa_script *script = fa_script_of(L);
+    fa_log_level level = (fa_log_level)lua_tointeger(L, lua_upvalueindex(1));
+    const fa_task *task = script->current;
+    const char *message = luaL_checkstring(L, 1);
+    if (task != NULL && task->exchange != NULL && task->scope != NULL)
+        fa_log_write(fa_worker_log(script->worker), level, "request %s: %s", task->exchange->request_id, message);
+    else
+        fa_log_write(fa_worker_log(script->worker), level, "%s", message);
+    return 0;
+}
+
+static void open_log(lua_State *L)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    lua_newtable(L);
+    for (int level = 0; level < 4; ++level) {
+        lua_pushinteger(L, level);
+        lua_pushcclosure(L, write_log, 1);
+        lua_setfield(L, -2, names[level]);
+    }
+    lua_setglobal(L, "log");
+}
+
+/* ---- settings: read-only ---- */
+
+static int refuse_setting(lua_State *L)
+{
+    return luaL_error(L, "settings are read-only: change the configuration file");
+}
+
+static void open_settings(lua_State *L)
+{
+    lua_newtable(L); /* what scripts see: empty, so that every access goes through the metatable */
+    lua_newtable(L);
+    lua_newtable(L);
+    for (const fa_setting *s = fa_script_of(L)->options.settings; s != NULL && s->name != NULL; ++s) {
+        if (s->type == FA_SETTING_TEXT && s->text == NULL)
+            continue;
+        if (s->type == FA_SETTING_TEXT)
+            lua_pushstring(L, s->text);
+        else if (s->type == FA_SETTING_NUMBER)
+            lua_pushnumber(L, s->number);
+        else
+            lua_pushboolean(L, s->number != 0);
+        lua_setfield(L, -2, s->name);
+    }
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_setting);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_setglobal(L, "settings");
+}
+
+/* ---- sleep ---- */
+
+typedef struct sleep_op {
+    fa_wait wait;
+    fa_timer timer;
+    fa_task *task;
+} sleep_op;
+
+static void end_sleep(sleep_op *op)
+{
+    fa_timer_stop(&op->timer);
+    fa_scope_free(op->task->script->scope, op);
+}
+
+static void cancel_sleep(fa_wait *wait)
+{
+    end_sleep(FA_OBJECT(wait, sleep_op, wait));
+}
+
+static void on_wake(fa_timer *timer)
+{
+    sleep_op *op = FA_OBJECT(timer, sleep_op, timer);
+    fa_task *task = op->task;
+    task->wait = NULL;
+    end_sleep(op);
+    fa_task_resume(task, 0);
+}
+
+static int sleep_task(lua_State *L)
+{
+    lua_Number milliseconds = luaL_checknumber(L, 1);
+    fa_task *task = fa_task_waiting(L, "fitnessally.sleep");
+    if (!(milliseconds >= 0 && milliseconds <= 86400000.0))
+        return luaL_error(L, "fitnessally.sleep takes 0 to 86400000 milliseconds");
+    sleep_op *op = fa_scope_allocate(task->script->scope, sizeof(*op));
+    if (op == NULL)
+        return luaL_error(L, "no memory to sleep");
+    op->wait.cancel = cancel_sleep;
+    op->task = task;
+    fa_timer_init(&op->timer, task->script->worker, task->script->scope, on_wake);
+    if (fa_timer_start(&op->timer, (uint64_t)milliseconds) != FA_OK) {
+        end_sleep(op);
+        return luaL_error(L, "no memory to sleep");
+    }
+    return fa_task_wait(L, task, &op->wait);
+}
+
+/* ---- figures ---- */
+
+static int memory(lua_State *L)
+{
+    fa_script *script = fa_script_of(L);
+    const fa_task *task = script->current;
+    fa_push_memory_report(L, script, task != NULL && task->scope != NULL ? task->exchange : NULL);
+    return 1;
+}
+
+static void set_number(lua_State *L, const char *name, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static int status(lua_State *L)
+{
+    size_t files = 0, bytes = 0;
+    const fa_script *script = fa_script_of(L);
+    const fa_script_options *o = &script->options;
+    lua_newtable(L);
+    lua_pushboolean(L, o->draining != NULL && o->draining(o->context));
+    lua_setfield(L, -2, "draining");
+    set_number(L, "uptime_ms", (double)(fa_now_ms() - script->started_ms));
+    set_number(L, "connections", o->connections != NULL ? (double)o->connections(o->context) : 0);
+    lua_newtable(L);
+    set_number(L, "live", (double)fa_dialogues_live(o->dialogues));
+    set_number(L, "running", (double)fa_dialogues_running(o->dialogues));
+    set_number(L, "resting", (double)fa_dialogues_resting(o->dialogues));
+    lua_setfield(L, -2, "dialogues");
+    fa_media_stats(o->media, &files, &bytes);
+    lua_newtable(L);
+    set_number(L, "files", (double)files);
+    set_number(L, "bytes", (double)bytes);
+    lua_setfield(L, -2, "media");
+    return 1;
+}
+
+static int now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)fa_wall_ms());
+    return 1;
+}
+
+void fa_open_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"sleep", sleep_task}, {"memory", memory}, {"status", status}, {"now", now}, {NULL, NULL},
+    };
+    open_log(L);
+    open_settings(L);
+    lua_getglobal(L, "fitnessally");
+    luaL_register(L, NULL, functions);
+    lua_pushliteral(L, FA_VERSION);
+    lua_setfield(L, -2, "version");
+    lua_pop(L, 1);
+}

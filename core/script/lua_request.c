@@ -1,0 +1,345 @@
+/* Requests: dispatch by the route table, and what a handler can ask of and answer to its request. */
+#include <stdio.h>
+#include <string.h>
+
+#include "memory/buffer.h"
+#include "script/internal.h"
+
+enum { MAX_RESPONSE_HEADERS = 32 };
+
+const fa_handle_type fa_type_request = {"request", NULL};
+
+/* What core/script keeps of a request; in memory of the request's scope. */
+typedef struct request {
+    fa_exchange *exchange;
+    fa_route route;
+    const char *handler_name;
+    fa_handle body;
+    bool has_body_handle;
+} request;
+
+static request *check_request_at(lua_State *L, int index)
+{
+    request *r = fa_lua_check(L, index, &fa_type_request, FA_META_REQUEST);
+    /* A script that has released the body has none any more. */
+    if (r->has_body_handle &&
+        fa_handle_resolve(fa_worker_handles(fa_script_of(L)->worker), r->body, &fa_type_buffer, NULL) == NULL)
+        r->exchange->body = NULL;
+    return r;
+}
+
+static request *check_request(lua_State *L)
+{
+    return check_request_at(L, 1);
+}
+
+fa_exchange *fa_lua_check_exchange(lua_State *L, int index)
+{
+    return check_request_at(L, index)->exchange;
+}
+
+/* ---- dispatch ---- */
+
+static void on_handler_done(fa_task *task, const char *error, int results, void *context)
+{
+    request *r = context;
+    fa_exchange *exchange = r->exchange;
+    const fa_log *log = fa_worker_log(task->script->worker);
+    (void)results;
+    if (error != NULL) {
+        fa_log_write(log, FA_LOG_ERROR, "request %s: %.*s %.*s: %s", exchange->request_id, (int)exchange->method.length,
+                     exchange->method.data, (int)exchange->path.length, exchange->path.data, error);
+        fa_exchange_fail(exchange, 500, "script_error", task->script->options.development ? error : "The server made a mistake.",
+                         NULL);
+    } else if (exchange->status == 0) {
+        fa_log_write(log, FA_LOG_ERROR, "request %s: the handler at %s returned without an answer", exchange->request_id,
+                     r->handler_name);
+        fa_exchange_fail(exchange, 500, "no_answer", "The server made a mistake.", NULL);
+    }
+}
+
+static void out_of_room(fa_exchange *exchange)
+{
+    fa_exchange_fail(exchange, 503, "over_budget", "There is no memory for this request now.",
+                     &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
+}
+
+static void run_handler(fa_script *script, fa_exchange *exchange, const fa_route *route)
+{
+    fa_handle handle;
+    lua_State *L = script->lua;
+    request *r = fa_scope_allocate(exchange->scope, sizeof(*r));
+    if (r == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_request, r, exchange->scope, exchange->request_id,
+                                    FA_HERE, &handle) != FA_OK) {
+        out_of_room(exchange);
+        return;
+    }
+    r->exchange = exchange;
+    r->route = *route;
+    r->handler_name = script->handler_names[route->target];
+    exchange->route_state = r;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, script->handlers[route->target]);
+    fa_task *task = fa_task_new(script, L, exchange->scope, on_handler_done, r);
+    if (task == NULL) {
+        out_of_room(exchange);
+        return;
+    }
+    task->exchange = exchange;
+    fa_lua_push_handle(task->co, handle, FA_META_REQUEST);
+    fa_task_resume(task, 1);
+}
+
+static void serve_mount(fa_script *script, fa_exchange *exchange, const mount *m)
+{
+    fa_text path = exchange->path;
+    path.data += m->prefix_length;
+    path.length -= m->prefix_length;
+    fa_media_serve(script->options.media, exchange, &m->media, path);
+}
+
+void fa_script_handle(fa_exchange *exchange, void *context)
+{
+    char allow[64];
+    fa_route route;
+    fa_script *script = context;
+    if (exchange->path.length == 0) {
+        fa_exchange_fail(exchange, 400, "bad_path", "The path of this request is malformed.", NULL);
+        return;
+    }
+    switch (fa_router_match(script->router, exchange->method, exchange->path, &route, allow)) {
+    case FA_OK:
+        if (route.target >= MAX_HANDLERS)
+            serve_mount(script, exchange, &script->mounts[route.target - MAX_HANDLERS]);
+        else
+            run_handler(script, exchange, &route);
+        break;
+    case FA_UNSUPPORTED:
+        fa_exchange_fail(exchange, 405, "method_not_allowed", "This path does not answer to this method.",
+                         &(fa_header){FA_TEXT("allow"), {allow, strlen(allow)}});
+        break;
+    default:
+        fa_exchange_fail(exchange, 404, "not_found", "There is nothing at this path.", NULL);
+    }
+}
+
+/* ---- reading ---- */
+
+static void push_text(lua_State *L, fa_text text)
+{
+    lua_pushlstring(L, text.data, text.length);
+}
+
+static int push_params(lua_State *L, const request *r)
+{
+    lua_createtable(L, 0, (int)r->route.parameter_count);
+    for (size_t i = 0; i < r->route.parameter_count; ++i) {
+        push_text(L, r->route.parameters[i].name);
+        push_text(L, r->route.parameters[i].value);
+        lua_rawset(L, -3);
+    }
+    return 1;
+}
+
+static int push_body(lua_State *L, request *r)
+{
+    fa_exchange *exchange = r->exchange;
+    if (exchange->body == NULL)
+        return 0;
+    if (!r->has_body_handle) {
+        if (fa_handle_make(fa_worker_handles(fa_script_of(L)->worker), &fa_type_buffer, exchange->body, exchange->scope,
+                           "request body", fa_script_here(L), &r->body) != FA_OK)
+            return luaL_error(L, "no handle for the request body");
+        r->has_body_handle = true;
+    }
+    fa_lua_push_handle(L, r->body, FA_META_BUFFER);
+    return 1;
+}
+
+static int request_index(lua_State *L)
+{
+    request *r = check_request(L);
+    const char *key = luaL_checkstring(L, 2);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1)); /* methods */
+    if (!lua_isnil(L, -1))
+        return 1;
+    if (strcmp(key, "method") == 0)
+        push_text(L, r->exchange->method);
+    else if (strcmp(key, "path") == 0)
+        push_text(L, r->exchange->path);
+    else if (strcmp(key, "remote") == 0)
+        push_text(L, r->exchange->remote);
+    else if (strcmp(key, "id") == 0)
+        lua_pushstring(L, r->exchange->request_id);
+    else if (strcmp(key, "params") == 0)
+        return push_params(L, r);
+    else if (strcmp(key, "body") == 0)
+        return push_body(L, r);
+    else
+        return luaL_error(L, "a request has no \"%s\"", key);
+    return 1;
+}
+
+static int request_header(lua_State *L)
+{
+    request *r = check_request(L);
+    fa_text value = fa_exchange_header(r->exchange, luaL_checkstring(L, 2));
+    if (value.data == NULL)
+        return 0;
+    push_text(L, value);
+    return 1;
+}
+
+static int request_query(lua_State *L)
+{
+    size_t length;
+    request *r = check_request(L);
+    const char *value = fa_exchange_query(r->exchange, luaL_checkstring(L, 2), &length);
+    if (value == NULL)
+        return 0;
+    lua_pushlstring(L, value, length);
+    return 1;
+}
+
+static int request_json(lua_State *L)
+{
+    request *r = check_request(L);
+    const fa_buffer *body = r->exchange->body;
+    if (body == NULL || fa_buffer_length(body) == 0) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "the request has no body");
+        return 2;
+    }
+    int count = fa_lua_decode_json(L, (const char *)fa_buffer_data(body), fa_buffer_length(body));
+    if (count == 1 && !lua_istable(L, -1)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "the body is neither an object nor an array");
+        return 2;
+    }
+    return count;
+}
+
+/* ---- answering ---- */
+
+typedef struct header_list {
+    fa_header entries[MAX_RESPONSE_HEADERS];
+    size_t count;
+} header_list;
+
+static void add_header(lua_State *L, header_list *list, fa_text name, fa_text value)
+{
+    if (list->count == MAX_RESPONSE_HEADERS)
+        luaL_error(L, "more than %d response headers", MAX_RESPONSE_HEADERS);
+    list->entries[list->count++] = (fa_header){name, value};
+}
+
+static fa_text text_at(lua_State *L, int index)
+{
+    fa_text text;
+    text.data = luaL_checklstring(L, index, &text.length);
+    return text;
+}
+
+/* The texts stay on the Lua stack, so they live until the answer is made. */
+static void read_headers(lua_State *L, int index, header_list *list)
+{
+    if (lua_isnoneornil(L, index))
+        return;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0) {
+        luaL_checkstack(L, 4, "too many headers");
+        add_header(L, list, text_at(L, -2), text_at(L, -1));
+        lua_pushvalue(L, -2); /* the value stays below, the key goes on */
+    }
+}
+
+static int check_answered(lua_State *L, fa_result result)
+{
+    if (result == FA_INVALID)
+        return luaL_error(L, "a response header has a line break or a NUL in it");
+    if (result == FA_WRONG_STATE)
+        return luaL_error(L, "this request has been answered already, or its client is gone");
+    if (result != FA_OK)
+        return luaL_error(L, "the answer could not be made: %s", fa_result_name(result));
+    return 0;
+}
+
+static fa_buffer *buffer_of_text(lua_State *L, fa_exchange *exchange, fa_text text)
+{
+    fa_buffer *buffer;
+    fa_result result = fa_buffer_new(exchange->scope, text.length, "answer", fa_script_here(L), &buffer);
+    if (result == FA_OK)
+        result = fa_buffer_append(buffer, text.data, text.length);
+    check_answered(L, result);
+    fa_buffer_seal(buffer);
+    return buffer;
+}
+
+static int request_reply(lua_State *L)
+{
+    fa_buffer *body = NULL;
+    header_list headers = {.count = 0};
+    fa_exchange *exchange = check_request(L)->exchange;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_getfield(L, 2, "status");  /* 3 */
+    lua_getfield(L, 2, "headers"); /* 4 */
+    lua_getfield(L, 2, "type");    /* 5 */
+    lua_getfield(L, 2, "body");    /* 6 */
+    lua_getfield(L, 2, "json");    /* 7 */
+    lua_getfield(L, 2, "text");    /* 8 */
+    const char *type = lua_tostring(L, 5);
+    if (!lua_isnil(L, 6)) {
+        body = fa_lua_check(L, 6, &fa_type_buffer, FA_META_BUFFER);
+        if (!fa_buffer_sealed(body))
+            return luaL_error(L, "only a sealed buffer can be sent: call body:seal() first");
+        type = type != NULL ? type : "application/octet-stream";
+    } else if (!lua_isnil(L, 7)) {
+        fa_lua_encode_json(L, 7);
+        body = buffer_of_text(L, exchange, text_at(L, -1));
+        type = type != NULL ? type : "application/json";
+    } else if (!lua_isnil(L, 8)) {
+        body = buffer_of_text(L, exchange, text_at(L, 8));
+        type = type != NULL ? type : "text/plain; charset=utf-8";
+    }
+    int status = (int)luaL_optinteger(L, 3, body != NULL ? 200 : 204);
+    if (status < 200 || status > 599)
+        return luaL_error(L, "status %d is not one that a handler can answer with", status);
+    if (type != NULL)
+        add_header(L, &headers, FA_TEXT("content-type"), (fa_text){type, strlen(type)});
+    read_headers(L, 4, &headers);
+    return check_answered(L, fa_exchange_reply(exchange, status, headers.entries, headers.count, body));
+}
+
+static int request_fail(lua_State *L)
+{
+    header_list headers = {.count = 0};
+    fa_exchange *exchange = check_request(L)->exchange;
+    int status = (int)luaL_checkinteger(L, 2);
+    const char *code = luaL_checkstring(L, 3), *message = luaL_checkstring(L, 4);
+    lua_settop(L, 5);
+    read_headers(L, 5, &headers);
+    if (headers.count > 1)
+        return luaL_error(L, "req:fail takes one header");
+    if (status < 400 || status > 599)
+        return luaL_error(L, "status %d is not an error", status);
+    if (exchange->status != 0)
+        return check_answered(L, FA_WRONG_STATE);
+    fa_exchange_fail(exchange, status, code, message, headers.count > 0 ? headers.entries : NULL);
+    return 0;
+}
+
+void fa_open_request(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"header", request_header}, {"query", request_query}, {"json", request_json},
+        {"reply", request_reply},   {"fail", request_fail},   {NULL, NULL},
+    };
+    luaL_getmetatable(L, FA_META_REQUEST);
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_pushcclosure(L, request_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,61 @@
+/* Scripts: one LuaJIT state a worker and generation, the routes it declares, and the tasks that run in it.
+ *
+ * Scripts hold handles, never bytes. Every request and every turn is answered by a task: a coroutine that belongs to its scope, that
+ * yields in C whenever it waits and is resumed from the loop. Thread: the worker's.
+ */
+#ifndef FA_SCRIPT_SCRIPT_H
+#define FA_SCRIPT_SCRIPT_H
+
+#include "dialogue/dialogue.h"
+#include "exchange/router.h"
+#include "media/media.h"
+#include "plugin/native.h"
+
+typedef struct fa_script fa_script;
+
+/* A configuration value as scripts see it. */
+typedef struct fa_setting {
+    const char *name;
+    enum { FA_SETTING_TEXT, FA_SETTING_NUMBER, FA_SETTING_FLAG } type;
+    const char *text;
+    double number; /* or the flag */
+} fa_setting;
+
+/* Everything is borrowed for the life of the script. */
+typedef struct fa_script_options {
+    fa_worker *worker;
+    fa_dialogues *dialogues;
+    fa_media *media;
+    fa_native *const *natives; /* NULL-terminated */
+    const fa_setting *settings; /* ends with name NULL */
+    const char *app;      /* folder of the application */
+    const char *library;  /* folder that holds fitnessally/ */
+    bool development;     /* error answers carry the message and the traceback */
+    /* What fitnessally.status and memory report of the rest of the server. */
+    bool (*draining)(void *context);
+    size_t (*connections)(void *context);
+    void *context;
+} fa_script_options;
+
+/* Makes the state; nothing is loaded yet. */
+fa_result fa_script_new(const fa_script_options *options, fa_script **script, fa_error *error);
+
+/* Loads <app>/app.lua, which declares the routes. FA_INVALID with file, line and message. */
+fa_result fa_script_load_app(fa_script *script, fa_error *error);
+
+/* Answers a request by the declared routes: the handler for fa_http_new. context: the fa_script. */
+void fa_script_handle(fa_exchange *exchange, void *context);
+
+/* Runs a file as one task, with `arg` set; done gets its exit status on the loop. */
+fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char *const *argv,
+                             void (*done)(void *context, int status), void *context, fa_error *error);
+
+/* The memory report as JSON text, appended to a buffer. */
+fa_result fa_script_memory_report(fa_script *script, fa_buffer *out);
+
+size_t fa_script_tasks(const fa_script *script); /* not yet ended */
+
+/* Closes the state. Every task has ended with its scope by then. */
+void fa_script_free(fa_script *script);
+
+#endif

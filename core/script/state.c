@@ -1,0 +1,284 @@
+/* The Lua state of one worker and generation: what is in it, and what is not.
+ *
+ * Routes get the language and our functions. They do not get io, os (but for the clock), ffi, debug, package, bytecode or the
+ * loaders that would bring them back.
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/random_id.h"
+#include "script/internal.h"
+
+enum { MAX_REPEAT = 1024 * 1024, MAX_JSON_DEPTH = 64 };
+
+static const char script_key = 's'; /* its address is the registry key of the fa_script */
+
+fa_script *fa_script_of(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&script_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    fa_script *script = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return script;
+}
+
+fa_origin fa_script_here(lua_State *L)
+{
+    lua_Debug info;
+    fa_script *script = fa_script_of(L);
+    for (int level = 1; lua_getstack(L, level, &info) && lua_getinfo(L, "Sl", &info); ++level) {
+        if (info.currentline > 0)
+            return (fa_origin){fa_ledger_intern(fa_scope_ledger(script->scope), info.short_src), (uint32_t)info.currentline};
+    }
+    return (fa_origin){"(no script)", 0};
+}
+
+void fa_script_push_traceback(lua_State *L, lua_State *of, const char *message)
+{
+    luaL_traceback(L, of, message, 0);
+}
+
+/* ---- the sandbox ---- */
+
+static int capped_rep(lua_State *L)
+{
+    size_t length;
+    luaL_checklstring(L, 1, &length);
+    lua_Number times = luaL_checknumber(L, 2);
+    if (times > 0 && (double)length * times > MAX_REPEAT)
+        return luaL_error(L, "string.rep: the result would be longer than %d bytes", MAX_REPEAT);
+    lua_settop(L, 3);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 3, 1);
+    return 1;
+}
+
+static int print_to_log(lua_State *L)
+{
+    int count = lua_gettop(L);
+    lua_getglobal(L, "tostring");
+    luaL_Buffer line;
+    luaL_buffinit(L, &line);
+    for (int i = 1; i <= count; ++i) {
+        if (i > 1)
+            luaL_addchar(&line, ' ');
+        lua_pushvalue(L, count + 1);
+        lua_pushvalue(L, i);
+        lua_call(L, 1, 1);
+        luaL_addvalue(&line);
+    }
+    luaL_pushresult(&line);
+    fa_log_write(fa_worker_log(fa_script_of(L)->worker), FA_LOG_INFO, "%s", lua_tostring(L, -1));
+    return 0;
+}
+
+static void open_library(lua_State *L, const char *name, lua_CFunction open)
+{
+    lua_pushcfunction(L, open);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 0);
+}
+
+static void forget_globals(lua_State *L, const char *const *names)
+{
+    for (; *names != NULL; ++names) {
+        lua_pushnil(L);
+        lua_setglobal(L, *names);
+    }
+}
+
+static void keep_only_the_clock(lua_State *L)
+{
+    static const char *const kept[] = {"time", "clock", "date", "difftime", NULL};
+    lua_getglobal(L, "os");
+    lua_newtable(L);
+    for (const char *const *name = kept; *name != NULL; ++name) {
+        lua_getfield(L, -2, *name);
+        lua_setfield(L, -2, *name);
+    }
+    lua_setglobal(L, "os");
+    lua_pop(L, 1);
+}
+
+static void open_language(lua_State *L)
+{
+    static const char *const forbidden[] = {"dofile",  "loadfile", "load",       "loadstring", "newproxy", "module",
+                                            "require", "package",  "gcinfo",     "getfenv",    "setfenv",  "collectgarbage",
+                                            "debug",   "io",       "jit",        NULL};
+    open_library(L, "", luaopen_base);
+    open_library(L, LUA_TABLIBNAME, luaopen_table);
+    open_library(L, LUA_STRLIBNAME, luaopen_string);
+    open_library(L, LUA_MATHLIBNAME, luaopen_math);
+    open_library(L, LUA_BITLIBNAME, luaopen_bit);
+    open_library(L, LUA_OSLIBNAME, luaopen_os);
+    open_library(L, LUA_JITLIBNAME, luaopen_jit); /* switches the compiler on; its table is taken away again */
+    keep_only_the_clock(L);
+    forget_globals(L, forbidden);
+
+    lua_getglobal(L, "string");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "dump");
+    lua_getfield(L, -1, "rep");
+    lua_pushcclosure(L, capped_rep, 1);
+    lua_setfield(L, -2, "rep");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, print_to_log);
+    lua_setglobal(L, "print");
+}
+
+/* ---- lua-cjson ---- */
+
+static void set_cjson(lua_State *L, const char *option, int value, bool flag)
+{
+    lua_getfield(L, -1, option);
+    if (flag)
+        lua_pushboolean(L, value);
+    else
+        lua_pushinteger(L, value);
+    lua_call(L, 1, 0);
+}
+
+static int protected_decode(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    return fa_lua_decode_json(L, text, length);
+}
+
+static int encode_json(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    fa_lua_encode_json(L, 1);
+    return 1;
+}
+
+/* json: encode raises on what cannot be JSON, decode answers nil and a message. */
+static void open_json(lua_State *L)
+{
+    void *library = dlopen(FA_CJSON_PATH, RTLD_NOW | RTLD_LOCAL); /* stays loaded: its code is shared by all states */
+    lua_CFunction open = NULL;
+    if (library != NULL)
+        *(void **)&open = dlsym(library, "luaopen_cjson");
+    if (open == NULL)
+        luaL_error(L, "lua-cjson: %s", dlerror());
+    lua_pushcfunction(L, open);
+    lua_call(L, 0, 1);
+    set_cjson(L, "decode_max_depth", MAX_JSON_DEPTH, false);
+    set_cjson(L, "encode_max_depth", MAX_JSON_DEPTH, false);
+    set_cjson(L, "encode_keep_buffer", 0, true);
+    set_cjson(L, "decode_invalid_numbers", 0, true);
+
+    lua_newtable(L);
+    lua_pushcfunction(L, encode_json);
+    lua_setfield(L, -2, "encode");
+    lua_pushstring(L, fa_script_of(L)->empty_array);
+    lua_setfield(L, -2, "empty_array");
+    lua_getfield(L, -2, "null");
+    lua_setfield(L, -2, "null");
+    lua_pushcfunction(L, protected_decode);
+    lua_setfield(L, -2, "decode");
+    lua_setglobal(L, "json");
+    lua_getfield(L, -1, "encode");
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.encode");
+    lua_getfield(L, -1, "decode");
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.decode");
+    lua_pop(L, 1);
+}
+
+/* lua-cjson writes every empty table as {}. json.empty_array is a text that nobody can guess, so that nobody else's text is taken for
+ * it, and becomes [] here. */
+void fa_lua_encode_json(lua_State *L, int index)
+{
+    char quoted[64];
+    lua_pushvalue(L, index);
+    lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.encode");
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    snprintf(quoted, sizeof(quoted), "\"%s\"", fa_script_of(L)->empty_array);
+    if (strstr(lua_tostring(L, -1), quoted) != NULL) {
+        luaL_gsub(L, lua_tostring(L, -1), quoted, "[]");
+        lua_remove(L, -2);
+    }
+}
+
+int fa_lua_decode_json(lua_State *L, const char *text, size_t length)
+{
+    fa_lua_count_copy(L, length);
+    lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.decode");
+    lua_pushlstring(L, text, length);
+    if (lua_pcall(L, 1, 1, 0) == 0)
+        return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+void fa_lua_count_copy(lua_State *L, size_t bytes)
+{
+    fa_script *script = fa_script_of(L);
+    script->copies++;
+    script->copied_bytes += bytes;
+}
+
+/* ---- beginning and end ---- */
+
+static int open_all(lua_State *L)
+{
+    open_language(L);
+    open_json(L);
+    fa_open_handles(L);
+    fa_open_buffer(L);
+    fa_open_request(L);
+    fa_open_app(L);
+    fa_open_voice(L);
+    fa_open_plugins(L);
+    fa_open_core(L);
+    fa_open_loader(L);
+    return 0;
+}
+
+fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_error *error)
+{
+    fa_scope *scope, *parent = fa_worker_scope(options->worker);
+    fa_result result = fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_WORKER, 0, "scripts", FA_HERE, &scope);
+    if (result != FA_OK)
+        return fa_fail(error, result, "no memory for scripts");
+    fa_script *script = fa_scope_allocate(scope, sizeof(*script));
+    if (script == NULL || (script->router = fa_router_new(scope)) == NULL || (script->lua = luaL_newstate()) == NULL) {
+        fa_scope_end(scope, "no memory", NULL);
+        return fa_fail(error, FA_NO_MEMORY, "no memory for scripts");
+    }
+    script->options = *options;
+    script->worker = options->worker;
+    script->scope = scope;
+    script->started_ms = fa_now_ms();
+    fa_list_init(&script->tasks);
+    fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);
+    lua_pushlightuserdata(script->lua, (void *)&script_key);
+    lua_pushlightuserdata(script->lua, script);
+    lua_rawset(script->lua, LUA_REGISTRYINDEX);
+    lua_pushcfunction(script->lua, open_all);
+    if (lua_pcall(script->lua, 0, 0, 0) != 0) {
+        fa_fail(error, FA_INVALID, "the script library: %s", lua_tostring(script->lua, -1));
+        fa_script_free(script);
+        return FA_INVALID;
+    }
+    *out = script;
+    return FA_OK;
+}
+
+size_t fa_script_tasks(const fa_script *script)
+{
+    return script->task_count;
+}
+
+void fa_script_free(fa_script *script)
+{
+    if (script == NULL)
+        return;
+    lua_close(script->lua);
+    fa_scope_end(script->scope, "scripts closed", NULL);
+}

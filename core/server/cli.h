@@ -1,0 +1,54 @@
+/* The command line: what its commands share. command_line.c picks the command, cli_options.c reads its options, and
+ * each command has a file of its own. All of it is for the main thread of the `fitnessally` process. */
+#ifndef FA_SERVER_CLI_H
+#define FA_SERVER_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fitnessally/fitnessally.h"
+
+enum { FA_EXIT_DONE = 0, FA_EXIT_FAILED = 1, FA_EXIT_USAGE = 2 };
+
+typedef struct fa_cli fa_cli;
+
+typedef struct fa_command {
+    const char *name;
+    const char *options; /* letters of the options it takes, see cli_options.c */
+    const char *summary; /* one line for `help` */
+    const char *help;
+    int (*run)(const fa_cli *cli); /* returns the exit status */
+} fa_command;
+
+/* A command with its options read. */
+struct fa_cli {
+    const fa_command *command;
+    const char *file; /* -c; NULL: look for one */
+    bool json, help;
+    char **overrides; /* "key=value" for fa_server_configure, in the order given */
+    size_t override_count;
+    char **arguments; /* what is no option; borrowed from argv */
+    int argument_count;
+};
+
+/* Reads the options of cli->command; argv[0] is its name. FA_EXIT_DONE, or what is wrong was said. The strings are
+ * freed by fa_cli_free in any case. */
+int fa_cli_parse(fa_cli *cli, int argc, char **argv);
+void fa_cli_free(fa_cli *cli);
+
+/* Says on standard error what is wrong with the usage, and where help is; returns FA_EXIT_USAGE. */
+int fa_cli_misused(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says what failed; returns FA_EXIT_FAILED. */
+int fa_cli_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The configuration file to read: -c, FITNESSALLY_CONFIG, fitnessally.conf.lua here, or the shipped one; NULL: none.
+ * Valid until the next call. */
+const char *fa_cli_file(const fa_cli *cli);
+
+/* A server configured with the file and the options, or what is wrong was said. The caller destroys it. */
+int fa_cli_configure(const fa_cli *cli, fa_server **server);
+
+extern const fa_command fa_command_serve, fa_command_check, fa_command_records;
+
+#endif

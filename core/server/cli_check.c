@@ -1,0 +1,124 @@
+/* `fitnessally check`: whether the configuration and the scripts would do, without running them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "server/cli.h"
+#include "server/server.h"
+
+static void print_text(const char *text)
+{
+    if (text == NULL) {
+        fputs("null", stdout);
+        return;
+    }
+    putchar('"');
+    for (; *text != '\0'; ++text) {
+        if (*text == '"' || *text == '\\')
+            printf("\\%c", *text);
+        else if ((unsigned char)*text < ' ')
+            printf("\\u%04x", (unsigned char)*text);
+        else
+            putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_list(const fa_config *config, const char *name)
+{
+    const char *const *items;
+    size_t count = fa_config_list(config, name, &items);
+    putchar('[');
+    for (size_t i = 0; i < count; ++i) {
+        fputs(i > 0 ? "," : "", stdout);
+        print_text(items[i]);
+    }
+    putchar(']');
+}
+
+/* Sizes and durations as they were written: what is printed can be given to --set again. */
+static void print_value(const fa_config *config, const fa_config_key *key)
+{
+    if (key->type == FA_CONFIG_NUMBER)
+        printf("%.17g", fa_config_number(config, key->name));
+    else if (key->type == FA_CONFIG_FLAG)
+        fputs(fa_config_flag(config, key->name) ? "true" : "false", stdout);
+    else if (key->type == FA_CONFIG_LIST)
+        print_list(config, key->name);
+    else
+        print_text(fa_config_written(config, key->name, NULL));
+}
+
+static void print_own(const fa_config *config)
+{
+    const char *separator = "";
+    for (const fa_config_key *key = fa_config_keys(); key->name != NULL; ++key, separator = ",") {
+        const char *where;
+        fa_config_written(config, key->name, &where);
+        printf("%s\"%s\":{\"value\":", separator, key->name);
+        print_value(config, key);
+        fputs(",\"from\":", stdout);
+        print_text(where);
+        putchar('}');
+    }
+}
+
+/* Only what was written and where: values of plugins may be secrets. */
+static void print_plugins(const fa_config *config)
+{
+    const char *plugin, *key, *where;
+    for (size_t i = 0; (plugin = fa_config_plugin_name(config, i)) != NULL; ++i) {
+        printf("%s\"%s\":{", i > 0 ? "," : "", plugin);
+        for (size_t j = 0; (key = fa_config_plugin_key(config, plugin, j, &where)) != NULL; ++j) {
+            printf("%s\"%s\":{\"from\":", j > 0 ? "," : "", key);
+            print_text(where);
+            putchar('}');
+        }
+        putchar('}');
+    }
+}
+
+static void print_json(const char *file, const fa_config *config)
+{
+    fputs("{\"status\":\"ok\",\"file\":", stdout);
+    print_text(file);
+    fputs(",\"values\":{", stdout);
+    print_own(config);
+    fputs("},\"plugins\":{", stdout);
+    print_plugins(config);
+    fputs("}}\n", stdout);
+}
+
+static int run(const fa_cli *cli)
+{
+    fa_server *server;
+    if (cli->argument_count > 0)
+        return fa_cli_misused("check", "check takes no argument \"%s\"", cli->arguments[0]);
+    int status = fa_cli_configure(cli, &server);
+    if (status != FA_EXIT_DONE)
+        return status;
+    fa_error error = {{0}};
+    if (fa_server_check(server, &error) != FA_OK)
+        status = fa_cli_failed("%s", error.text);
+    else if (cli->json)
+        print_json(fa_cli_file(cli), fa_server_config(server));
+    else
+        puts("configuration ok");
+    fa_server_destroy(server);
+    return status;
+}
+
+const fa_command fa_command_check = {
+    .name = "check",
+    .options = "clwdsj",
+    .summary = "say whether configuration and scripts are right",
+    .help = "usage: fitnessally check [options]\n"
+            "\n"
+            "Reads the configuration as `serve` with the same options would, and loads plugins and scripts, without "
+            "serving.\n"
+            "Exits with 0 and says `configuration ok`, or with 1 and what is wrong, with file and line.\n"
+            "\n"
+            "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
+            "  --listen, --workers, --data, --set   as for serve\n"
+            "  --json               the values and where each comes from\n",
+    .run = run,
+};

@@ -1,0 +1,124 @@
+/* `fitnessally serve`: runs the server in the foreground until a signal ends it. */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "server/cli.h"
+#include "server/server.h"
+
+/* The signals that this thread waits for. Blocked before the server starts, so that its threads never get them. */
+static void block_signals(sigset_t *awaited)
+{
+    sigemptyset(awaited);
+    sigaddset(awaited, SIGTERM);
+    sigaddset(awaited, SIGINT);
+    sigaddset(awaited, SIGHUP);
+    sigaddset(awaited, SIGUSR1);
+    sigaddset(awaited, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, awaited, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a vanished client is a result of write, not a reason to die */
+}
+
+static void stop_at_once(int number)
+{
+    static const char text[] = "fitnessally: stopped at once\n";
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)ignored;
+    (void)number;
+    _exit(FA_EXIT_FAILED);
+}
+
+/* While this thread drains it waits for no signal: a second one comes in as a handler. */
+static void heed_second_signal(void)
+{
+    struct sigaction action = {.sa_handler = stop_at_once};
+    sigset_t impatient;
+    sigemptyset(&impatient);
+    sigaddset(&impatient, SIGTERM);
+    sigaddset(&impatient, SIGINT);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &impatient, NULL);
+}
+
+static void write_report(fa_server *server)
+{
+    char path[4096];
+    fa_error error = {{0}};
+    if (fa_server_write_memory_report(server, path, sizeof(path), &error) == FA_OK)
+        fa_log_write(fa_server_log(server), FA_LOG_INFO, "memory report written to %s", path);
+    else
+        fa_log_write(fa_server_log(server), FA_LOG_ERROR, "no memory report: %s", error.text);
+}
+
+/* Returns when it is time to stop. */
+static void heed_signals(fa_server *server, const sigset_t *awaited)
+{
+    const fa_log *log = fa_server_log(server);
+    for (int number;;) {
+        if (sigwait(awaited, &number) != 0)
+            continue;
+        switch (number) {
+        case SIGHUP:
+            fa_log_write(log, FA_LOG_WARN, "SIGHUP: reload comes with live reload; restart to load changed scripts");
+            break;
+        case SIGUSR1:
+            fa_log_write(log, FA_LOG_INFO, "SIGUSR1: the log goes to standard error, there is no file to reopen");
+            break;
+        case SIGUSR2:
+            write_report(server);
+            break;
+        default:
+            fa_log_write(log, FA_LOG_INFO, "%s: draining; a second signal stops at once",
+                         number == SIGINT ? "SIGINT" : "SIGTERM");
+            return;
+        }
+    }
+}
+
+static int run(const fa_cli *cli)
+{
+    fa_server *server;
+    fa_error error = {{0}};
+    sigset_t awaited;
+    if (cli->argument_count > 0)
+        return fa_cli_misused("serve", "serve takes no argument \"%s\"", cli->arguments[0]);
+    block_signals(&awaited);
+    int status = fa_cli_configure(cli, &server);
+    if (status != FA_EXIT_DONE)
+        return status;
+    fa_result result = fa_server_start(server, &error);
+    if (result == FA_OK) {
+        const char *address;
+        for (size_t i = 0; (address = fa_server_address(server, i)) != NULL; ++i)
+            fprintf(stderr, "listening on %s\n", address);
+        heed_signals(server, &awaited);
+        heed_second_signal();
+        fa_server_stop(server, fa_server_drain_ms(server));
+    } else {
+        status = fa_cli_failed("%s", error.text[0] != '\0' ? error.text : fa_result_name(result));
+    }
+    fa_server_destroy(server);
+    return status;
+}
+
+const fa_command fa_command_serve = {
+    .name = "serve",
+    .options = "clwds",
+    .summary = "run the server in the foreground",
+    .help = "usage: fitnessally serve [options]\n"
+            "\n"
+            "Runs the server in the foreground. When it is ready it says `listening on http://HOST:PORT` on standard "
+            "error.\n"
+            "\n"
+            "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
+            "  --listen HOST:PORT   listen here instead of where the configuration says; may be repeated; port 0 picks "
+            "one\n"
+            "  --workers N          threads that serve\n"
+            "  --data DIR           folder with exercises.json and media/\n"
+            "  --set KEY=VALUE      any key of the configuration; may be repeated\n"
+            "\n"
+            "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
+            "SIGUSR2              write a memory report into state_dir and go on\n",
+    .run = run,
+};

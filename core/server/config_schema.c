@@ -1,0 +1,145 @@
+/* The declared keys. docs/configuration.md says the same; spec/unit/test_config.c compares the two. */
+#include <string.h>
+
+#include "server/config.h"
+
+#define MS     1.0
+#define SECOND 1000.0
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define KB     1024.0
+#define MB     (1024 * KB)
+#define GB     (1024 * MB)
+
+#define KEY(name, type, fallback, minimum, maximum, doc)                                                               \
+    {                                                                                                                  \
+        name, FA_CONFIG_##type, fallback, minimum, maximum, doc, NULL                                                  \
+    }
+#define CHOICE(name, fallback, doc, choices)                                                                           \
+    {                                                                                                                  \
+        name, FA_CONFIG_TEXT, fallback, 0, 0, doc, choices                                                             \
+    }
+
+/* clang-format off */
+static const fa_config_key keys[] = {
+    /* where it listens and what it runs */
+    KEY("listen", LIST, "127.0.0.1:3005", 0, 0,
+        "addresses to listen on, as HOST:PORT or [IPV6]:PORT; port 0 picks a free one"),
+    KEY("workers", NUMBER, "1", 1, 1, "threads that serve; more than one comes with the Memory work"),
+    CHOICE("mode", "production",
+        "dev tells errors of scripts to the client, production only to the log", "production|dev"),
+    CHOICE("log_level", "info", "what is below it is not logged", "debug|info|warn|error"),
+    KEY("app", TEXT, "examples/coach", 0, 0, "folder of the application; its app.lua is run"),
+    KEY("data", TEXT, NULL, 0, 0, "folder with exercises.json and media/; not set: the application's own data folder"),
+    KEY("state_dir", TEXT, ".fitnessally", 0, 0,
+        "folder the server writes to: imported records, reports, spooled bodies"),
+
+    /* speech and words */
+    KEY("tts", TEXT, "espeak", 0, 0, "plugin that speaks; not set: answers are text only"),
+    KEY("tts_url", TEXT, NULL, 0, 0, "base address of the speaking service, for plugins that need one"),
+    KEY("llm", TEXT, "extract", 0, 0, "what words the answers: extract quotes the records found, or a plugin"),
+    KEY("llm_url", TEXT, NULL, 0, 0, "base address of the language model, for plugins that need one"),
+    KEY("stt", TEXT, NULL, 0, 0, "plugin that understands speech; not set: questions come as text"),
+    KEY("stt_url", TEXT, NULL, 0, 0, "base address of the listening service, for plugins that need one"),
+    KEY("plugins_enabled", LIST, "espeak,records", 0, 0, "plugins that are loaded at start"),
+    KEY("plugin_path", LIST, NULL, 0, 0, "folders searched for plugins before the built-in ones"),
+
+    /* media files */
+    KEY("media_root", TEXT, NULL, 0, 0, "folder served under /media; not set: media/ in the data folder"),
+    KEY("media_cache", SIZE, "32MB", 64 * KB, 64 * GB, "memory for media files that were asked for"),
+    KEY("media_file_limit", SIZE, "8MB", 1 * KB, 1 * GB, "larger media files are not served"),
+    KEY("media_recheck", DURATION, "1s", 0, 1 * HOUR,
+        "how long a cached media file is trusted before the disk is asked again"),
+
+    /* how long a dialogue lives */
+    KEY("first_listener_grace", DURATION, "10s", 0, 10 * MINUTE, "how long an answer waits for its first listener"),
+    KEY("reconnect_grace", DURATION, "8s", 0, 10 * MINUTE, "how long a turn goes on after its last listener left"),
+    KEY("linger", DURATION, "8s", 0, 10 * MINUTE,
+        "how long a delivered answer is kept for a listener that lost its end"),
+    KEY("linger_budget", SIZE, "16MB", 0, 4 * GB, "memory for all delivered answers that linger; the oldest go first"),
+    KEY("turn_limit", DURATION, "5min", 100 * MS, 1 * HOUR, "longest turn; then it is cancelled as expired"),
+    KEY("history_ttl", DURATION, "30min", 0, 24 * HOUR, "how long a dialogue is remembered without a turn"),
+    KEY("history_limit", SIZE, "4KB", 0, 1 * MB, "text remembered of one dialogue; the oldest turns go first"),
+    KEY("history_dialogues", NUMBER, "1000", 0, 1e6, "dialogues remembered between turns; the oldest go first"),
+    KEY("finished_ttl", DURATION, "60s", 0, 1 * HOUR, "how long an ended dialogue is answered with 204 instead of 404"),
+    KEY("finished_dialogues", NUMBER, "4096", 1, 1e6, "ended dialogues of which the id is remembered"),
+
+    /* dialogues and their listeners */
+    KEY("max_dialogues", NUMBER, "1000", 1, 1e6, "dialogues with a running turn; beyond it the answer is 503"),
+    KEY("dialogue_budget", SIZE, "2MB", 16 * KB, 1 * GB, "memory for the events of one dialogue"),
+    KEY("turn_budget", SIZE, "16MB", 256 * KB, 1 * GB, "memory for the work of one turn: audio in the making, searches"),
+    KEY("lookahead", NUMBER, "2", 1, 64, "audio chunks made ahead of what was sent"),
+    KEY("max_listeners", NUMBER, "8", 1, 10000, "listeners of one dialogue; beyond it the answer is 429"),
+    KEY("listener_queue", SIZE, "512KB", 4 * KB, 64 * MB, "bytes queued to the socket of one listener"),
+    KEY("slow_listener_wait", DURATION, "2s", 0, 1 * MINUTE, "how long the others wait for the slowest listener"),
+    KEY("listener_stall", DURATION, "20s", 100 * MS, 10 * MINUTE,
+        "a listener that takes nothing for so long is dropped"),
+    KEY("ping_interval", DURATION, "20s", 1 * SECOND, 30 * SECOND,
+        "time between pings on a stream; below 15s only for tests"),
+    KEY("duplicate_window", DURATION, "250ms", 0, 10 * SECOND,
+        "equal questions without a key are one within it; 0: never"),
+    KEY("idempotency_window", DURATION, "10min", 0, 24 * HOUR, "how long an Idempotency-Key is remembered"),
+    KEY("idempotency_keys", NUMBER, "4096", 1, 1e6, "Idempotency-Keys remembered; the oldest go first"),
+
+    /* limits of requests */
+    KEY("max_body", SIZE, "1MB", 1 * KB, 25 * MB, "largest request body; beyond it the answer is 413"),
+    KEY("max_connections", NUMBER, "4096", 1, 1e6, "open connections; further ones wait in the kernel"),
+    KEY("request_timeout", DURATION, "60s", 100 * MS, 1 * HOUR,
+        "longest time for a request to arrive, and for an idle connection"),
+    KEY("send_stall", DURATION, "20s", 100 * MS, 10 * MINUTE,
+        "a client that takes nothing of its answer for so long is cut"),
+    KEY("drain", DURATION, "10s", 0, 10 * MINUTE, "how long a stopping server lets requests and turns finish"),
+    KEY("spool_dir", TEXT, NULL, 0, 0, "folder for large request bodies on their way in; not set: spool/ in state_dir"),
+    KEY("spool_threshold", SIZE, "256KB", 4 * KB, 25 * MB,
+        "request bodies beyond it wait on disk instead of in memory"),
+    KEY("memory_budget", SIZE, "512MB", 0, 1024 * GB,
+        "memory the server may own; beyond it the answer is 503; 0: no limit"),
+    {NULL, FA_CONFIG_TEXT, NULL, 0, 0, NULL, NULL},
+};
+/* clang-format on */
+
+const fa_config_key *fa_config_keys(void)
+{
+    return keys;
+}
+
+enum { LONGEST_NAME = 40 };
+
+/* How many letters must be changed, added or left out (Levenshtein). */
+static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    size_t row[LONGEST_NAME + 1];
+    for (size_t j = 0; j <= b_length; ++j)
+        row[j] = j;
+    for (size_t i = 1; i <= a_length; ++i) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_length; ++j) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[b_length];
+}
+
+const char *fa_config_nearest(const char *name)
+{
+    const char *nearest = NULL;
+    size_t length = strlen(name);
+    size_t best = length / 3 + 2; /* farther than that it would be a guess, not a suggestion */
+    if (length > LONGEST_NAME)
+        return NULL;
+    for (const fa_config_key *key = keys; key->name != NULL; ++key) {
+        size_t distance = edit_distance(name, length, key->name, strlen(key->name));
+        if (distance < best) {
+            best = distance;
+            nearest = key->name;
+        }
+    }
+    return nearest;
+}

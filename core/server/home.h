@@ -1,0 +1,17 @@
+/* Where the parts of the server that are not compiled in lie: the Lua library, the plugins, the examples. */
+#ifndef FA_SERVER_HOME_H
+#define FA_SERVER_HOME_H
+
+#include <stddef.h>
+
+/* The folder that holds lua/, plugins/ and examples/: FITNESSALLY_HOME, else the source tree this was built in, when the program
+ * runs from there, else the installed share folder. Static or of the environment. */
+const char *fa_home(void);
+
+/* Where compiled plugins lie. Static. */
+const char *fa_home_plugins(void);
+
+/* `path` when it exists as it is or is absolute, else the same below the home. out: at least size bytes. */
+const char *fa_home_resolve(const char *path, char *out, size_t size);
+
+#endif

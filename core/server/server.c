@@ -1,0 +1,250 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "memory/buffer.h"
+#include "server/runtime.h"
+
+enum { MAX_LISTENERS = 16 };
+
+extern char **environ;
+
+struct fa_server {
+    fa_ledger *ledger;
+    fa_scope *root;    /* holds this and the configuration */
+    fa_scope *running; /* everything that runs; ends when it stops */
+    fa_config *config;
+    fa_log log;
+    bool configured;
+    fa_plugins plugins;
+    fa_media *media;
+    fa_runtime *runtime;
+    char addresses[MAX_LISTENERS][80];
+    size_t address_count;
+};
+
+const char *fa_version(void)
+{
+    return FA_VERSION;
+}
+
+fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa_error *error)
+{
+    if (options != NULL && options->size != sizeof(*options))
+        return fa_fail(error, FA_INVALID, "fa_server_options: size is %zu, expected %zu", options->size, sizeof(*options));
+    fa_ledger *ledger = fa_ledger_new(NULL);
+    fa_scope *root = NULL;
+    fa_server *server = NULL;
+    if (ledger != NULL && fa_scope_new(ledger, NULL, FA_KIND_SERVER, 0, "server", FA_HERE, &root) == FA_OK)
+        server = fa_scope_allocate(root, sizeof(*server));
+    if (server == NULL || (server->config = fa_config_new(root)) == NULL) {
+        if (root != NULL)
+            fa_scope_end(root, "no memory", NULL);
+        fa_ledger_free(ledger);
+        return fa_fail(error, FA_NO_MEMORY, "no memory for a server");
+    }
+    server->ledger = ledger;
+    server->root = root;
+    server->log = (fa_log){.level = FA_LOG_INFO, .fd = STDERR_FILENO};
+    if (options != NULL) {
+        server->log.sink = options->log_sink;
+        server->log.sink_context = options->log_context;
+    }
+    *out = server;
+    return FA_OK;
+}
+
+fa_result fa_server_configure(fa_server *server, const char *file, const char *const *overrides, size_t count, fa_error *error)
+{
+    if (server->running != NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server runs already");
+    fa_result result = file != NULL ? fa_config_load(server->config, file, error) : FA_OK;
+    if (result == FA_OK)
+        result = fa_config_environment(server->config, environ, error);
+    for (size_t i = 0; i < count && result == FA_OK; ++i)
+        result = fa_config_override(server->config, overrides[i], error);
+    if (result != FA_OK)
+        return result;
+    fa_log_level_parse(fa_config_text(server->config, "log_level"), &server->log.level);
+    server->configured = true;
+    return FA_OK;
+}
+
+/* ---- starting ---- */
+
+static fa_result make_media(fa_server *server, fa_error *error)
+{
+    fa_media_options options = {
+        .cache_budget = fa_config_size(server->config, "media_cache"),
+        .file_limit = fa_config_size(server->config, "media_file_limit"),
+        .recheck_ms = fa_config_duration(server->config, "media_recheck"),
+    };
+    server->media = fa_media_new(server->running, &options);
+    return server->media != NULL ? FA_OK : fa_fail(error, FA_NO_MEMORY, "no memory for the media cache");
+}
+
+static fa_result bind_all(fa_server *server, fa_error *error)
+{
+    const char *const *addresses;
+    size_t count = fa_config_list(server->config, "listen", &addresses);
+    if (count > MAX_LISTENERS)
+        return fa_fail(error, FA_INVALID, "listen: at most %d addresses", MAX_LISTENERS);
+    for (size_t i = 0; i < count; ++i) {
+        int socket;
+        fa_result result = fa_http_bind(addresses[i], &socket, server->addresses[i], sizeof(server->addresses[i]), error);
+        if (result == FA_OK)
+            result = fa_runtime_listen(server->runtime, socket, error);
+        if (result != FA_OK)
+            return result;
+        server->address_count = i + 1;
+    }
+    return FA_OK;
+}
+
+/* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
+static fa_result build(fa_server *server, bool app, fa_error *error)
+{
+    if (server->running != NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server runs already");
+    fa_result result = fa_scope_new(server->ledger, server->root, FA_KIND_SERVER, fa_config_size(server->config, "memory_budget"),
+                                    "running server", FA_HERE, &server->running);
+    if (result != FA_OK)
+        return fa_fail(error, result, "no memory to start");
+    result = fa_plugins_start(&server->plugins, server->running, server->config, &server->log, error);
+    if (result == FA_OK)
+        result = make_media(server, error);
+    if (result == FA_OK)
+        result = fa_runtime_new(server->running, server->config, &server->log, &server->plugins, server->media, app,
+                                &server->runtime, error);
+    if (result == FA_OK)
+        result = fa_plugins_wait(&server->plugins, error);
+    return result;
+}
+
+/* Takes down what build made, in the order that nobody misses what went before. */
+static void take_down(fa_server *server)
+{
+    if (server->running == NULL)
+        return;
+    fa_runtime_free(server->runtime);
+    fa_plugins_close(&server->plugins);
+    fa_media_free(server->media);
+    server->runtime = NULL;
+    server->media = NULL;
+    server->address_count = 0;
+    fa_scope_end(server->running, "server stopped", NULL);
+    server->running = NULL;
+}
+
+fa_result fa_server_start(fa_server *server, fa_error *error)
+{
+    fa_result result = build(server, true, error);
+    if (result == FA_WRONG_STATE)
+        return result;
+    if (result == FA_OK)
+        result = bind_all(server, error);
+    if (result == FA_OK)
+        result = fa_runtime_start(server->runtime, error);
+    if (result != FA_OK)
+        take_down(server);
+    return result;
+}
+
+const char *fa_server_address(const fa_server *server, size_t index)
+{
+    return index < server->address_count ? server->addresses[index] : NULL;
+}
+
+void fa_server_stop(fa_server *server, uint64_t drain_ms)
+{
+    if (server->running == NULL)
+        return;
+    fa_runtime_stop(server->runtime, drain_ms);
+    take_down(server);
+}
+
+void fa_server_destroy(fa_server *server)
+{
+    if (server == NULL)
+        return;
+    fa_server_stop(server, 0);
+    fa_ledger *ledger = server->ledger;
+    fa_scope_end(server->root, "server destroyed", NULL); /* frees the server itself */
+    fa_ledger_free(ledger);
+}
+
+/* ---- for the command line ---- */
+
+uint64_t fa_server_drain_ms(const fa_server *server)
+{
+    return fa_config_duration(server->config, "drain");
+}
+
+const fa_config *fa_server_config(const fa_server *server)
+{
+    return server->config;
+}
+
+const fa_log *fa_server_log(const fa_server *server)
+{
+    return &server->log;
+}
+
+int fa_server_run_tool(fa_server *server, const char *script, int argc, char **argv)
+{
+    fa_error error = {""};
+    int status = -1;
+    server->log.level = server->log.level < FA_LOG_WARN ? FA_LOG_WARN : server->log.level; /* a tool speaks for itself */
+    if (build(server, false, &error) == FA_OK)
+        status = fa_runtime_run_tool(server->runtime, script, argc, argv, &error);
+    if (status < 0) {
+        fprintf(stderr, "fitnessally: %s\n", error.text);
+        status = 1;
+    }
+    take_down(server);
+    return status;
+}
+
+fa_result fa_server_check(fa_server *server, fa_error *error)
+{
+    fa_result result = build(server, true, error);
+    take_down(server);
+    return result;
+}
+
+static fa_result write_file(const char *path, const fa_buffer *bytes, fa_error *error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fa_fail(error, FA_IO, "%s: %s", path, strerror(errno));
+    ssize_t written = write(fd, fa_buffer_data(bytes), fa_buffer_length(bytes));
+    close(fd);
+    return written == (ssize_t)fa_buffer_length(bytes) ? FA_OK : fa_fail(error, FA_IO, "%s: could not be written", path);
+}
+
+fa_result fa_server_write_memory_report(fa_server *server, char *path, size_t size, fa_error *error)
+{
+    fa_buffer *report;
+    char stamp[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    if (server->running == NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server does not run");
+    fa_result result = fa_buffer_new_detached(fa_scope_account(server->root), 8192, "memory report", FA_HERE, &report);
+    if (result != FA_OK)
+        return fa_fail(error, result, "no memory for the report");
+    gmtime_r(&now, &utc);
+    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%S", &utc);
+    snprintf(path, size, "%s/memory-%s-%d.json", fa_config_text(server->config, "state_dir"), stamp, (int)getpid());
+    result = fa_runtime_memory_report(server->runtime, report);
+    result = result == FA_OK ? write_file(path, report, error) : fa_fail(error, result, "the report could not be made");
+    fa_buffer_release(report);
+    return result;
+}

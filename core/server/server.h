@@ -1,0 +1,26 @@
+/* What the rest of core/server needs of a server beyond the public API. */
+#ifndef FA_SERVER_SERVER_H
+#define FA_SERVER_SERVER_H
+
+#include "base/log.h"
+#include "server/config.h"
+
+/* The configured `drain`. */
+uint64_t fa_server_drain_ms(const fa_server *server);
+
+/* The configuration; borrowed. */
+const fa_config *fa_server_config(const fa_server *server);
+
+/* Writes the full memory report (JSON) to a new file in state_dir without stopping any loop. path: gets its name. */
+fa_result fa_server_write_memory_report(fa_server *server, char *path, size_t size, fa_error *error);
+
+/* Starts the configured server without listeners, runs lua/fitnessally/tools/SCRIPT.lua with the arguments as one task, stops
+ * it, and returns the script's exit status; what goes wrong is said on standard error. For command-line tools. */
+int fa_server_run_tool(fa_server *server, const char *script, int argc, char **argv);
+
+/* Loads everything that a start would load (plugins, scripts) without listening, and takes it down again. */
+fa_result fa_server_check(fa_server *server, fa_error *error);
+
+const fa_log *fa_server_log(const fa_server *server);
+
+#endif

@@ -1,0 +1,28 @@
+/* Timers that belong to a scope: when the scope ends, so does the timer. The fa_timer lies in the object that uses it and may
+ * be freed right after fa_timer_stop (the uv handle behind it closes in its own time). Thread: the worker's. */
+#ifndef FA_WORKER_TIMER_H
+#define FA_WORKER_TIMER_H
+
+#include "worker/worker.h"
+
+typedef struct fa_timer {
+    struct fa_timer_handle *handle; /* NULL while it does not exist */
+    void (*fire)(struct fa_timer *timer);
+    fa_worker *worker;
+    fa_scope_hook at_end;
+} fa_timer;
+
+/* Puts a zeroed timer to use; it stops itself when `scope` ends. fire may stop the timer or end the scope. */
+void fa_timer_init(fa_timer *timer, fa_worker *worker, fa_scope *scope, void (*fire)(fa_timer *timer));
+
+/* Fires once, `delay_ms` from now; a running one is set anew. FA_NO_MEMORY and FA_OVER_BUDGET on the first start only;
+ * FA_WRONG_STATE after fa_timer_stop or the scope's end. */
+fa_result fa_timer_start(fa_timer *timer, uint64_t delay_ms);
+
+/* Does not fire any more; may be started again. Cheap. */
+void fa_timer_pause(fa_timer *timer);
+
+/* Ends it. Harmless twice, and on a zeroed one that was never initialised. */
+void fa_timer_stop(fa_timer *timer);
+
+#endif

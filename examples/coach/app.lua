@@ -1,0 +1,8 @@
+-- The coach: ask about an exercise, hear the answer.
+
+require "routes.voice"
+require "routes.records"
+require "routes.health"
+
+app:static("/media", { root = settings.media_root, immutable = true })
+app:static("/", { root = settings.app .. "/public", index = "index.html" })

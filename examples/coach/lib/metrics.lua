@@ -1,0 +1,59 @@
+-- The server's figures as Prometheus text, out of the tables that the health routes show.
+
+local prometheus = require "fitnessally.prometheus"
+
+local metrics = {}
+
+-- A figure is a number, or a table that holds its bytes.
+local function amount(figure)
+  if type(figure) == "table" then
+    return figure.bytes
+  end
+  return figure
+end
+
+local function add_ledger(page, ledger)
+  local classes = { "ours", "attributed", "residual", "cachedAndMapped", "inFlight" }
+  for _, class in ipairs(classes) do
+    page:add("gauge", "fitnessally_memory_bytes", "Memory by how it is known; see docs/memory.md.",
+      amount(ledger[class]), { class = class })
+  end
+  page:add("gauge", "fitnessally_ledger_scopes", "Live scopes.", amount(ledger.scopes))
+  page:add("gauge", "fitnessally_ledger_handles", "Live handles.", amount(ledger.handles))
+  local kinds = {}
+  for kind in pairs(ledger.byKind or {}) do
+    kinds[#kinds + 1] = kind
+  end
+  table.sort(kinds)
+  for _, kind in ipairs(kinds) do
+    local bytes = ledger.byKind[kind].bytes
+    page:add("gauge", "fitnessally_ledger_bytes", "Bytes owned by each kind of scope.", bytes, { kind = kind })
+  end
+  for _, kind in ipairs(kinds) do
+    local count = ledger.byKind[kind].count
+    page:add("gauge", "fitnessally_ledger_count", "Live scopes of each kind.", count, { kind = kind })
+  end
+end
+
+---@param status table fitnessally.status()
+---@param memory table fitnessally.memory()
+---@return string
+function metrics.text(status, memory)
+  local page = prometheus.new()
+  page:add("gauge", "fitnessally_info", "The version that runs.", 1, { version = fitnessally.version })
+  page:add("gauge", "fitnessally_uptime_seconds", "Time since the start.", status.uptime_ms / 1000)
+  page:add("gauge", "fitnessally_draining", "1 while the server stops and lets work finish.", status.draining)
+  page:add("gauge", "fitnessally_connections", "Open connections.", status.connections)
+  for _, state in ipairs { "live", "running", "resting" } do
+    page:add("gauge", "fitnessally_dialogues", "Dialogues by state; resting: only a history between turns.",
+      status.dialogues and status.dialogues[state], { state = state })
+  end
+  local media = status.media or {}
+  page:add("gauge", "fitnessally_media_files", "Media files in the cache.", media.files)
+  page:add("gauge", "fitnessally_media_bytes", "Bytes of media files in the cache.", media.bytes)
+  page:add("gauge", "process_resident_memory_bytes", "Resident memory.", amount(memory.memory and memory.memory.rss))
+  add_ledger(page, memory.ledger or {})
+  return page:text()
+end
+
+return metrics

@@ -1,0 +1,219 @@
+---@meta fitnessally
+-- What the core gives to route files, flows and tools, as LuaLS annotations. This file is the contract: docs/lua-api.md is its
+-- readable twin. Each function says whether it yields (waits, while others are served) and whether it copies bytes into Lua.
+
+--------------------------------------------------------------------------------------------------------------------------
+-- app: routes. Available while app.lua and the files it requires are loaded; declaring a route later is an error.
+
+---@class fitnessally.app
+app = {}
+
+---Declares a route. Patterns: "/records/:id" (one segment), "/files/*rest" (all the rest). The handler gets the request and
+---answers it with req:reply, req:fail or voice.listen, now or after waiting. Two routes for the same method and pattern are a
+---load error that names both places. HEAD is answered by the GET route. Yields: no. Copies: no.
+---@param pattern string
+---@param handler fun(req: fitnessally.request)
+function app:get(pattern, handler) end
+---@param pattern string
+---@param handler fun(req: fitnessally.request)
+function app:post(pattern, handler) end
+---@param pattern string
+---@param handler fun(req: fitnessally.request)
+function app:put(pattern, handler) end
+---@param pattern string
+---@param handler fun(req: fitnessally.request)
+function app:delete(pattern, handler) end
+
+---Serves the files below `root` at `prefix` ("/media", or "/" for what no route takes), from C, with no byte through Lua.
+---Yields: no. Copies: no.
+---@param prefix string
+---@param options {root: string, immutable?: boolean, index?: string}
+function app:static(prefix, options) end
+
+--------------------------------------------------------------------------------------------------------------------------
+-- requests
+
+---@class fitnessally.request A handle: it dies with its request; a late use is an error that says so.
+---@field method string
+---@field path string decoded
+---@field id string the request id
+---@field remote string the client's address
+---@field params table<string, string> from the pattern
+---@field body fitnessally.buffer? the request body; nil when there is none
+local request = {}
+
+---A request header, or nil. name in lower case. Yields: no. Copies: the value.
+---@param name string
+---@return string?
+function request:header(name) end
+
+---A query parameter, percent-decoded, or nil. Yields: no. Copies: the value.
+---@param name string
+---@return string?
+function request:query(name) end
+
+---The JSON body as a table. nil and a message when there is none, it is malformed, nested deeper than 64, or not an object or
+---array. Yields: no. Copies: the body, into Lua values.
+---@return table? value, string? message
+function request:json() end
+
+---Answers. One of json (a table, encoded), text, or body (a sealed buffer, sent without a copy); none for an empty answer. Fails with
+---an error when it is answered already. headers: names to values. Yields: no. Copies: json and text only.
+---@param answer {status?: integer, json?: table, text?: string, type?: string, body?: fitnessally.buffer, headers?: table<string, string>}
+function request:reply(answer) end
+
+---Answers with {"error":{"code","message","requestId"}}. Yields: no. Copies: no.
+---@param status integer
+---@param code string snake_case
+---@param message string a sentence for a person
+---@param headers? table<string, string>
+function request:fail(status, code, message, headers) end
+
+--------------------------------------------------------------------------------------------------------------------------
+-- buffers
+
+---@class fitnessally.buffer A handle to bytes that the core owns; they go when their owner ends or at release.
+local buffer = {}
+
+---Length in bytes; also #buf. Yields: no. Copies: no.
+---@return integer
+function buffer:len() end
+---Adds a string, or the bytes of another buffer. nil, message at a budget; an error when it is sealed. Yields: no. Copies: core to core.
+---@param data string|fitnessally.buffer
+---@return fitnessally.buffer? self, string? message
+function buffer:append(data) end
+---From now on it never changes and may be sent. Yields: no. Copies: no.
+---@return fitnessally.buffer self
+function buffer:seal() end
+---Lets the bytes go now (what is on its way into a socket goes when it is sent). Yields: no. Copies: no.
+function buffer:release() end
+---The one visible copy into a Lua string, counted; nil, message when the buffer is longer than max bytes. Yields: no. Copies: yes.
+---@param options {max: integer}
+---@return string? bytes, string? message
+function buffer:copy(options) end
+---Decodes JSON straight from the buffer. Yields: no. Copies: into Lua values.
+---@return any value, string? message
+function buffer:json() end
+
+--------------------------------------------------------------------------------------------------------------------------
+-- voice
+
+---@class fitnessally.voice
+voice = {}
+
+---Opens a dialogue or its next turn and starts flow(turn, context) as the turn's own task; or joins a double of an earlier question.
+---Returns at once. nil, code, message: "unknown_dialogue", "too_many_dialogues", "over_budget". Yields: no. Copies: the text.
+---@param req fitnessally.request
+---@param question {text: string, dialogueId?: string, flow: fun(turn: fitnessally.turn, context: any): table?, context?: any}
+---@return {dialogueId: string, joined: boolean}? asked, string? code, string? message
+function voice.ask(req, question) end
+
+---Answers the request with the dialogue's event stream (or 204, 404, 429). Yields: no. Copies: no.
+---@param req fitnessally.request
+---@param dialogueId string
+---@param options? {follow?: boolean}
+function voice.listen(req, dialogueId, options) end
+
+---Ends a dialogue. False when there is no such dialogue. Yields: no. Copies: no.
+---@param dialogueId string
+---@return boolean
+function voice.delete(dialogueId) end
+
+---Ends the running turn. nil when there is no such dialogue. Yields: no. Copies: no.
+---@param dialogueId string
+---@param playedMs? number
+---@return {dropped: {events: integer, bytes: integer}, heard: {ms: number, text: string}}?
+function voice.interrupt(dialogueId, playedMs) end
+
+---@class fitnessally.turn A handle: it dies with its turn. A flow that returns ends it as completed (a returned table's members are
+---added to the done event); one that raises an error ends it as failed.
+---@field text string the question
+---@field dialogueId string
+---@field number integer 1 for the first turn
+local turn = {}
+
+---What was said before this turn, oldest first. Yields: no. Copies: the texts.
+---@return {role: "user"|"assistant", content: string}[]
+function turn:history() end
+---Adds an event to the stream. Waits while listeners are too far behind. Yields: yes. Copies: the data, encoded.
+---@param event string
+---@param data table|string a table, or JSON text
+function turn:push(event, data) end
+---Adds an audioChunk event; it gets its chunkIndex here. audio: a sealed buffer, or nil for a chunk that failed. Waits while
+---listeners are too far behind; the buffer is released afterwards. Yields: yes. Copies: core to core (base64).
+---@param audio fitnessally.buffer?
+---@param chunk {text: string, isFinal?: boolean, durationMs?: number, fields?: table} fields: further members, such as mime
+function turn:audio(audio, chunk) end
+---Waits until another audio chunk should be made (`lookahead`). Yields: yes. Copies: no.
+function turn:room() end
+---Adds to what the history keeps of the answer. Yields: no. Copies: the text.
+---@param text string
+function turn:said(text) end
+
+--------------------------------------------------------------------------------------------------------------------------
+-- plugins
+
+---plugin.NAME.FUNCTION{arguments} calls a native plugin on its own thread and returns the table of its results (texts, numbers, and
+---buffers that belong to the calling request or turn), or nil and {code=, message=}. An argument `progress` may be a function(done,
+---total). plugin.NAME is nil when no such plugin is loaded. Yields: yes. Copies: arguments and short results only.
+---@type table<string, table<string, fun(arguments: table): table?, {code: string, message: string}?>>
+plugin = {}
+
+--------------------------------------------------------------------------------------------------------------------------
+-- everything else
+
+---@class fitnessally.json
+json = {}
+---@param value any
+---@return string
+function json.encode(value) end
+---nil, message when it is malformed.
+---@param text string
+---@return any value, string? message
+function json.decode(text) end
+---JSON's null.
+json.null = nil
+---Stands for an empty array, [] (an empty table is written as {}).
+---@type string
+json.empty_array = ""
+
+---@class fitnessally.log One line each; never pass secrets, bodies or speech.
+log = {}
+---@param message string
+function log.debug(message) end
+---@param message string
+function log.info(message) end
+---@param message string
+function log.warn(message) end
+---@param message string
+function log.error(message) end
+
+---The configuration, read-only: texts, numbers, booleans; sizes in bytes and durations in milliseconds.
+---@type table<string, any>
+settings = {}
+
+---@class fitnessally
+fitnessally = {}
+---@type string
+fitnessally.version = ""
+---A new mutable buffer owned by the current request or turn. nil, message at a budget. Yields: no. Copies: no.
+---@param options? {label?: string, capacity?: integer}
+---@return fitnessally.buffer? buffer, string? message
+function fitnessally.buffer(options) end
+---Waits. Yields: yes. Copies: no.
+---@param milliseconds number
+function fitnessally.sleep(milliseconds) end
+---The ledger and the process's figures as a table, the shape of GET /api/health/memory. Yields: no. Copies: no.
+---@return table
+function fitnessally.memory() end
+---{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}}. Yields: no. Copies: no.
+---@return table
+function fitnessally.status() end
+---Milliseconds since 1970. Yields: no. Copies: no.
+---@return integer
+function fitnessally.now() end
+
+---Loads NAME from the app's folder (a.b is a/b.lua) or from the server's lua folder, once. Text files only.
+---@param name string
+---@return any
+function require(name) end

@@ -1,0 +1,50 @@
+-- Speech for flows, whichever plugin makes it. A plugin that speaks has
+--
+--     synthesize{text=, voice=, speed=} -> {audio=buffer, duration_ms=, mime=, sample_rate=, samples=, voice=}
+--
+-- and fails with the code "unknown_voice" for a voice that it does not have.
+
+local tts = {}
+
+---@class fitnessally.tts.service
+
+---The service that settings.tts names; nil when none is named: then nothing is spoken. An error when there is no such
+---plugin.
+---@param name? string
+---@return fitnessally.tts.service?
+function tts.connect(name)
+  if name == nil or name == "" then
+    return nil
+  end
+  local service = plugin[name]
+  if service == nil then
+    error(('tts = "%s", but no plugin of that name is loaded: add it to plugins_enabled'):format(name), 0)
+  elseif service.synthesize == nil then
+    error(('tts = "%s", but that plugin does not speak'):format(name), 0)
+  end
+  return service
+end
+
+---A voice for one turn: speak(text) gives the result of synthesize, or nil and {code, message}. Clients of other
+---servers name voices that are not here ("en-GB-RyanNeural"); then the default voice speaks, and is not asked again.
+---nil without a service.
+---@param service fitnessally.tts.service?
+---@param wish {voice?: string, speed?: number}
+---@return (fun(text: string): table?, {code: string, message: string}?)?
+function tts.speaker(service, wish)
+  if not service then
+    return nil
+  end
+  local voice, speed = wish.voice, wish.speed
+  return function(text)
+    local made, problem = service.synthesize { text = text, voice = voice, speed = speed }
+    if not made and voice and problem.code == "unknown_voice" then
+      log.debug("the voice that was asked for is not here; the default one speaks")
+      voice = nil
+      made, problem = service.synthesize { text = text, speed = speed }
+    end
+    return made, problem
+  end
+end
+
+return tts

@@ -1,0 +1,69 @@
+// Starts a server of its own for a test file, and holds it to a clean end: SIGTERM must lead to exit status 0.
+//
+//   FA_BIN   the binary (default: build/fitnessally)
+//   FA_SLOW  multiplies every deadline, for sanitizers and valgrind (default 1)
+//   FA_LOG   when set, the server's standard error is shown as it comes
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const REPO = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+export const SLOW = Number(process.env.FA_SLOW || 1);
+
+const BIN = path.resolve(process.env.FA_BIN || path.join(REPO, 'build/fitnessally'));
+
+/** What `promise` gives, or an error that says what was waited for. `ms` is stretched by FA_SLOW. */
+export function within(ms, promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${ms * SLOW} ms for ${what}`)), ms * SLOW);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Starts the server; `extra` are further arguments, for example '--set', 'linger=1s'. */
+export async function startServer(...extra) {
+  const stateDir = mkdtempSync(path.join(tmpdir(), 'fitnessally-e2e-'));
+  const args = ['serve', '-c', path.join(REPO, 'fitnessally.conf.lua'), '--listen', '127.0.0.1:0'];
+  args.push('--set', `state_dir=${stateDir}`, ...extra);
+  const child = spawn(BIN, args, { cwd: REPO, stdio: ['ignore', 'ignore', 'pipe'] });
+  const killAtExit = () => child.kill('SIGKILL');
+  process.once('exit', killAtExit);
+  const ended = new Promise((resolve) => {
+    child.once('error', (error) => resolve({ error }));
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+
+  let log = '';
+  const told = (how) => new Error(`the server ${how}; its log:\n${log}`);
+  const listening = new Promise((resolve) => {
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      log += text;
+      if (process.env.FA_LOG) process.stderr.write(text);
+      const line = /listening on (http:\/\/\S+)/.exec(log);
+      if (line) resolve(line[1]);
+    });
+  });
+  const failed = ended.then(({ error, code, signal }) => {
+    throw told(error ? `could not be started (${error.message})` : `ended at start (${signal ?? code})`);
+  });
+  failed.catch(() => {});
+  const url = await within(20_000, Promise.race([listening, failed]), 'the line "listening on"');
+
+  let stopping = null;
+  async function end() {
+    child.kill('SIGTERM');
+    const { code, signal } = await within(30_000, ended, 'the server to end after SIGTERM').catch((error) => {
+      child.kill('SIGKILL');
+      throw told(`does not end (${error.message})`);
+    });
+    process.removeListener('exit', killAtExit);
+    rmSync(stateDir, { recursive: true, force: true });
+    if (code !== 0) throw told(`ended with ${signal ?? code} instead of 0`);
+  }
+  const port = Number(new URL(url).port);
+  return { url, port, pid: child.pid, stateDir, log: () => log, stop: () => (stopping ??= end()) };
+}
