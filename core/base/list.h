@@ -11,7 +11,7 @@ typedef struct fa_list {
 } fa_list;
 
 /* The object in which `node` lies as `member`. */
-#define FA_OBJECT(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define FA_OBJECT(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* Walks the list; `it` must not be unlinked inside (pop from the head in a while loop for that). */
 #define FA_LIST_EACH(it, head) for (fa_list *it = (head)->next; it != (head); it = it->next)

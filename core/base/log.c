@@ -46,7 +46,8 @@ void fa_log_write(const fa_log *log, fa_log_level level, const char *format, ...
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &utc);
         size_t used = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
-        used += (size_t)snprintf(line + used, sizeof(line) - used, ".%03ldZ %-5s ", now.tv_nsec / 1000000, level_names[level]);
+        used += (size_t)snprintf(line + used, sizeof(line) - used, ".%03ldZ %-5s ", now.tv_nsec / 1000000,
+                                 level_names[level]);
         vsnprintf(line + used, sizeof(line) - used - 1, format, args);
         flatten(line);
         size_t length = strlen(line);

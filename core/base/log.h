@@ -9,9 +9,9 @@
 #include "fitnessally/fitnessally.h"
 
 typedef struct fa_log {
-    fa_log_level level;   /* what is below it is dropped */
-    int fd;               /* where lines go when there is no sink; -1: nowhere */
-    fa_log_sink sink;     /* the embedder's, or NULL */
+    fa_log_level level; /* what is below it is dropped */
+    int fd;             /* where lines go when there is no sink; -1: nowhere */
+    fa_log_sink sink;   /* the embedder's, or NULL */
     void *sink_context;
 } fa_log;
 

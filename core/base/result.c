@@ -6,18 +6,10 @@
 const char *fa_result_name(fa_result result)
 {
     static const char *const names[] = {
-        [FA_OK] = "ok",
-        [FA_NO_MEMORY] = "out of memory",
-        [FA_OVER_BUDGET] = "over budget",
-        [FA_INVALID] = "invalid",
-        [FA_WRONG_STATE] = "wrong state",
-        [FA_NOT_FOUND] = "not found",
-        [FA_FULL] = "full",
-        [FA_CANCELLED] = "cancelled",
-        [FA_TIMED_OUT] = "timed out",
-        [FA_IO] = "i/o error",
-        [FA_UNSUPPORTED] = "unsupported",
-        [FA_CONFLICT] = "conflict",
+        [FA_OK] = "ok",           [FA_NO_MEMORY] = "out of memory", [FA_OVER_BUDGET] = "over budget",
+        [FA_INVALID] = "invalid", [FA_WRONG_STATE] = "wrong state", [FA_NOT_FOUND] = "not found",
+        [FA_FULL] = "full",       [FA_CANCELLED] = "cancelled",     [FA_TIMED_OUT] = "timed out",
+        [FA_IO] = "i/o error",    [FA_UNSUPPORTED] = "unsupported", [FA_CONFLICT] = "conflict",
     };
     if ((size_t)result >= sizeof(names) / sizeof(names[0]))
         return "unknown";

@@ -19,7 +19,8 @@ static fa_result parse_with_units(const char *text, const unit *units, uint64_t 
         return FA_INVALID;
     errno = 0;
     double number = strtod(text, &end);
-    if (errno != 0 || end == text || memchr(text, 'x', (size_t)(end - text)) != NULL || memchr(text, 'X', (size_t)(end - text)) != NULL)
+    if (errno != 0 || end == text || memchr(text, 'x', (size_t)(end - text)) != NULL ||
+        memchr(text, 'X', (size_t)(end - text)) != NULL)
         return FA_INVALID;
     while (*end == ' ')
         ++end;
@@ -43,7 +44,8 @@ fa_result fa_parse_duration(const char *text, uint64_t *milliseconds, fa_error *
 {
     static const unit units[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {NULL, 0}};
     if (parse_with_units(text, units, UINT64_C(366) * 24 * 3600000, milliseconds) != FA_OK)
-        return fa_fail(error, FA_INVALID, "\"%.40s\" is not a duration: write a number and ms, s, min or h, as in \"30s\"", text);
+        return fa_fail(error, FA_INVALID,
+                       "\"%.40s\" is not a duration: write a number and ms, s, min or h, as in \"30s\"", text);
     return FA_OK;
 }
 
@@ -51,7 +53,8 @@ fa_result fa_parse_size(const char *text, uint64_t *bytes, fa_error *error)
 {
     static const unit units[] = {{"B", 1}, {"KB", 1024}, {"MB", 1024 * 1024}, {"GB", 1024 * 1024 * 1024}, {NULL, 0}};
     if (parse_with_units(text, units, UINT64_C(1) << 50, bytes) != FA_OK)
-        return fa_fail(error, FA_INVALID, "\"%.40s\" is not a size: write a number and B, KB, MB or GB, as in \"2MB\"", text);
+        return fa_fail(error, FA_INVALID, "\"%.40s\" is not a size: write a number and B, KB, MB or GB, as in \"2MB\"",
+                       text);
     return FA_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Error answers and the words for statuses. The JSON is written by hand: it must also come about when there is no memory for a
- * library, and a message may carry whatever a client sent. */
+/* Error answers and the words for statuses. The JSON is written by hand: it must also come about when there is no
+ * memory for a library, and a message may carry whatever a client sent. */
 #include "exchange/error_reply.h"
 
 #include <stdbool.h>
@@ -55,9 +55,9 @@ static const status_words *words_for(int status)
         {504, "Gateway Timeout", "gateway_timeout"},
         {507, "Insufficient Storage", "insufficient_storage"},
     };
-    static const status_words by_class[] = {{0, "Unknown", "error"},      {1, "Informational", "error"}, {2, "Success", "ok"},
-                                            {3, "Redirection", "moved"},  {4, "Client Error", "error"},
-                                            {5, "Server Error", "internal"}};
+    static const status_words by_class[] = {{0, "Unknown", "error"},      {1, "Informational", "error"},
+                                            {2, "Success", "ok"},         {3, "Redirection", "moved"},
+                                            {4, "Client Error", "error"}, {5, "Server Error", "internal"}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {
         if (all[i].status == status)
             return &all[i];
@@ -75,12 +75,16 @@ const char *fa_status_code_name(int status)
     return words_for(status)->code;
 }
 
-/* The length of the UTF-8 character at `at`, 0 when there is none. Stops at the NUL by itself: no continuation byte is 0. */
+/* The length of the UTF-8 character at `at`, 0 when there is none. Stops at the NUL by itself: no continuation byte is
+ * 0. */
 static size_t utf8_length(const unsigned char *at)
 {
     if (at[0] < 0x80)
         return 1;
-    size_t length = at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3 : at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : 0;
+    size_t length = at[0] >= 0xc2 && at[0] < 0xe0   ? 2
+                    : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+                    : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+                                                    : 0;
     for (size_t i = 1; i < length; ++i) {
         if ((at[i] & 0xc0) != 0x80)
             return 0;
@@ -96,13 +100,13 @@ static size_t escape_one(const char *text, char piece[8])
     unsigned char c = (unsigned char)*text;
     size_t length = utf8_length((const unsigned char *)text);
     if (length == 0) {
-        strcpy(piece, "\\ufffd");
+        snprintf(piece, 8, "\\ufffd");
         return 1;
     }
     if (c == '"' || c == '\\')
         snprintf(piece, 8, "\\%c", c);
     else if (c == '\n')
-        strcpy(piece, "\\n");
+        snprintf(piece, 8, "\\n");
     else if (c < ' ' || c == 0x7f)
         snprintf(piece, 8, "\\u%04x", c);
     else
@@ -110,40 +114,41 @@ static size_t escape_one(const char *text, char piece[8])
     return length;
 }
 
-/* Appends as much of text, escaped, as stays below `limit`. */
-static size_t append_escaped(char *out, size_t used, size_t limit, const char *text)
+/* The JSON so far. Always ends with a NUL. */
+typedef struct writer {
+    char *out;
+    size_t used;
+} writer;
+
+static void append(writer *w, const char *text)
+{
+    w->used += (size_t)snprintf(w->out + w->used, FA_ERROR_JSON_SIZE - w->used, "%s", text);
+}
+
+/* As much of text, escaped, as stays below `limit`. */
+static void append_escaped(writer *w, size_t limit, const char *text)
 {
     char piece[8];
     while (*text != '\0') {
         text += escape_one(text, piece);
-        size_t length = strlen(piece);
-        if (used + length > limit)
+        if (w->used + strlen(piece) > limit)
             break;
-        memcpy(out + used, piece, length);
-        used += length;
+        append(w, piece);
     }
-    return used;
-}
-
-static size_t append(char *out, size_t used, const char *literal)
-{
-    size_t length = strlen(literal);
-    memcpy(out + used, literal, length);
-    return used + length;
 }
 
 size_t fa_error_json(char out[FA_ERROR_JSON_SIZE], const char *code, const char *message, const char *request_id)
 {
     /* The limits leave room for what follows them: keys and brackets take 50 bytes, an id at most 39. */
-    size_t used = append(out, 0, "{\"error\":{\"code\":\"");
-    used = append_escaped(out, used, 100, code);
-    used = append(out, used, "\",\"message\":\"");
-    used = append_escaped(out, used, FA_ERROR_JSON_SIZE - 100, message);
-    used = append(out, used, "\",\"requestId\":\"");
-    used = append_escaped(out, used, FA_ERROR_JSON_SIZE - 10, request_id);
-    used = append(out, used, "\"}}");
-    out[used] = '\0';
-    return used;
+    writer w = {out, 0};
+    append(&w, "{\"error\":{\"code\":\"");
+    append_escaped(&w, 100, code);
+    append(&w, "\",\"message\":\"");
+    append_escaped(&w, FA_ERROR_JSON_SIZE - 100, message);
+    append(&w, "\",\"requestId\":\"");
+    append_escaped(&w, FA_ERROR_JSON_SIZE - 10, request_id);
+    append(&w, "\"}}");
+    return w.used;
 }
 
 static void add(fa_header *headers, size_t *count, fa_text name, fa_text value)
@@ -175,7 +180,8 @@ void fa_exchange_fail(fa_exchange *exchange, int status, const char *code, const
         fa_buffer_seal(body);
         result = fa_exchange_reply(exchange, status, headers, count, body);
     } else {
-        result = fa_exchange_reply(exchange, status, headers, count, NULL); /* the status alone needs no memory of ours */
+        result =
+            fa_exchange_reply(exchange, status, headers, count, NULL); /* the status alone needs no memory of ours */
     }
     if (result != FA_OK)
         fa_exchange_abort(exchange);

@@ -1,8 +1,8 @@
 /* The exchange without any back end: what may be sent when, and who holds the bytes meanwhile.
  *
- * The leases are the point. A send leases every buffer before the back end hears of it; fa_exchange_sent or fa_exchange_gone
- * returns them, whichever comes first, and a second call finds none. So a buffer can end while its bytes are on their way, and
- * no path forgets it. */
+ * The leases are the point. A send leases every buffer before the back end hears of it; fa_exchange_sent or
+ * fa_exchange_gone returns them, whichever comes first, and a second call finds none. So a buffer can end while its
+ * bytes are on their way, and no path forgets it. */
 #include "exchange/exchange.h"
 
 #include <string.h>

@@ -1,9 +1,9 @@
 /* The exchange: one request and its answer, as everything above the edge sees it.
  *
- * A back end (core/http over h2o; exchange/inprocess.h for specs and embedders) makes an exchange with its request scope,
- * fills in the request and hands it to the handler. The handler answers with fa_exchange_reply, or with fa_exchange_start and
- * any number of fa_exchange_send, the last one final. The exchange ends when its back end ends the request scope: after the
- * last byte left, or when the client vanished.
+ * A back end (core/http over h2o; exchange/inprocess.h for specs and embedders) makes an exchange with its request
+ * scope, fills in the request and hands it to the handler. The handler answers with fa_exchange_reply, or with
+ * fa_exchange_start and any number of fa_exchange_send, the last one final. The exchange ends when its back end ends
+ * the request scope: after the last byte left, or when the client vanished.
  *
  * Thread: the worker's.
  */
@@ -35,14 +35,15 @@ typedef struct fa_piece {
 
 enum { FA_MAX_PIECES = 16, FA_MAX_ANSWER_HEADERS = 40, FA_REQUEST_ID_SIZE = 40 };
 
-/* What a back end does. All on the worker's thread. A back end may call fa_exchange_sent from inside send; it never ends the
- * request scope from inside a call. */
+/* What a back end does. All on the worker's thread. A back end may call fa_exchange_sent from inside send; it never
+ * ends the request scope from inside a call. */
 typedef struct fa_exchange_back_end {
-    /* Begins the answer; the head may leave with the first send. headers: checked, borrowed for the call. length: of the body,
-     * or -1 when unknown or when an answer of this kind has none. */
+    /* Begins the answer; the head may leave with the first send. headers: checked, borrowed for the call. length: of
+     * the body, or -1 when unknown or when an answer of this kind has none. */
     fa_result (*start)(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length);
-    /* Sends pieces; their buffers are already leased and stay so until fa_exchange_sent, which a back end calls from its loop,
-     * never from inside send. final: no more follows; a final send may end the request scope before it returns. */
+    /* Sends pieces; their buffers are already leased and stay so until fa_exchange_sent, which a back end calls from
+     * its loop, never from inside send. final: no more follows; a final send may end the request scope before it
+     * returns. */
     fa_result (*send)(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final);
     /* Cuts the connection; the request scope ends soon after. */
     void (*abort)(fa_exchange *exchange);
@@ -74,12 +75,13 @@ struct fa_exchange {
     bool sending;       /* a send is under way: wait for on_sent */
     int64_t length;     /* of the body as declared, -1 when unknown */
     uint64_t body_sent; /* bytes of the body handed to the back end */
-    uint64_t stall_ms;  /* cut when the client takes nothing for so long, 0: never; set by the back end, may be changed */
+    uint64_t
+        stall_ms; /* cut when the client takes nothing for so long, 0: never; set by the back end, may be changed */
     fa_piece in_flight[FA_MAX_PIECES];
     size_t in_flight_count;
 
-    /* Whoever answers may listen. on_sent: what was sent has been taken by the socket, more may be sent. on_gone: the client
-     * vanished; the scope ends right after, do not send any more. */
+    /* Whoever answers may listen. on_sent: what was sent has been taken by the socket, more may be sent. on_gone: the
+     * client vanished; the scope ends right after, do not send any more. */
     void (*on_sent)(fa_exchange *exchange, void *context);
     void (*on_gone)(fa_exchange *exchange, void *context);
     void *context;
@@ -90,31 +92,33 @@ struct fa_exchange {
 /* The value of a request header, or an empty text. name: lower case. */
 fa_text fa_exchange_header(const fa_exchange *exchange, const char *name);
 
-/* The value of a query parameter ("+" is a space), percent-decoded into memory of the request scope, NUL-terminated; the first
- * one of that name. NULL when absent, or when it decodes to something with a NUL. length: may be NULL. */
+/* The value of a query parameter ("+" is a space), percent-decoded into memory of the request scope, NUL-terminated;
+ * the first one of that name. NULL when absent, or when it decodes to something with a NUL. length: may be NULL. */
 const char *fa_exchange_query(fa_exchange *exchange, const char *name, size_t *length);
 
 /* The whole answer at once. body: sealed; borrowed (it is leased while in flight), NULL for none. X-Request-Id and
- * Content-Length are added; HEAD, 204 and 304 send no body. FA_WRONG_STATE when it is answered already or gone; FA_INVALID
- * for a header name that is no token, for CR, LF or NUL in a value, for a header that frames the message (Content-Length,
- * Transfer-Encoding, Connection: those are the edge's), for more than FA_MAX_ANSWER_HEADERS, for a status outside 200-599. */
+ * Content-Length are added; HEAD, 204 and 304 send no body. FA_WRONG_STATE when it is answered already or gone;
+ * FA_INVALID for a header name that is no token, for CR, LF or NUL in a value, for a header that frames the message
+ * (Content-Length, Transfer-Encoding, Connection: those are the edge's), for more than FA_MAX_ANSWER_HEADERS, for a
+ * status outside 200-599. */
 fa_result fa_exchange_reply(fa_exchange *exchange, int status, const fa_header *headers, size_t count, fa_buffer *body);
 
 /* The same with a text that is copied into a buffer of the request scope. */
 fa_result fa_exchange_reply_text(fa_exchange *exchange, int status, const char *mime, const char *text, size_t length);
 
-/* {"error":{"code":code,"message":message,"requestId":...}}. code: snake_case. extra: one more header, may be NULL. When the
- * answer has begun already the exchange is aborted instead. */
+/* {"error":{"code":code,"message":message,"requestId":...}}. code: snake_case. extra: one more header, may be NULL.
+ * When the answer has begun already the exchange is aborted instead. */
 void fa_exchange_fail(fa_exchange *exchange, int status, const char *code, const char *message, const fa_header *extra);
 
-/* A streamed answer. length: -1 when unknown. Headers and errors as for fa_exchange_reply. The head leaves with the first
- * send. */
+/* A streamed answer. length: -1 when unknown. Headers and errors as for fa_exchange_reply. The head leaves with the
+ * first send. */
 fa_result fa_exchange_start(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length);
 
-/* Sends pieces of sealed buffers, leasing each until the socket has taken it. FA_WRONG_STATE when another send is under way,
- * or before the start, or after the end. count at most FA_MAX_PIECES; nothing to send only with `final`. Where there is no
- * body (HEAD, 204, 304) the first send drops its pieces and is final. FA_INVALID, among the above, when it does not keep to
- * the declared length; a final one that is short of it also cuts the connection, for nothing can mend that. */
+/* Sends pieces of sealed buffers, leasing each until the socket has taken it. FA_WRONG_STATE when another send is under
+ * way, or before the start, or after the end. count at most FA_MAX_PIECES; nothing to send only with `final`. Where
+ * there is no body (HEAD, 204, 304) the first send drops its pieces and is final. FA_INVALID, among the above, when it
+ * does not keep to the declared length; a final one that is short of it also cuts the connection, for nothing can mend
+ * that. */
 fa_result fa_exchange_send(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final);
 
 /* Cuts the connection now. */
@@ -125,13 +129,13 @@ void fa_exchange_watch(fa_exchange *exchange);
 
 /* ---- for back ends ---- */
 
-/* Prepares a zeroed exchange: its request scope must be live. A back end ends the scope itself. It fills in method, headers and
- * the rest before it calls fa_exchange_set_target, which looks at the Host header. */
+/* Prepares a zeroed exchange: its request scope must be live. A back end ends the scope itself. It fills in method,
+ * headers and the rest before it calls fa_exchange_set_target, which looks at the Host header. */
 void fa_exchange_init(fa_exchange *exchange, const fa_exchange_back_end *back_end, fa_worker *worker, fa_scope *scope);
 
-/* Splits and decodes target into path and query (in memory of the scope). False when the path is malformed: not beginning with
- * "/", an invalid %XX, and after decoding a NUL, a backslash or a "." or ".." segment. The absolute form is taken when its
- * authority equals Host. */
+/* Splits and decodes target into path and query (in memory of the scope). False when the path is malformed: not
+ * beginning with "/", an invalid %XX, and after decoding a NUL, a backslash or a "." or ".." segment. The absolute form
+ * is taken when its authority equals Host. */
 bool fa_exchange_set_target(fa_exchange *exchange, fa_text target);
 
 /* The pieces of the last send have been taken by the socket: returns the leases and tells on_sent. */

@@ -37,10 +37,10 @@ typedef struct fa_inprocess_answer {
     int status; /* 0: nothing yet */
     const fa_header *headers;
     size_t header_count;
-    int64_t length;  /* as declared, -1 when it was not */
-    fa_buffer *body; /* sealed once `ended` is true */
-    bool ended;      /* nothing more will come */
-    bool complete;   /* it ended with the answer's end, not with a cut */
+    int64_t length;   /* as declared, -1 when it was not */
+    fa_buffer *body;  /* sealed once `ended` is true */
+    bool ended;       /* nothing more will come */
+    bool complete;    /* it ended with the answer's end, not with a cut */
     fa_result result; /* why it was cut, when the reason is the client's: FA_OVER_BUDGET, FA_NO_MEMORY for the body */
 } fa_inprocess_answer;
 
@@ -48,7 +48,8 @@ typedef struct fa_inprocess_answer {
  * `owner`, are charged to it and end with it, at which the request's client vanishes. On failure the handler was not called:
  * FA_NO_MEMORY, FA_OVER_BUDGET, FA_WRONG_STATE when a scope has ended. */
 fa_result fa_inprocess_start(fa_worker *worker, fa_scope *owner, const fa_inprocess_request *request,
-                             void (*handler)(fa_exchange *exchange, void *context), void *context, fa_inprocess **client);
+                             void (*handler)(fa_exchange *exchange, void *context), void *context,
+                             fa_inprocess **client);
 
 /* Borrowed, valid as long as the client. */
 const fa_inprocess_answer *fa_inprocess_answered(const fa_inprocess *client);

@@ -1,7 +1,7 @@
 /* The request target: split, decoded once, and refused when two readers could understand it differently.
  *
- * Everything above works on the decoded path, so it is decoded here and nowhere else: "%252e" stays "%2e" text, and a dot
- * segment is looked for after decoding, so that no spelling of it gets through. */
+ * Everything above works on the decoded path, so it is decoded here and nowhere else: "%252e" stays "%2e" text, and a
+ * dot segment is looked for after decoding, so that no spelling of it gets through. */
 #include "exchange/exchange.h"
 
 #include <string.h>

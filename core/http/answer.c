@@ -1,9 +1,9 @@
 /* The exchange's back end over h2o: starting, sending, cutting, and the deadline for clients that take nothing.
  *
- * Two rules keep h2o and us apart. First, while h2o owes `proceed` (a write is under way) it is not called: to end such a
- * request its socket is shut down, the write fails, and h2o closes. Second, an h2o_send that writes nothing ends the request on
- * the spot, in the middle of our caller; so such a one is made later, from the loop (`later`). What follows from both: no call
- * of the exchange's interface ends an exchange before it returns. */
+ * Two rules keep h2o and us apart. First, while h2o owes `proceed` (a write is under way) it is not called: to end such
+ * a request its socket is shut down, the write fails, and h2o closes. Second, an h2o_send that writes nothing ends the
+ * request on the spot, in the middle of our caller; so such a one is made later, from the loop (`later`). What follows
+ * from both: no call of the exchange's interface ends an exchange before it returns. */
 #include "http/edge.h"
 
 /* ---- calls of h2o ---- */
@@ -56,7 +56,7 @@ void fa_http_cut_request(fa_http_request *request, const char *why)
     request->req->http1_is_persistent = 0;
     shutdown(fa_http_connection_fd(request->connection), SHUT_RDWR);
     if (request->phase != FA_PHASE_READY)
-        return; /* the write under way fails, or `later` comes: both end the request, and only then are its leases returned */
+        return; /* the write under way fails, or `later` comes: both end the request and return its leases */
     request->phase = FA_PHASE_ENDING; /* on_gone may try to send */
     fa_exchange_gone(&request->exchange);
     end_later(request);
@@ -85,8 +85,9 @@ static void on_stall(fa_timer *timer)
         fa_timer_start(timer, request->exchange.stall_ms); /* cannot fail: it has run before */
         return;
     }
-    fa_log_write(fa_worker_log(request->http->worker), FA_LOG_INFO, "http: request %s: cut, %s took nothing for %llu ms",
-                 request->exchange.request_id, request->connection->remote, (unsigned long long)request->exchange.stall_ms);
+    fa_log_write(fa_worker_log(request->http->worker), FA_LOG_INFO,
+                 "http: request %s: cut, %s took nothing for %llu ms", request->exchange.request_id,
+                 request->connection->remote, (unsigned long long)request->exchange.stall_ms);
     /* The kernel would go on offering its copy to a client that does not read. */
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     fa_http_cut_request(request, "the client took nothing");
@@ -114,8 +115,8 @@ static void copy_header(h2o_req_t *req, const fa_header *header)
     h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 0, NULL, value.base, value.len);
 }
 
-/* h2o frames a body of unknown length in chunks for HTTP/1.1 and 200; what else has one ends with the connection. h2o knows
- * that for other statuses, but not for an HTTP/1.0 client that asked for keep-alive. */
+/* h2o frames a body of unknown length in chunks for HTTP/1.1 and 200; what else has one ends with the connection. h2o
+ * knows that for other statuses, but not for an HTTP/1.0 client that asked for keep-alive. */
 static bool ends_with_connection(const fa_exchange *exchange, const h2o_req_t *req, int status, int64_t length)
 {
     bool has_body = !exchange->head_only && status != 204 && status != 304;

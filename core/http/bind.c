@@ -10,7 +10,11 @@
 #include <unistd.h>
 
 typedef struct place {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } address;
     socklen_t size;
 } place;
 
@@ -27,8 +31,8 @@ static bool parse_port(const char *text, in_port_t *port)
 static bool parse_place(const char *text, place *where)
 {
     char host[INET6_ADDRSTRLEN];
-    struct sockaddr_in *four = (struct sockaddr_in *)&where->address;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&where->address;
+    struct sockaddr_in *four = &where->address.four;
+    struct sockaddr_in6 *six = &where->address.six;
     const char *colon = strrchr(text, ':');
     memset(where, 0, sizeof(*where));
     if (colon == NULL)
@@ -62,15 +66,16 @@ static fa_result bind_socket(const char *address, bool shared, int *out, fa_erro
     place where;
     int one = 1;
     if (!parse_place(address, &where))
-        return fa_fail(error, FA_INVALID, "\"%.60s\" is no address to listen on: write 127.0.0.1:3005 or [::1]:3005", address);
-    int fd = socket(where.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        return fa_fail(error, FA_INVALID, "\"%.60s\" is no address to listen on: write 127.0.0.1:3005 or [::1]:3005",
+                       address);
+    int fd = socket(where.address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fa_fail(error, FA_IO, "cannot listen on %s: %s", address, strerror(errno));
-    if (where.address.ss_family == AF_INET6) /* [::] must not take the IPv4 port from a second listener */
+    if (where.address.any.sa_family == AF_INET6) /* [::] must not take the IPv4 port from a second listener */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
         (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0) ||
-        bind(fd, (const struct sockaddr *)&where.address, where.size) != 0) {
+        bind(fd, &where.address.any, where.size) != 0) {
         fa_result result = cannot_bind(address, error);
         close(fd);
         return result;
@@ -81,18 +86,15 @@ static fa_result bind_socket(const char *address, bool shared, int *out, fa_erro
 
 static void print_name(int fd, char *name, size_t size)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t length = sizeof(address);
+    place where = {.size = sizeof(where.address)};
     char host[INET6_ADDRSTRLEN] = "";
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
-        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host));
-        snprintf(name, size, "http://[%s]:%u", host, (unsigned)ntohs(six->sin6_port));
+    getsockname(fd, &where.address.any, &where.size);
+    if (where.address.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &where.address.six.sin6_addr, host, sizeof(host));
+        snprintf(name, size, "http://[%s]:%u", host, (unsigned)ntohs(where.address.six.sin6_port));
     } else {
-        const struct sockaddr_in *four = (const struct sockaddr_in *)&address;
-        inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host));
-        snprintf(name, size, "http://%s:%u", host, (unsigned)ntohs(four->sin_port));
+        inet_ntop(AF_INET, &where.address.four.sin_addr, host, sizeof(host));
+        snprintf(name, size, "http://%s:%u", host, (unsigned)ntohs(where.address.four.sin_port));
     }
 }
 
@@ -106,7 +108,7 @@ fa_result fa_http_bind(const char *address, int *out, char *name, size_t name_si
 
 fa_result fa_http_probe(const char *address, fa_error *error)
 {
-    int fd;
+    int fd = -1;
     fa_result result = bind_socket(address, false, &fd, error);
     if (result == FA_OK)
         close(fd);

@@ -1,14 +1,15 @@
 /* Accepted sockets: counted from accept to the close of their last file descriptor, and charged to the edge's account.
  *
- * Lingering: when h2o refuses a body (413) it answers and closes while the client still sends. The kernel then resets the
- * connection, and the answer is lost to every client that writes all before it reads. So a duplicate of the descriptor keeps
- * the connection open, its writing side is shut down, and what still comes is thrown away for a while. */
+ * Lingering: when h2o refuses a body (413) it answers and closes while the client still sends. The kernel then resets
+ * the connection, and the answer is lost to every client that writes all before it reads. So a duplicate of the
+ * descriptor keeps the connection open, its writing side is shut down, and what still comes is thrown away for a
+ * while. */
 #include "http/edge.h"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
-enum { LINGER_MS = 5000, LINGER_MOST_BYTES = 64 * 1024 * 1024, DISCARD_BYTES = 1024 * 1024 };
+enum { LINGER_MS = 5000, LINGER_MOST_BYTES = 64 * 1024 * 1024, DISCARD_BYTES = 64 * 1024 };
 
 static void note_remote(fa_http_connection *connection, const struct sockaddr_storage *address)
 {
@@ -17,7 +18,8 @@ static void note_remote(fa_http_connection *connection, const struct sockaddr_st
         const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
         inet_ntop(AF_INET6, &six->sin6_addr, connection->remote, sizeof(connection->remote));
         if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-            memmove(connection->remote, connection->remote + strlen(mapped), strlen(connection->remote + strlen(mapped)) + 1);
+            memmove(connection->remote, connection->remote + strlen(mapped),
+                    strlen(connection->remote + strlen(mapped)) + 1);
     } else {
         const struct sockaddr_in *four = (const struct sockaddr_in *)address;
         inet_ntop(AF_INET, &four->sin_addr, connection->remote, sizeof(connection->remote));
@@ -83,9 +85,10 @@ static void on_linger_deadline(fa_timer *timer)
 
 static void on_still_sending(uv_poll_t *poll, int status, int events)
 {
+    char waste[DISCARD_BYTES];
     fa_http_connection *connection = FA_OBJECT(poll, fa_http_connection, linger);
     (void)events;
-    ssize_t got = status < 0 ? -1 : recv(connection->linger_fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT);
+    ssize_t got = status < 0 ? -1 : recv(connection->linger_fd, waste, sizeof(waste), MSG_DONTWAIT);
     if (got > 0)
         connection->linger_bytes += (size_t)got;
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) || connection->linger_bytes > LINGER_MOST_BYTES)

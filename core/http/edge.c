@@ -1,7 +1,7 @@
 /* The edge of one worker: made, drained, freed.
  *
- * h2o gets one host and one path that catches everything: routing is not its business, and its configuration cannot change
- * while contexts live. HTTP/2 is off in every way in. */
+ * h2o gets one host and one path that catches everything: routing is not its business, and its configuration cannot
+ * change while contexts live. HTTP/2 is off in every way in. */
 #include "http/edge.h"
 
 #include <assert.h>
@@ -14,8 +14,9 @@ static void configure(fa_http *http)
     http->config.server_name = h2o_iovec_init(H2O_STRLIT("fitnessally"));
     http->config.max_request_entity_size = http->options.max_body;
     http->config.http1.req_timeout = http->options.request_timeout_ms;
-    http->config.http1.upgrade_to_http2 = 0;                   /* neither h2c nor prior knowledge */
-    http->config.http2.callbacks.request_shutdown = NULL;      /* its timer would outlive the context and fail an assertion */
+    http->config.http1.upgrade_to_http2 = 0; /* neither h2c nor prior knowledge */
+    http->config.http2.callbacks.request_shutdown =
+        NULL; /* its timer would outlive the context and fail an assertion */
     h2o_hostconf_t *host = h2o_config_register_host(&http->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     fa_http_register_handler(http, path);
@@ -23,15 +24,15 @@ static void configure(fa_http *http)
     fa_http_register_errors(http, &host->fallback_path); /* what h2o answers before it has looked for a path */
 }
 
-fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http_handler handler, void *context, fa_http **out,
-                      fa_error *error)
+fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http_handler handler, void *context,
+                      fa_http **out, fa_error *error)
 {
     fa_scope *scope = fa_worker_scope(worker);
     fa_http *http = fa_scope_allocate(scope, sizeof(*http));
     if (http == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory for the HTTP edge");
-    fa_result result = fa_account_open(fa_scope_ledger(scope), fa_scope_account(scope), FA_KIND_CONNECTION, 0, "connections",
-                                       &http->account);
+    fa_result result = fa_account_open(fa_scope_ledger(scope), fa_scope_account(scope), FA_KIND_CONNECTION, 0,
+                                       "connections", &http->account);
     if (result != FA_OK)
         fa_fail(error, result, "no memory for the HTTP edge");
     else
@@ -84,7 +85,8 @@ void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context)
         fa_timer_init(&http->sweep, http->worker, fa_worker_scope(http->worker), on_sweep);
         fa_http_close_listeners(http);
         h2o_context_request_shutdown(&http->context);
-        if (fa_timer_start(&http->sweep, SWEEP_MS) != FA_OK) /* then idle connections wait for their time-out, or a cut */
+        if (fa_timer_start(&http->sweep, SWEEP_MS) !=
+            FA_OK) /* then idle connections wait for their time-out, or a cut */
             fa_log_write(fa_worker_log(http->worker), FA_LOG_WARN, "http: no memory to sweep while draining");
         fa_http_close_idle(http);
     }
@@ -94,7 +96,7 @@ void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context)
 void fa_http_cut(fa_http *http)
 {
     FA_LIST_EACH(node, &http->connections)
-        fa_http_connection_cut(FA_OBJECT(node, fa_http_connection, link));
+    fa_http_connection_cut(FA_OBJECT(node, fa_http_connection, link));
 }
 
 size_t fa_http_connections(const fa_http *http)
@@ -112,8 +114,9 @@ bool fa_http_draining(const fa_http *http)
     return http->draining;
 }
 
-/* h2o_context_dispose closes its handles and then runs the loop once to see them off. We are inside a callback of that loop,
- * and uv_run is not reentrant: lend it an empty one. The handles close on the real loop; their memory lasts as long as ours. */
+/* h2o_context_dispose closes its handles and then runs the loop once to see them off. We are inside a callback of that
+ * loop, and uv_run is not reentrant: lend it an empty one. The handles close on the real loop; their memory lasts as
+ * long as ours. */
 static void dispose_context(h2o_context_t *context)
 {
     uv_loop_t empty;

@@ -1,10 +1,15 @@
 /* Inside core/http: what its files share. The only header of this project that includes h2o.
  *
- *   listener.c    bound sockets to accepted ones          request.c   an h2o request becomes an exchange, and its end
- *   connection.c  accepted sockets, counted and lingering  answer.c    the exchange's back end: start, send, cut, deadlines
- *   edge.c        fa_http: made, drained, freed            watch.c     clients that leave while nothing is read or written
- *   bind.c        addresses                                errors.c    answers that h2o makes on its own, in our shape
- *   library.c     what h2o keeps per process and thread    progress.c  what the peer has acknowledged
+ *   edge.c        fa_http: made, drained, freed
+ *   bind.c        addresses to bound sockets
+ *   listener.c    bound sockets to accepted ones
+ *   connection.c  accepted sockets: counted, closed, lingering
+ *   request.c     an h2o request becomes an exchange, and the exchange's end
+ *   answer.c      the exchange's back end: start, send, cut, deadlines
+ *   watch.c       clients that leave while nothing is read or written
+ *   errors.c      answers that h2o makes on its own, in our shape
+ *   library.c     what h2o keeps for the process and for each thread
+ *   progress.c    what the peer has acknowledged
  */
 #ifndef FA_HTTP_EDGE_H
 #define FA_HTTP_EDGE_H

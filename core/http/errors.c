@@ -1,6 +1,6 @@
-/* Answers that h2o makes on its own: a body over the limit (413), broken chunks (400), an Expect it does not know (417). A
- * filter on both of our paths gives them the one shape of our errors and the X-Request-Id. What h2o answers to a head that it
- * cannot parse is a constant text written straight to the socket; no filter sees that. */
+/* Answers that h2o makes on its own: a body over the limit (413), broken chunks (400), an Expect it does not know
+ * (417). A filter on both of our paths gives them the one shape of our errors and the X-Request-Id. What h2o answers to
+ * a head that it cannot parse is a constant text written straight to the socket; no filter sees that. */
 #include "http/edge.h"
 
 #include "exchange/error_reply.h"
@@ -32,7 +32,8 @@ static const char *message_for(int status)
     }
 }
 
-static void send_rewritten(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t count, h2o_send_state_t state)
+static void send_rewritten(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t count,
+                           h2o_send_state_t state)
 {
     rewriter *self = FA_OBJECT(super, rewriter, super);
     (void)bufs;

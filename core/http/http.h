@@ -1,5 +1,5 @@
-/* The HTTP edge of one worker, over libh2o. No h2o type leaves this folder: another h2o, or another library, can take its
- * place here. HTTP/1.1 only: HTTP/2 of libh2o 2.2.5 must not speak to strangers (docs/http.md says why). */
+/* The HTTP edge of one worker, over libh2o. No h2o type leaves this folder: another h2o, or another library, can take
+ * its place here. HTTP/1.1 only: HTTP/2 of libh2o 2.2.5 must not speak to strangers (docs/http.md says why). */
 #ifndef FA_HTTP_HTTP_H
 #define FA_HTTP_HTTP_H
 
@@ -8,26 +8,28 @@
 typedef struct fa_http fa_http;
 
 typedef struct fa_http_options {
-    size_t max_body;           /* bytes; a longer body is answered 413 before it is read */
-    size_t max_connections;    /* of this worker; one more is closed at once */
+    size_t max_body;        /* bytes; a longer body is answered 413, when its length is declared before it is read */
+    size_t max_connections; /* of this worker; one more is closed at once */
     uint64_t request_timeout_ms; /* head and body and keep-alive idling together: libh2o has one timer for them */
-    uint64_t send_stall_ms;    /* a client that takes nothing for so long is cut off */
-    size_t spool_threshold;    /* bodies above this lie in an unlinked file, not in memory */
-    const char *spool_dir;     /* borrowed for the call */
+    uint64_t send_stall_ms;      /* a client that takes nothing for so long is cut off */
+    size_t spool_threshold;      /* bodies above this lie in an unlinked file, not in memory */
+    const char *spool_dir;       /* borrowed for the call */
 } fa_http_options;
 
 /* Called for every request, on the worker's thread. The handler answers now or later. */
 typedef void (*fa_http_handler)(fa_exchange *exchange, void *context);
 
-/* The edge's own memory hangs from the worker's scope. handler, context: borrowed until fa_http_free. */
-fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http_handler handler, void *context, fa_http **http,
-                      fa_error *error);
+/* The edge's own memory hangs from the worker's scope. handler, context: borrowed until fa_http_free. FA_IO when
+ * nothing can be written to spool_dir; FA_NO_MEMORY, FA_OVER_BUDGET. Thread: the worker's, or before it runs. */
+fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http_handler handler, void *context,
+                      fa_http **http, fa_error *error);
 
-/* Accepts connections on a bound socket (fa_http_bind), which the edge takes over. Thread: the worker's, or before it runs. */
+/* Accepts connections on a bound socket (fa_http_bind), which the edge takes over: on failure it is closed. FA_IO,
+ * FA_NO_MEMORY. Thread: the worker's, or before it runs. */
 fa_result fa_http_listen(fa_http *http, int socket, fa_error *error);
 
-/* Stops accepting; answers now carry `Connection: close`; idle keep-alive connections are closed. on_idle is called on the
- * worker's thread when the last connection is gone, perhaps at once. */
+/* Stops accepting; answers now carry `Connection: close`; idle keep-alive connections are closed. on_idle is called on
+ * the worker's thread when the last connection is gone, perhaps at once. */
 void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context);
 
 /* Cuts every connection. After fa_http_drain, when patience has ended; on_idle follows from the loop. */
@@ -37,16 +39,19 @@ size_t fa_http_connections(const fa_http *http);
 size_t fa_http_requests(const fa_http *http); /* exchanges not yet ended */
 bool fa_http_draining(const fa_http *http);
 
-/* After on_idle. Closes what is left of the edge on the loop; its memory is freed with the worker's scope. */
+/* After on_idle, or from inside it; or when the loop has not run yet. Closes what is left of the edge on the loop; its
+ * memory is freed with the worker's scope. Gives back what h2o keeps for this thread. Thread: the worker's. NULL is
+ * ignored. */
 void fa_http_free(fa_http *http);
 
-/* Binds "HOST:PORT" (IPv4 or [IPv6]; port 0 picks one) with SO_REUSEADDR and SO_REUSEPORT, not yet listening for more than
- * the bind. name: gets "http://HOST:PORT" with the real port. FA_INVALID for a malformed address, FA_CONFLICT when it is in
- * use, FA_IO. */
+/* Binds "HOST:PORT" (IPv4 or [IPv6]; port 0 picks one) with SO_REUSEADDR and SO_REUSEPORT, not yet listening for more
+ * than the bind. name: gets "http://HOST:PORT" with the real port. FA_INVALID for a malformed address, FA_CONFLICT when
+ * it is in use, FA_IO. */
 fa_result fa_http_bind(const char *address, int *socket, char *name, size_t name_size, fa_error *error);
 
-/* Whether anybody listens on the address already: FA_CONFLICT. To be asked once before the sockets of all workers are bound,
- * because SO_REUSEPORT lets a second server of the same user bind the same port and take half of the first one's clients. */
+/* Whether anybody listens on the address already: FA_CONFLICT. To be asked once before the sockets of all workers are
+ * bound, because SO_REUSEPORT lets a second server of the same user bind the same port and take half of the first one's
+ * clients. */
 fa_result fa_http_probe(const char *address, fa_error *error);
 
 #endif

@@ -1,11 +1,11 @@
 /* What h2o keeps for the whole process and for each thread, beside its contexts.
  *
- * Process: h2o_socket_buffer_mmap_settings, an exported variable, says from which size on a connection's input lies in an
- * unlinked file, and where. h2o reads it without a lock, so it may only change while no edge lives: the first edge sets it, and
- * whoever comes with other values while others live is told that the first ones stand.
+ * Process: h2o_socket_buffer_mmap_settings, an exported variable, says from which size on a connection's input lies in
+ * an unlinked file, and where. h2o reads it without a lock, so it may only change while no edge lives: the first edge
+ * sets it, and whoever comes with other values while others live is told that the first ones stand.
  *
- * Thread: two free lists of at most 16 chunks each, for pools (4 KB) and input buffers (8 KB). h2o 2.2.5 has no call that
- * empties them, so a thread that ends would lose them. */
+ * Thread: two free lists of at most 16 chunks each, for pools (4 KB) and input buffers (8 KB). h2o 2.2.5 has no call
+ * that empties them, so a thread that ends would lose them. */
 #include "http/edge.h"
 
 #include <errno.h>
@@ -23,7 +23,8 @@ static fa_result try_directory(const char *name_template, fa_error *error)
     snprintf(name, sizeof(name), "%s", name_template);
     int fd = mkstemp(name);
     if (fd < 0)
-        return fa_fail(error, FA_IO, "the spool directory cannot be written to: %s: %s", name_template, strerror(errno));
+        return fa_fail(error, FA_IO, "the spool directory cannot be written to: %s: %s", name_template,
+                       strerror(errno));
     unlink(name);
     close(fd);
     return FA_OK;
@@ -68,8 +69,8 @@ static void free_chain(void *chunk)
     }
 }
 
-/* The pools' free list is hidden, but a pool takes its chunks from there: make one that needs more chunks than the list can
- * hold, and free them instead of giving them back. */
+/* The pools' free list is hidden, but a pool takes its chunks from there: make one that needs more chunks than the list
+ * can hold, and free them instead of giving them back. */
 static void forget_pool_chunks(void)
 {
     enum { MOST_CHUNKS = 16, PART = 1008 }; /* four parts fill a chunk; larger ones would be allocated directly */

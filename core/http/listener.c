@@ -1,9 +1,9 @@
 /* Listening sockets: accept, and nothing else.
  *
- * uv_listen is not used. Out of file descriptors, libuv 1.44 closes a spare one to accept and drop the next connection; if
- * another thread takes that number meanwhile, it has no spare the next time and calls accept in an endless loop. Polling the
- * socket ourselves we can simply wait: connections stay in the kernel's backlog until there is room again. It also spares a
- * handle for a connection that is closed at once. */
+ * uv_listen is not used. Out of file descriptors, libuv 1.44 closes a spare one to accept and drop the next connection;
+ * if another thread takes that number meanwhile, it has no spare the next time and calls accept in an endless loop.
+ * Polling the socket ourselves we can simply wait: connections stay in the kernel's backlog until there is room again.
+ * It also spares a handle for a connection that is closed at once. */
 #include "http/edge.h"
 
 #include <errno.h>
@@ -43,8 +43,8 @@ static void on_retry(fa_timer *timer)
 /* Nothing left to accept with: the poll would report the same connection for ever. */
 static void pause_listener(listener *l, int reason)
 {
-    fa_log_write(fa_worker_log(l->http->worker), FA_LOG_WARN, "http: cannot accept: %s; trying again in %d ms", strerror(reason),
-                 RETRY_MS);
+    fa_log_write(fa_worker_log(l->http->worker), FA_LOG_WARN, "http: cannot accept: %s; trying again in %d ms",
+                 strerror(reason), RETRY_MS);
     if (fa_timer_start(&l->retry, RETRY_MS) == FA_OK)
         uv_poll_stop(&l->poll);
 }

@@ -1,5 +1,5 @@
-/* How much of what we wrote the peer's kernel has acknowledged. A file of its own: <linux/tcp.h> has the counter and cannot
- * be included beside <netinet/tcp.h>, which h2o's headers may bring. */
+/* How much of what we wrote the peer's kernel has acknowledged. A file of its own: <linux/tcp.h> has the counter and
+ * cannot be included beside <netinet/tcp.h>, which h2o's headers may bring. */
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdint.h>

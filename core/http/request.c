@@ -1,9 +1,9 @@
 /* An h2o request becomes an exchange.
  *
- * The request scope comes first: what a request needs is charged to it from the beginning, and when there is no room for it
- * the client hears 503 before anybody has done any work. The scope ends when h2o clears the request's pool, through the one
- * callback that h2o calls on every path: after the answer, when the client vanishes, when a write fails. That may happen while
- * h2o is inside its own write callback, so nothing after it may touch the h2o request. */
+ * The request scope comes first: what a request needs is charged to it from the beginning, and when there is no room
+ * for it the client hears 503 before anybody has done any work. The scope ends when h2o clears the request's pool,
+ * through the one callback that h2o calls on every path: after the answer, when the client vanishes, when a write
+ * fails. That may happen while h2o is inside its own write callback, so nothing after it may touch the h2o request. */
 #include "http/edge.h"
 
 #include "base/random_id.h"
@@ -24,7 +24,8 @@ static bool id_is_plain(fa_text id)
 {
     for (size_t i = 0; i < id.length; ++i) {
         char c = id.data[i];
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+                     c == '_' || c == '-';
         if (!plain)
             return false;
     }
@@ -118,7 +119,9 @@ static fa_result new_scope(fa_http *http, const h2o_req_t *req, fa_scope **scope
 static void on_dispose(void *cell)
 {
     fa_http_request *request = *(fa_http_request **)cell;
-    const char *reason = request->cut != NULL ? request->cut : request->exchange.finished ? "answered" : "the client vanished";
+    const char *reason = request->cut != NULL         ? request->cut
+                         : request->exchange.finished ? "answered"
+                                                      : "the client vanished";
     fa_http_answer_end(request);
     fa_http_watch_stop(request);
     request->req = NULL;

@@ -1,7 +1,8 @@
 /* Clients that leave while we work for them.
  *
- * h2o stops reading as soon as a request is complete, so it does not see the other end close until it writes. Polling the same
- * descriptor is no way out: libuv keeps one watcher for each. So we poll a duplicate, for the end of the stream only.
+ * h2o stops reading as soon as a request is complete, so it does not see the other end close until it writes. Polling
+ * the same descriptor is no way out: libuv keeps one watcher for each. So we poll a duplicate, for the end of the
+ * stream only.
  *
  * The poll cannot tell a client that closed from one that shut down its writing side only: both count as gone. */
 #include "http/edge.h"
@@ -73,7 +74,8 @@ void fa_http_watch_start(fa_http_request *request)
     fa_http_watch *watch = new_watch(request->http, fa_http_connection_fd(request->connection));
     if (watch == NULL) {
         fa_log_write(fa_worker_log(request->http->worker), FA_LOG_WARN,
-                     "http: request %s: no descriptor or memory to notice when the client leaves", request->exchange.request_id);
+                     "http: request %s: no descriptor or memory to notice when the client leaves",
+                     request->exchange.request_id);
         return;
     }
     watch->request = request;

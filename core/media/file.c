@@ -45,7 +45,8 @@ static void identify(const struct stat *status, fa_file_id *id)
 }
 
 /* Where the real path of root/path goes on behind the real root, which is left in `base`; NULL when it does not. */
-static const char *resolve(const char *root, const char *path, char base[PATH_MAX], char real[PATH_MAX], fa_result *result)
+static const char *resolve(const char *root, const char *path, char base[PATH_MAX], char real[PATH_MAX],
+                           fa_result *result)
 {
     char joined[PATH_MAX];
     *result = FA_NOT_FOUND;
@@ -58,7 +59,8 @@ static const char *resolve(const char *root, const char *path, char base[PATH_MA
     size_t length = strlen(base);
     if (length == 1) /* the root is "/" itself */
         length = 0;
-    return strncmp(real, base, length) == 0 && real[length] == '/' && real[length + 1] != '\0' ? real + length + 1 : NULL;
+    return strncmp(real, base, length) == 0 && real[length] == '/' && real[length + 1] != '\0' ? real + length + 1
+                                                                                               : NULL;
 }
 
 /* Opens base/rest where no part of rest may be a link. Returns -1 with errno. */

@@ -230,7 +230,8 @@ static fa_result wait_for_lookup(question *q, const fa_media_mount *mount)
     lookup *l = find_pending(q);
     if (l == NULL) {
         size_t size = sizeof(lookup) + q->key.root.length + q->key.path.length + 2;
-        fa_result result = fa_job_start(q->exchange->worker, size, prepare_lookup, q, look, on_looked, drop_lookup, NULL);
+        fa_result result =
+            fa_job_start(q->exchange->worker, size, prepare_lookup, q, look, on_looked, drop_lookup, NULL);
         if (result != FA_OK)
             return result;
         l = q->started;
@@ -318,8 +319,8 @@ fa_media *fa_media_new(fa_scope *server_scope, const fa_media_options *options)
     fa_scope *scope;
     size_t slots = slots_for(options->cache_budget);
     size_t fixed = sizeof(fa_media) + slots * sizeof(void *) + 2048; /* the budget is for files, not for this */
-    if (fa_scope_new(fa_scope_ledger(server_scope), server_scope, FA_KIND_CACHE, options->cache_budget + fixed, "media cache",
-                     FA_HERE, &scope) != FA_OK)
+    if (fa_scope_new(fa_scope_ledger(server_scope), server_scope, FA_KIND_CACHE, options->cache_budget + fixed,
+                     "media cache", FA_HERE, &scope) != FA_OK)
         return NULL;
     fa_media *media = fa_scope_allocate(scope, sizeof(*media));
     fa_media_cache *cache = fa_media_cache_new(scope, slots);

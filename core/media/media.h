@@ -12,16 +12,16 @@
 typedef struct fa_media fa_media;
 
 typedef struct fa_media_options {
-    size_t cache_budget;     /* bytes; the least recently used file goes first */
-    size_t file_limit;       /* a larger file is not cached but streamed in pieces */
-    uint64_t recheck_ms;     /* a cached file is served without a look at the disk for so long */
+    size_t cache_budget; /* bytes; the least recently used file goes first */
+    size_t file_limit;   /* a larger file is not cached but streamed in pieces */
+    uint64_t recheck_ms; /* a cached file is served without a look at the disk for so long */
 } fa_media_options;
 
 /* One root that is mounted somewhere. */
 typedef struct fa_media_mount {
-    const char *root;        /* borrowed: an existing folder, absolute or relative to the process */
-    bool immutable;          /* Cache-Control: public, max-age=31536000, immutable; else no-cache (with validators) */
-    const char *index;       /* file served for a path that ends in "/", or NULL: 404 */
+    const char *root;  /* borrowed: an existing folder, absolute or relative to the process */
+    bool immutable;    /* Cache-Control: public, max-age=31536000, immutable; else no-cache (with validators) */
+    const char *index; /* file served for a path that ends in "/", or NULL: 404 */
 } fa_media_mount;
 
 /* server_scope: the root of ownership; a cache account below it is charged. NULL: no memory. */

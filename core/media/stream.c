@@ -149,11 +149,11 @@ static void prepare_piece(void *data, void *context)
 
 static void next_piece(stream *s)
 {
-    fa_result result = fa_buffer_new_detached(fa_scope_account(s->exchange->scope), piece_length(s), "media piece", FA_HERE,
-                                              &s->next);
+    fa_result result =
+        fa_buffer_new_detached(fa_scope_account(s->exchange->scope), piece_length(s), "media piece", FA_HERE, &s->next);
     if (result == FA_OK) {
-        result = fa_job_start(s->exchange->worker, sizeof(piece), prepare_piece, s, read_piece, on_piece_read, drop_piece,
-                              &s->job);
+        result = fa_job_start(s->exchange->worker, sizeof(piece), prepare_piece, s, read_piece, on_piece_read,
+                              drop_piece, &s->job);
         if (result != FA_OK)
             fa_buffer_release(s->next);
     }

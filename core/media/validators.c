@@ -6,7 +6,8 @@
 #include <time.h>
 
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 void fa_etag_write(char out[FA_ETAG_SIZE], const fa_file_id *id)
 {
@@ -24,9 +25,9 @@ void fa_http_date_write(char out[FA_HTTP_DATE_SIZE], int64_t seconds)
         time = 0;
         gmtime_r(&time, &utc);
     }
-    snprintf(out, FA_HTTP_DATE_SIZE, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[utc.tm_wday], (unsigned)utc.tm_mday % 100,
-             months[utc.tm_mon], (unsigned)(utc.tm_year + 1900) % 10000, (unsigned)utc.tm_hour % 100,
-             (unsigned)utc.tm_min % 100, (unsigned)utc.tm_sec % 100);
+    snprintf(out, FA_HTTP_DATE_SIZE, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[utc.tm_wday],
+             (unsigned)utc.tm_mday % 100, months[utc.tm_mon], (unsigned)(utc.tm_year + 1900) % 10000,
+             (unsigned)utc.tm_hour % 100, (unsigned)utc.tm_min % 100, (unsigned)utc.tm_sec % 100);
 }
 
 static bool month_number(const char *name, int *number)
@@ -59,18 +60,20 @@ bool fa_http_date_read(fa_text text, int64_t *seconds)
         return false;
     memcpy(copy, text.data, text.length);
     copy[text.length] = '\0';
-    if (sscanf(copy, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second, &end) == 6 &&
+    if (sscanf(copy, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second,
+               &end) == 6 &&
         end != 0)
         ;
-    else if (sscanf(copy, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second,
-                    &end) == 6 &&
+    else if (sscanf(copy, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute,
+                    &second, &end) == 6 &&
              end != 0)
         year = full_year(year);
-    else if (sscanf(copy, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", month, &day, &hour, &minute, &second, &year, &end) != 6 ||
+    else if (sscanf(copy, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", month, &day, &hour, &minute, &second, &year,
+                    &end) != 6 ||
              end == 0)
         return false;
-    if ((size_t)end != text.length || !month_number(month, &utc.tm_mon) || day < 1 || day > 31 || year < 0 || hour < 0 ||
-        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
+    if ((size_t)end != text.length || !month_number(month, &utc.tm_mon) || day < 1 || day > 31 || year < 0 ||
+        hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
         return false;
     utc.tm_mday = day;
     utc.tm_year = year - 1900;

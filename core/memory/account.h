@@ -46,10 +46,10 @@ void fa_account_landed(fa_account *account, size_t bytes);
 fa_ledger *fa_account_ledger(const fa_account *account);
 fa_kind fa_account_kind(const fa_account *account);
 const char *fa_account_label(const fa_account *account);
-size_t fa_account_bytes(const fa_account *account);      /* its own */
-size_t fa_account_total(const fa_account *account);      /* with all below it */
-size_t fa_account_peak(const fa_account *account);       /* of the total */
-size_t fa_account_leased(const fa_account *account);     /* bytes in flight */
-size_t fa_account_room(const fa_account *account);       /* bytes that a charge could still take; SIZE_MAX without limit */
+size_t fa_account_bytes(const fa_account *account);  /* its own */
+size_t fa_account_total(const fa_account *account);  /* with all below it */
+size_t fa_account_peak(const fa_account *account);   /* of the total */
+size_t fa_account_leased(const fa_account *account); /* bytes in flight */
+size_t fa_account_room(const fa_account *account);   /* bytes that a charge could still take; SIZE_MAX without limit */
 
 #endif

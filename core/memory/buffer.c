@@ -26,7 +26,8 @@ static size_t footprint(const fa_buffer *buffer)
     return sizeof(*buffer) + buffer->capacity;
 }
 
-fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at, fa_buffer **out)
+fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at,
+                                 fa_buffer **out)
 {
     void *block, *data = NULL;
     fa_result result = fa_account_allocate(account, sizeof(fa_buffer), &block);

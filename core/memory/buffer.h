@@ -12,7 +12,8 @@ fa_result fa_buffer_new(fa_scope *scope, size_t capacity, const char *label, fa_
 
 /* The same with no scope yet: the caller is the owner until fa_buffer_adopt or fa_buffer_release. account: shared. Thread:
  * any (a plugin's thread makes its results this way). */
-fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at, fa_buffer **buffer);
+fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at,
+                                 fa_buffer **buffer);
 
 /* `scope` becomes the owner. The bytes are charged to the scope's account from now on; refused, with nothing changed, when
  * there is no room (FA_OVER_BUDGET), when the scope has ended or when the buffer is in flight under another account

@@ -23,7 +23,8 @@ struct fa_handle_table {
     fa_scope *owner;
     uint32_t maximum, live;
     uint32_t slot_count, slot_limit;
-    uint32_t first_generation; /* of every slot; differs from table to table, so that one's handles do not fit another */
+    uint32_t
+        first_generation; /* of every slot; differs from table to table, so that one's handles do not fit another */
     uint32_t free_head, free_tail; /* a queue: oldest first */
     slot **pages;
 };
@@ -90,8 +91,8 @@ static slot *take_free(fa_handle_table *table)
     return s;
 }
 
-fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, void *object, fa_scope *scope, const char *label,
-                         fa_origin made_at, fa_handle *handle)
+fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, void *object, fa_scope *scope,
+                         const char *label, fa_origin made_at, fa_handle *handle)
 {
     if (!fa_scope_live(scope))
         return FA_WRONG_STATE;
@@ -142,8 +143,8 @@ static void tell_story(const slot *s, fa_error *error)
         fa_fail(error, FA_INVALID, "%s: used after release (made at %s:%u, released at %s:%u)", what, s->made_at.name,
                 (unsigned)s->made_at.line, s->released_at.name, (unsigned)s->released_at.line);
     else
-        fa_fail(error, FA_INVALID, "%s: used after release (made at %s:%u, released when %s ended: %s)", what, s->made_at.name,
-                (unsigned)s->made_at.line, s->owner, s->reason);
+        fa_fail(error, FA_INVALID, "%s: used after release (made at %s:%u, released when %s ended: %s)", what,
+                s->made_at.name, (unsigned)s->made_at.line, s->owner, s->reason);
 }
 
 static slot *resolve(const fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_error *error)
@@ -200,7 +201,8 @@ fa_result fa_handle_release(fa_handle_table *table, fa_handle handle, const fa_h
     return FA_OK;
 }
 
-fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_scope *scope, fa_error *error)
+fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_scope *scope,
+                         fa_error *error)
 {
     slot *s = resolve(table, handle, type, error);
     if (s == NULL)

@@ -17,8 +17,9 @@ typedef struct fa_handle {
 
 /* One per type of object; static. The address is the type's identity. */
 typedef struct fa_handle_type {
-    const char *name;               /* "buffer" */
-    void (*release)(void *object);  /* runs when a handle is released or its scope ends; NULL when the scope frees it anyway */
+    const char *name; /* "buffer" */
+    void (*release)(
+        void *object); /* runs when a handle is released or its scope ends; NULL when the scope frees it anyway */
 } fa_handle_type;
 
 typedef struct fa_handle_table fa_handle_table;
@@ -28,8 +29,8 @@ fa_handle_table *fa_handle_table_new(fa_scope *owner, uint32_t maximum);
 
 /* object: borrowed until the handle is released. scope: the owner: the table's or one below it. label: copied ("tts chunk 3").
  * FA_FULL at the maximum, FA_NO_MEMORY, FA_WRONG_STATE when the scope has ended. */
-fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, void *object, fa_scope *scope, const char *label,
-                         fa_origin made_at, fa_handle *handle);
+fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, void *object, fa_scope *scope,
+                         const char *label, fa_origin made_at, fa_handle *handle);
 
 /* The object, or NULL with the story: "buffer #41 'tts chunk 3' of turn 7: used after release (made at routes/voice.lua:31,
  * released when turn 7 ended: interrupted)". error: may be NULL. */
@@ -40,7 +41,8 @@ fa_result fa_handle_release(fa_handle_table *table, fa_handle handle, const fa_h
                             fa_error *error);
 
 /* Moves the handle to another scope of the same thread; the caller moves the object. FA_INVALID, FA_WRONG_STATE. */
-fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_scope *scope, fa_error *error);
+fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_scope *scope,
+                         fa_error *error);
 
 /* What a handle says of itself in tostring and errors: "buffer #41 'tts chunk 3' of turn 7". */
 void fa_handle_describe(fa_handle_table *table, fa_handle handle, char *out, size_t size);

@@ -17,8 +17,9 @@ struct fa_ledger {
 
 const char *fa_kind_name(fa_kind kind)
 {
-    static const char *const names[FA_KIND_COUNT] = {"server",  "worker", "plugin",   "cache",    "connection", "request",
-                                                     "dialogue", "turn",  "listener", "transfer", "job",        "script"};
+    static const char *const names[FA_KIND_COUNT] = {"server",     "worker",   "plugin",   "cache",
+                                                     "connection", "request",  "dialogue", "turn",
+                                                     "listener",   "transfer", "job",      "script"};
     return names[kind];
 }
 

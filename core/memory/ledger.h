@@ -34,19 +34,19 @@ const char *fa_kind_name(fa_kind kind);
 
 /* Where the memory itself comes from. All three are called from any thread. */
 typedef struct fa_allocator {
-    void *(*allocate)(void *context, size_t size);               /* NULL when there is none */
-    void *(*resize)(void *context, void *block, size_t size);    /* as realloc: on NULL the old block stands */
+    void *(*allocate)(void *context, size_t size);            /* NULL when there is none */
+    void *(*resize)(void *context, void *block, size_t size); /* as realloc: on NULL the old block stands */
     void (*release)(void *context, void *block);
     void *context;
 } fa_allocator;
 
 typedef struct fa_kind_counters {
-    _Atomic size_t bytes;          /* charged and not yet freed, in flight included */
+    _Atomic size_t bytes; /* charged and not yet freed, in flight included */
     _Atomic size_t peak_bytes;
-    _Atomic size_t count;          /* live scopes of this kind */
+    _Atomic size_t count;           /* live scopes of this kind */
     _Atomic size_t in_flight_bytes; /* of `bytes`: what leases hold */
     _Atomic size_t in_flight_count; /* leased buffers */
-    _Atomic size_t ended;          /* scopes of this kind that have ended */
+    _Atomic size_t ended;           /* scopes of this kind that have ended */
 } fa_kind_counters;
 
 typedef struct fa_ledger fa_ledger;

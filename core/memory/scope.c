@@ -29,8 +29,8 @@ typedef struct block {
     max_align_t data[];
 } block;
 
-fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label, fa_origin made_at,
-                       fa_scope **out)
+fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label,
+                       fa_origin made_at, fa_scope **out)
 {
     if (parent != NULL && !parent->live)
         return FA_WRONG_STATE;
@@ -115,7 +115,7 @@ static void clean_up(fa_scope *scope, const char *reason, fa_scope_summary *summ
     fa_account *account = scope->account;
     size_t before = fa_account_bytes(account);
     FA_LIST_EACH(node, &scope->buffers)
-        summary->buffers++;
+    summary->buffers++;
     run_hooks(scope);
     summary->handles += fa_handles_end_scope(scope, reason);
     run_hooks(scope); /* of what a handle's release put there */
@@ -168,7 +168,8 @@ void *fa_scope_allocate(fa_scope *scope, size_t size)
 {
     void *memory;
     assert(scope->magic == SCOPE_MAGIC);
-    if (!scope->live || size > SIZE_MAX / 4 || fa_account_allocate(scope->account, sizeof(block) + size, &memory) != FA_OK)
+    if (!scope->live || size > SIZE_MAX / 4 ||
+        fa_account_allocate(scope->account, sizeof(block) + size, &memory) != FA_OK)
         return NULL;
     block *b = memset(memory, 0, sizeof(block) + size);
     b->size = sizeof(block) + size;

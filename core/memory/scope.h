@@ -18,7 +18,7 @@ typedef struct fa_scope fa_scope;
 
 /* What ending a scope gave back, its children included. */
 typedef struct fa_scope_summary {
-    size_t bytes;   /* freed now; the account's own few bytes, which outlive the scope, are not in it */
+    size_t bytes;     /* freed now; the account's own few bytes, which outlive the scope, are not in it */
     size_t in_flight; /* still held by leases */
     size_t buffers, handles, scopes;
 } fa_scope_summary;
@@ -31,8 +31,8 @@ typedef struct fa_scope_hook {
 
 /* parent: the scope becomes its child; NULL makes a root. kind, budget (bytes, 0: none of its own), label (copied) as for
  * accounts. FA_NO_MEMORY, FA_OVER_BUDGET, FA_WRONG_STATE when the parent has ended. */
-fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label, fa_origin made_at,
-                       fa_scope **scope);
+fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label,
+                       fa_origin made_at, fa_scope **scope);
 
 /* Ends it, now; the pointer is dead. reason: borrowed ("client vanished"), part of every late-use message. summary: borrowed,
  * may be NULL; figures are added to it. Calling it again from one of the scope's own hooks is ignored. A hook may end any

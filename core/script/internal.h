@@ -9,7 +9,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_MOUNTS = 16, MAX_HANDLERS = 512, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 16, MAX_MOUNTS = 16, MAX_HANDLERS = 512, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -25,6 +25,8 @@ struct fa_script {
     int handlers[MAX_HANDLERS]; /* registry references; a route's target is an index here */
     const char *handler_names[MAX_HANDLERS];
     int handler_count;
+    int starters[MAX_STARTERS]; /* registry references */
+    int starter_count;
     mount mounts[MAX_MOUNTS];
     int mount_count;
     bool loading; /* routes may be declared */

@@ -102,10 +102,40 @@ static int app_static(lua_State *L)
     return 0;
 }
 
+static int app_on_start(lua_State *L)
+{
+    fa_script *script = loading(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (script->starter_count == MAX_STARTERS)
+        return luaL_error(L, "app:on_start: at most %d functions", MAX_STARTERS);
+    lua_settop(L, 2);
+    script->starters[script->starter_count++] = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+static void on_started(fa_task *task, const char *error, int results, void *context)
+{
+    (void)results;
+    (void)context;
+    if (error != NULL)
+        fa_log_write(fa_worker_log(task->script->worker), FA_LOG_ERROR, "app:on_start: %s", error);
+}
+
+void fa_script_start(fa_script *script)
+{
+    for (int i = 0; i < script->starter_count; ++i) {
+        lua_rawgeti(script->lua, LUA_REGISTRYINDEX, script->starters[i]);
+        fa_task *task = fa_task_new(script, script->lua, script->scope, on_started, NULL);
+        if (task != NULL)
+            fa_task_resume(task, 0);
+    }
+}
+
 void fa_open_app(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"get", app_get}, {"post", app_post}, {"put", app_put}, {"delete", app_delete}, {"static", app_static}, {NULL, NULL},
+        {"get", app_get},       {"post", app_post},         {"put", app_put}, {"delete", app_delete},
+        {"static", app_static}, {"on_start", app_on_start}, {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -43,6 +43,9 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **script, fa
 /* Loads <app>/app.lua, which declares the routes. FA_INVALID with file, line and message. */
 fa_result fa_script_load_app(fa_script *script, fa_error *error);
 
+/* Runs what the app gave to app:on_start, each as a task of its own. On the worker's thread, or before it runs. */
+void fa_script_start(fa_script *script);
+
 /* Answers a request by the declared routes: the handler for fa_http_new. context: the fa_script. */
 void fa_script_handle(fa_exchange *exchange, void *context);
 

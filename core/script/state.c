@@ -206,6 +206,11 @@ void fa_lua_encode_json(lua_State *L, int index)
 
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length)
 {
+    if (memchr(text, '\0', length) != NULL) { /* lua-cjson takes it for the end and would not see what follows */
+        lua_pushnil(L);
+        lua_pushliteral(L, "a NUL byte is no JSON");
+        return 2;
+    }
     fa_lua_count_copy(L, length);
     lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.decode");
     lua_pushlstring(L, text, length);

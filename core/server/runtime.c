@@ -264,6 +264,7 @@ static void *run(void *argument)
 
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error)
 {
+    fa_script_start(runtime->script);
     int status = pthread_create(&runtime->thread, NULL, run, runtime);
     if (status != 0)
         return fa_fail(error, FA_IO, "no thread for a worker: %s", strerror(status));

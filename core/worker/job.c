@@ -34,7 +34,8 @@ static void on_done(uv_work_t *uv, int status)
 }
 
 fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *data, void *context), void *context,
-                       void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data), fa_job **out)
+                       void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data),
+                       fa_job **out)
 {
     void *memory;
     fa_account *account = fa_scope_account(fa_worker_scope(worker));

@@ -14,7 +14,8 @@ typedef struct fa_job fa_job;
  * work: pool thread. done: worker's thread; not called after fa_job_cancel. drop: worker's thread, always the last call,
  * frees what `work` made and nobody took; may be NULL. job: set before prepare is called; may be NULL. */
 fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *data, void *context), void *context,
-                       void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data), fa_job **job);
+                       void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data),
+                       fa_job **job);
 
 /* `done` will not be called. Thread: the worker's; only before `done` has been called. */
 void fa_job_cancel(fa_job *job);

@@ -14,8 +14,8 @@ struct fa_worker {
     fa_scope *scope;
     fa_handle_table *handles;
     fa_scope_hook at_end;
-    size_t held; /* work under way elsewhere */
-    bool finishing; /* as soon as none is */
+    size_t held;               /* work under way elsewhere */
+    bool finishing;            /* as soon as none is */
     pthread_mutex_t mail_lock; /* guards all below and every message in the lists */
     fa_list mail, in_delivery;
     bool finished;
@@ -60,7 +60,8 @@ static void close_loop(fa_scope_hook *hook)
     pthread_mutex_destroy(&worker->mail_lock);
 }
 
-fa_result fa_worker_new(fa_ledger *ledger, fa_scope *parent, unsigned index, const fa_log *log, fa_worker **out, fa_error *error)
+fa_result fa_worker_new(fa_ledger *ledger, fa_scope *parent, unsigned index, const fa_log *log, fa_worker **out,
+                        fa_error *error)
 {
     fa_scope *scope;
     fa_result result = fa_scope_new(ledger, parent, FA_KIND_WORKER, 0, "worker", FA_HERE, &scope);

@@ -21,7 +21,7 @@ typedef struct fa_worker fa_worker;
  * mailbox at a time: posting one that is still on its way is merged with the first. */
 typedef struct fa_message {
     fa_list link;
-    bool posted; /* guarded by the mailbox's lock */
+    bool posted;                                 /* guarded by the mailbox's lock */
     void (*deliver)(struct fa_message *message); /* on the worker's thread */
 } fa_message;
 

@@ -6,3 +6,8 @@ require "routes.health"
 
 app:static("/media", { root = settings.media_root, immutable = true })
 app:static("/", { root = settings.app .. "/public", index = "index.html" })
+
+-- The records are read into the database before the first question needs them.
+app:on_start(function()
+  if plugin.records then plugin.records.prepare {} end
+end)

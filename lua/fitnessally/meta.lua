@@ -30,6 +30,11 @@ function app:delete(pattern, handler) end
 ---@param options {root: string, immutable?: boolean, index?: string}
 function app:static(prefix, options) end
 
+---Runs once when the server starts, as a task that belongs to the scripts and may wait; requests are served meanwhile.
+---Yields: no. Copies: no.
+---@param starter fun()
+function app:on_start(starter) end
+
 --------------------------------------------------------------------------------------------------------------------------
 -- requests
 

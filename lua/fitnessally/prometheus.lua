@@ -44,7 +44,7 @@ function page:add(kind, name, help, value, labels)
     table.insert(self.lines, ("# HELP %s %s"):format(name, (help:gsub("\\", "\\\\"):gsub("\n", " "))))
     table.insert(self.lines, ("# TYPE %s %s"):format(name, kind))
   end
-  table.insert(self.lines, ("%s%s %.17g"):format(name, label_text(labels), value))
+  table.insert(self.lines, ("%s%s %.15g"):format(name, label_text(labels), value))
 end
 
 ---@return string

@@ -342,8 +342,8 @@ static fa_result synthesize(void *state, fa_call *call)
     espeak *plugin = state;
     const fa_host_api *api = plugin->api;
     utterance u = {.plugin = plugin, .call = call};
-    speaker_request request;
-    const char *text;
+    speaker_request request = {.kind = SPEAKER_SAY};
+    const char *text = NULL;
     fa_result result = read_arguments(plugin, call, &request, &u.wanted_voice, &text);
     if (result != FA_OK)
         return result;
@@ -402,7 +402,7 @@ static double configured(const espeak *plugin, const char *key, double standard)
 static fa_result fail_open(espeak *plugin, fa_error *error, fa_result result, const char *what, const char *why)
 {
     if (error != NULL)
-        snprintf(error->text, sizeof(error->text), "%s%s%s", what, *why != '\0' ? ": " : "", why);
+        snprintf(error->text, sizeof(error->text), "%.250s%s%.100s", what, *why != '\0' ? ": " : "", why);
     plugin->api->release(plugin->host, plugin);
     return result;
 }

@@ -5,7 +5,7 @@
  * the first word, one of the second).
  *
  *     2000 - n        all words are in the name, which has n words
- *     1000 + k        all words are somewhere in the record, k of them where it counts: name, primary muscles, equipment
+ *     1000 + k        all words are somewhere in the record, k of them in the name or the main facts
  *     16 * words + k  some are */
 #include <string.h>
 

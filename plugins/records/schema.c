@@ -20,7 +20,8 @@ static const char connection_sql[] = "PRAGMA journal_mode=WAL;"
 /* body is the record as it was imported, but for white space. What search needs of it lies in narrow rows of its own.
  * The index keeps no text: it reads the view when it has to forget a record, which is why a change deletes from it
  * first. */
-/* clang-format off: it knows C, not SQL */
+/* SQL is laid out by hand. */
+/* clang-format off */
 #define TEXT_OF(field) "coalesce(json_extract(b.body, '$." field "'), '') || ' ' || "
 static const char schema_sql[] =
     "CREATE TABLE records(rowid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, name TEXT NOT NULL,"
@@ -28,77 +29,57 @@ static const char schema_sql[] =
     "CREATE INDEX records_by_name ON records(folded, id);"
     "CREATE TABLE bodies(rowid INTEGER PRIMARY KEY, body TEXT NOT NULL);"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE VIEW record_text(rowid, name, alias, main, about, steps) AS SELECT r.rowid, r.name, r.alias, " TEXT_OF(
-        "primaryMuscles") TEXT_OF("equipment") TEXT_OF("category")
-        TEXT_OF("tagItems") "'', " TEXT_OF("secondaryMuscles") TEXT_OF("force") TEXT_OF("level") TEXT_OF("mechanic")
-            TEXT_OF("description") "'', "
-                                   "  coalesce((SELECT group_concat(value, ' ') FROM json_each(b.body, "
-                                   "'$.instructions')), '')"
-                                   "  FROM records r JOIN bodies b ON b.rowid = r.rowid;"
-                                   "CREATE VIRTUAL TABLE search USING fts5(name, alias, main, about, steps, "
-                                   "content='record_text',"
-                                   "  content_rowid='rowid', tokenize='porter unicode61 remove_diacritics 2');"
-                                   "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, col);"
-                                   "PRAGMA user_version=1;";
+    "CREATE VIEW record_text(rowid, name, alias, main, about, steps) AS SELECT r.rowid, r.name, r.alias, "
+    TEXT_OF("primaryMuscles") TEXT_OF("equipment") TEXT_OF("category") TEXT_OF("tagItems") "'', "
+    TEXT_OF("secondaryMuscles") TEXT_OF("force") TEXT_OF("level") TEXT_OF("mechanic") TEXT_OF("description") "'', "
+    "  coalesce((SELECT group_concat(value, ' ') FROM json_each(b.body, '$.instructions')), '')"
+    "  FROM records r JOIN bodies b ON b.rowid = r.rowid;"
+    "CREATE VIRTUAL TABLE search USING fts5(name, alias, main, about, steps, content='record_text',"
+    "  content_rowid='rowid', tokenize='porter unicode61 remove_diacritics 2');"
+    "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, col);"
+    "PRAGMA user_version=1;";
 
 /* Parts of a reply. A field of another type than expected is shown as if it were absent. */
-#define FACT(field)       "CASE json_type(b.body, '$." field "') WHEN 'text' THEN b.body->>'$." field "' END"
+#define FACT(field) "CASE json_type(b.body, '$." field "') WHEN 'text' THEN b.body->>'$." field "' END"
 #define TEXT_FIELD(field) "'" field "', " FACT(field)
-#define LIST_FIELD(field)                                                                                              \
-    "'" field "', CASE json_type(b.body, '$." field "') WHEN 'array' THEN json(b.body->'$." field "')"                 \
+#define LIST_FIELD(field) \
+    "'" field "', CASE json_type(b.body, '$." field "') WHEN 'array' THEN json(b.body->'$." field "')" \
     " WHEN 'text' THEN json_array(b.body->>'$." field "') ELSE json('[]') END"
-#define FACT_LIST(field)                                                                                               \
-    "SELECT value FROM json_each(CASE json_type(b.body, '$." field "') WHEN 'array' THEN b.body->'$." field "'"        \
+#define FACT_LIST(field) \
+    "SELECT value FROM json_each(CASE json_type(b.body, '$." field "') WHEN 'array' THEN b.body->'$." field "'" \
     " ELSE '[]' END) WHERE type = 'text'"
 
-static const char
-    render_sql
-        [] =
-            "SELECT json_object("
-            "'data', json_object("
-            "  'basic', json_object("
-            "    'name', r.name,"
-            "    'description', coalesce(" FACT(
-                "description") ","
-                               "       nullif(trim(coalesce(" FACT("level") " || ' ', '') || coalesce(" FACT(
-                                   "category") " || ' ', '') || r.type"
-                                               "         || coalesce(' for ' || (SELECT group_concat(value, ', ') FROM "
-                                               "(" FACT_LIST(
-                                                   "primaryMuscles") ")), '')"
-                                                                     "         || coalesce('; equipment: ' || " FACT(
-                                                                         "equipment") ", '')), r.type), ''),"
-                                                                                      "    'language', coalesce(" FACT(
-                                                                                          "language") ", 'en'),"
-                                                                                                      "    'tagItems', "
-                                                                                                      "(SELECT "
-                                                                                                      "json_group_"
-                                                                                                      "array(tag) FROM "
-                                                                                                      "(SELECT "
-                                                                                                      "DISTINCT tag "
-                                                                                                      "FROM ("
-                                                                                                      "       "
-                                                                                                      "SELECT " FACT("c"
-                                                                                                                     "a"
-                                                                                                                     "t"
-                                                                                                                     "e"
-                                                                                                                     "g"
-                                                                                                                     "o"
-                                                                                                                     "r"
-                                                                                                                     "y") " AS tag UNION ALL SELECT " FACT("level") " UNION ALL SELECT " FACT("force") "       UNION ALL SELECT " FACT("mechanic") " UNION ALL SELECT " FACT("equipment") "       UNION ALL " FACT_LIST("primaryMuscles") " UNION ALL " FACT_LIST("tagItems") ") WHERE tag IS NOT NULL))),"
-                                                                                                                                                                                                                                                                                                                                                                              "  r.type, CASE r.type WHEN 'exercise' THEN json_object(" TEXT_FIELD("force") "," TEXT_FIELD("level") "," TEXT_FIELD("mechanic") "," TEXT_FIELD("equipment") "," LIST_FIELD("primaryMuscles") "," LIST_FIELD("secondaryMuscles") "," LIST_FIELD("instructions") "," TEXT_FIELD(
-                                                                                                                                                                                                                                                                                                                                                                                  "category") ", 'media', r.media)"
-                                                                                                                                                                                                                                                                                                                                                                                              "    ELSE json_set(b.body, '$.media', r.media) END),"
-                                                                                                                                                                                                                                                                                                                                                                                              "'oip', json_object('did', 'did:local:' || r.id, 'didTx', 'did:local:' || r.id, 'recordType', r.type,"
-                                                                                                                                                                                                                                                                                                                                                                                              "  'recordStatus', 'original'))"
-                                                                                                                                                                                                                                                                                                                                                                                              " FROM records r JOIN bodies b ON b.rowid = r.rowid WHERE r.rowid = ?1";
+static const char render_sql[] =
+    "SELECT json_object("
+    "'data', json_object("
+    "  'basic', json_object("
+    "    'name', r.name,"
+    "    'description', coalesce(" FACT("description") ","
+    "       nullif(trim(coalesce(" FACT("level") " || ' ', '') || coalesce(" FACT("category") " || ' ', '') || r.type"
+    "         || coalesce(' for ' || (SELECT group_concat(value, ', ') FROM (" FACT_LIST("primaryMuscles") ")), '')"
+    "         || coalesce('; equipment: ' || " FACT("equipment") ", '')), r.type), ''),"
+    "    'language', coalesce(" FACT("language") ", 'en'),"
+    "    'tagItems', (SELECT json_group_array(tag) FROM (SELECT DISTINCT tag FROM ("
+    "       SELECT " FACT("category") " AS tag UNION ALL SELECT " FACT("level") " UNION ALL SELECT " FACT("force")
+    "       UNION ALL SELECT " FACT("mechanic") " UNION ALL SELECT " FACT("equipment")
+    "       UNION ALL " FACT_LIST("primaryMuscles") " UNION ALL " FACT_LIST("tagItems") ") WHERE tag IS NOT NULL))),"
+    "  r.type, CASE r.type WHEN 'exercise' THEN json_object("
+    TEXT_FIELD("force") "," TEXT_FIELD("level") "," TEXT_FIELD("mechanic") "," TEXT_FIELD("equipment") ","
+    LIST_FIELD("primaryMuscles") "," LIST_FIELD("secondaryMuscles") "," LIST_FIELD("instructions") ","
+    TEXT_FIELD("category") ", 'media', r.media)"
+    "    ELSE json_set(b.body, '$.media', r.media) END),"
+    "'oip', json_object('did', 'did:local:' || r.id, 'didTx', 'did:local:' || r.id, 'recordType', r.type,"
+    "  'recordStatus', 'original'))"
+    " FROM records r JOIN bodies b ON b.rowid = r.rowid WHERE r.rowid = ?1";
 
 /* Parameters: 1 expression, 2 type, 3 ids, 4 the folded question, 5 groups of phrases, 6 limit, 7 offset. */
-#define HIT_FROM                                                                                                       \
-    " FROM search s JOIN records r ON r.rowid = s.rowid WHERE search MATCH ?1 AND (?2 IS NULL OR r.type = ?2)"         \
+#define HIT_FROM \
+    " FROM search s JOIN records r ON r.rowid = s.rowid WHERE search MATCH ?1 AND (?2 IS NULL OR r.type = ?2)" \
     " AND (?3 IS NULL OR r.id IN (SELECT value FROM json_each(?3)))"
-#define ID_FROM         " FROM json_each(?3) wanted JOIN records r ON r.id = wanted.value WHERE (?2 IS NULL OR r.type = ?2)"
+#define ID_FROM \
+    " FROM json_each(?3) wanted JOIN records r ON r.id = wanted.value WHERE (?2 IS NULL OR r.type = ?2)"
 #define IF_OBJECT(what) "CASE type WHEN 'object' THEN " what " END"
-#define IF_TEXT(field)  IF_OBJECT("CASE json_type(value, '$." field "') WHEN 'text' THEN value->>'$." field "' END")
+#define IF_TEXT(field) IF_OBJECT("CASE json_type(value, '$." field "') WHEN 'text' THEN value->>'$." field "' END")
 
 static const char *const statement_sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -119,16 +100,10 @@ static const char *const statement_sql[STATEMENTS] = {
                      " SELECT 'delete', rowid, name, alias, main, about, steps FROM record_text WHERE rowid = ?1",
     [INDEX_OPTIMIZE] = "INSERT INTO search(search) VALUES('optimize')",
     [COUNT_ARRAY] = "SELECT json_type(?1), json_array_length(?1)",
-    [EACH_OF_ARRAY] =
-        "SELECT type, value," IF_OBJECT("json_type(value, '$.id')") "," IF_OBJECT("value->>'$.id'") "," IF_OBJECT("json"
-                                                                                                                  "_typ"
-                                                                                                                  "e("
-                                                                                                                  "valu"
-                                                                                                                  "e, "
-                                                                                                                  "'$."
-                                                                                                                  "name"
-                                                                                                                  "')") "," IF_OBJECT(
-            "value->>'$.name'") "," IF_TEXT("recordType") "," IF_TEXT("media") ", key FROM json_each(?1)",
+    [EACH_OF_ARRAY] = "SELECT type, value,"
+                      IF_OBJECT("json_type(value, '$.id')") "," IF_OBJECT("value->>'$.id'") ","
+                      IF_OBJECT("json_type(value, '$.name')") "," IF_OBJECT("value->>'$.name'") ","
+                      IF_TEXT("recordType") "," IF_TEXT("media") ", key FROM json_each(?1)",
     [COUNT_RECORDS] = "SELECT count(*) FROM records",
     [COUNT_TYPES] = "SELECT type, count(*) FROM records GROUP BY type ORDER BY count(*) DESC, type",
     [COUNT_LISTED] = "SELECT count(*) FROM records WHERE (?2 IS NULL OR type = ?2)",

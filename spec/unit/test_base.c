@@ -14,10 +14,11 @@ static void durations_need_a_unit(void **state)
     static const struct {
         const char *text;
         uint64_t milliseconds;
-    } good[] = {{"250ms", 250}, {"30s", 30000}, {"1.5s", 1500}, {"5min", 300000}, {"2h", 7200000}, {"30 s", 30000}, {"0", 0},
-                {"0s", 0},      {"366h", 366 * UINT64_C(3600000)}};
-    static const char *const bad[] = {"",    "30",   "-1s",   "s",     "30sec", "0x10s", "0X10s", "1e999s", "nan",
-                                      "inf", "9000h", " 30s", "30s ", "30 s x", "30S",   "1,5s"};
+    } good[] = {{"250ms", 250},   {"30s", 30000},  {"1.5s", 1500},
+                {"5min", 300000}, {"2h", 7200000}, {"30 s", 30000},
+                {"0", 0},         {"0s", 0},       {"366h", 366 * UINT64_C(3600000)}};
+    static const char *const bad[] = {"",    "30",  "-1s",   "s",    "30sec", "0x10s",  "0X10s", "1e999s",
+                                      "nan", "inf", "9000h", " 30s", "30s ",  "30 s x", "30S",   "1,5s"};
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); ++i) {
         uint64_t value = 77;

@@ -220,7 +220,8 @@ static void a_detached_buffer_is_adopted(void **state)
     assert_int_equal(charged(root), root_bytes);
     assert_int_equal(charged(scope), scope_bytes + size);
     assert_ptr_equal(fa_buffer_owner(buffer), scope);
-    assert_ok(fa_buffer_append(buffer, "more than before, and charged where it is now: more than before, and charged where it is now", 92));
+    assert_ok(fa_buffer_append(
+        buffer, "more than before, and charged where it is now: more than before, and charged where it is now", 92));
     assert_ok(fa_buffer_adopt(root, buffer)); /* a transfer between scopes */
     assert_int_equal(charged(scope), scope_bytes);
     assert_ok(fa_buffer_adopt(root, buffer)); /* to itself: nothing changes */

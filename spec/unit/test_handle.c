@@ -94,9 +94,10 @@ static void stale_by_the_end_of_its_scope(void **state)
     fa_scope_end(turn, "interrupted", &summary);
     assert_int_equal(summary.handles, 2);
     assert_int_equal(releases, 2);
-    assert_story(handle, &buffer_type,
-                 "buffer #0 'tts chunk 3' of turn 7: used after release (made at routes/voice.lua:31, released when turn 7 "
-                 "ended: interrupted)");
+    assert_story(
+        handle, &buffer_type,
+        "buffer #0 'tts chunk 3' of turn 7: used after release (made at routes/voice.lua:31, released when turn 7 "
+        "ended: interrupted)");
     assert_null(fa_handle_resolve(table, second, &buffer_type, NULL));
     assert_ptr_equal(fa_handle_resolve(table, kept, &buffer_type, NULL), &thing);
 }

@@ -101,8 +101,12 @@ static void a_request_arrives_and_is_answered(void **state)
 {
     static const char *const headers[] = {"User-Agent", "a test", "X-Other", "1", NULL};
     fa_inprocess *client;
-    fa_inprocess_request request = {
-        .method = "POST", .target = "/a%20b?q=1+2", .headers = headers, .body = "hello", .body_length = 5, .on_end = on_end};
+    fa_inprocess_request request = {.method = "POST",
+                                    .target = "/a%20b?q=1+2",
+                                    .headers = headers,
+                                    .body = "hello",
+                                    .body_length = 5,
+                                    .on_end = on_end};
     (void)state;
     assert_ok(fa_inprocess_start(worker, owner, &request, echo, NULL, &client));
     const fa_inprocess_answer *answer = fa_inprocess_answered(client);
@@ -231,7 +235,8 @@ static bool scenario(fa_ledger *of)
     bool reached = false;
     fa_worker *w = NULL;
     fa_inprocess *client;
-    fa_inprocess_request request = {.method = "POST", .target = "/?q=1", .headers = headers, .body = "b", .body_length = 1};
+    fa_inprocess_request request = {
+        .method = "POST", .target = "/?q=1", .headers = headers, .body = "b", .body_length = 1};
     NEED(fa_worker_new(of, NULL, 0, NULL, &w, NULL) == FA_OK);
     NEED(fa_inprocess_start(w, fa_worker_scope(w), &request, keep, NULL, &client) == FA_OK);
     fa_exchange_fail(seen, 404, "not_found", "nothing here", NULL); /* an answer even without memory, or a cut */

@@ -57,9 +57,15 @@ static bool read_date(const char *text, int64_t *seconds)
 
 static void dates_are_written_and_read(void **state)
 {
-    static const char *const bad[] = {"", "yesterday", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT ",
-                                      "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT",
-                                      "Sun, 06 Nov 1994 25:49:37 GMT", "784111777", "06 Nov 1994 08:49:37 GMT"};
+    static const char *const bad[] = {"",
+                                      "yesterday",
+                                      "Sun, 06 Nov 1994 08:49:37",
+                                      "Sun, 06 Nov 1994 08:49:37 GMT ",
+                                      "Sun, 32 Nov 1994 08:49:37 GMT",
+                                      "Sun, 06 Foo 1994 08:49:37 GMT",
+                                      "Sun, 06 Nov 1994 25:49:37 GMT",
+                                      "784111777",
+                                      "06 Nov 1994 08:49:37 GMT"};
     char text[FA_HTTP_DATE_SIZE];
     int64_t seconds;
     (void)state;
@@ -160,7 +166,8 @@ static void conditions_are_honoured(void **state)
         char etag[100], list[300], weak[110], modified[40];
         const char *target = targets[i];
         media_world_get(&world, target);
-        fa_text found = fa_inprocess_header(world.last, "etag"), date = fa_inprocess_header(world.last, "last-modified");
+        fa_text found = fa_inprocess_header(world.last, "etag"),
+                date = fa_inprocess_header(world.last, "last-modified");
         snprintf(etag, sizeof(etag), "%.*s", (int)found.length, found.data);
         snprintf(list, sizeof(list), " \"x\" ,W/\"y,\", %s,\"z\"", etag);
         snprintf(weak, sizeof(weak), "W/%s", etag);
@@ -189,7 +196,8 @@ static void assert_not_found(const fa_inprocess_answer *answer)
     assert_int_equal(answer->status, 404);
     assert_true(answer->complete);
     char text[2000];
-    snprintf(text, sizeof(text), "%.*s", (int)fa_buffer_length(answer->body), (const char *)fa_buffer_data(answer->body));
+    snprintf(text, sizeof(text), "%.*s", (int)fa_buffer_length(answer->body),
+             (const char *)fa_buffer_data(answer->body));
     assert_non_null(strstr(text, "\"code\":\"not_found\""));
     assert_null(strstr(text, "/tmp")); /* no path of the file system in it */
     assert_null(strstr(text, "root"));
@@ -241,7 +249,8 @@ static void nothing_outside_of_the_root(void **state)
                                           "/circle",
                                           "/pipe",
                                           "/a.gif/more"};
-    static const char *const raw[] = {"../secret.txt", "/etc/passwd", "..", ".", "folder/../a.gif", "./a.gif", "folder/../../secret.txt"};
+    static const char *const raw[] = {"../secret.txt",          "/etc/passwd", "..", ".", "folder/../a.gif", "./a.gif",
+                                      "folder/../../secret.txt"};
     char path[256], target[256];
     (void)state;
     media_world_write(&world, "a.gif", 100, 1);

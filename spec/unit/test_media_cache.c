@@ -135,7 +135,8 @@ static void a_lookup_outlives_its_askers(void **state)
         fa_test_run_for(world.worker, 2);
     assert_int_equal(cached_files(), 1);
     assert_int_equal(fa_ledger_kind(world.ledger, FA_KIND_REQUEST)->bytes, 0);
-    fa_inprocess_free(media_world_ask(&world, "GET", "/a.gif", NULL, false)); /* and one that vanishes while it is sent */
+    fa_inprocess_free(
+        media_world_ask(&world, "GET", "/a.gif", NULL, false)); /* and one that vanishes while it is sent */
     assert_int_equal(fa_ledger_in_flight(world.ledger), 0);
 }
 
@@ -277,7 +278,9 @@ static void a_thousand_requests_leave_nothing(void **state)
         else
             assert_file_answer(answer, 30000 * (i % 13), i % 13);
         if (i % 13 == 8) /* the answer's own body is what differs */
-            bytes = bytes != 0 && i < 113 ? fa_ledger_bytes(world.ledger) - fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes : bytes;
+            bytes = bytes != 0 && i < 113
+                        ? fa_ledger_bytes(world.ledger) - fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes
+                        : bytes;
         if (i > 113 && i % 13 == 8)
             assert_int_equal(fa_ledger_bytes(world.ledger) - fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes, bytes);
     }
@@ -332,7 +335,8 @@ static bool media_scenario(fa_ledger *ledger)
         bool whole = answer->status == statuses[i] && answer->complete;
         if (whole && i < 3) /* whatever failed: never wrong bytes in a whole answer */
             assert_file_answer(answer, i < 2 ? 5000 : 300 * 1024, i < 2 ? 1 : 2);
-        assert_true(answer->status == statuses[i] || answer->status == 503 || answer->status == 400 || !answer->complete);
+        assert_true(answer->status == statuses[i] || answer->status == 503 || answer->status == 400 ||
+                    !answer->complete);
         fa_inprocess_free(client);
         NEED(whole);
     }

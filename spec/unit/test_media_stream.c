@@ -215,12 +215,9 @@ static void the_worker_ends_under_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_WORLD(large_files_arrive_whole),
-        IN_WORLD(one_piece_at_a_time),
-        IN_WORLD(a_crowd_shares_one_descriptor),
-        IN_WORLD(clients_vanish_at_any_time),
-        IN_WORLD(a_changed_file_cuts_the_stream),
-        IN_WORLD(a_replaced_file_is_streamed_to_its_end),
+        IN_WORLD(large_files_arrive_whole),       IN_WORLD(one_piece_at_a_time),
+        IN_WORLD(a_crowd_shares_one_descriptor),  IN_WORLD(clients_vanish_at_any_time),
+        IN_WORLD(a_changed_file_cuts_the_stream), IN_WORLD(a_replaced_file_is_streamed_to_its_end),
         IN_WORLD(the_worker_ends_under_way),
     };
     return cmocka_run_group_tests_name("media stream", tests, NULL, NULL);

@@ -63,7 +63,8 @@ static void children_then_hooks_newest_first(void **state)
     trail[0] = '\0';
     fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server");
     hook_mark(root, 'r');
-    fa_scope *first = new_scope(root, FA_KIND_REQUEST, 0, "first"), *second = new_scope(root, FA_KIND_REQUEST, 0, "second");
+    fa_scope *first = new_scope(root, FA_KIND_REQUEST, 0, "first"),
+             *second = new_scope(root, FA_KIND_REQUEST, 0, "second");
     hook_mark(first, 'a');
     hook_mark(second, 'b');
     hook_mark(second, 'c');
@@ -110,7 +111,8 @@ static void nothing_new_in_an_ending_scope(void **state)
 {
     (void)state;
     late_hook_ran = false;
-    fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server"), *scope = new_scope(root, FA_KIND_REQUEST, 0, "request");
+    fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server"),
+             *scope = new_scope(root, FA_KIND_REQUEST, 0, "request");
     latecomer *l = fa_scope_allocate(scope, sizeof(*l));
     l->scope = scope;
     assert_ok(fa_buffer_new_detached(fa_scope_account(root), 10, "detached", FA_HERE, &l->detached));
@@ -127,7 +129,8 @@ static void a_hook_may_end_a_sibling(void **state)
     (void)state;
     trail[0] = '\0';
     fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server");
-    fa_scope *older = new_scope(root, FA_KIND_REQUEST, 0, "older"), *newer = new_scope(root, FA_KIND_REQUEST, 0, "newer");
+    fa_scope *older = new_scope(root, FA_KIND_REQUEST, 0, "older"),
+             *newer = new_scope(root, FA_KIND_REQUEST, 0, "newer");
     hook_mark(older, 'o');
     hook_mark(newer, 'n')->end_too = older;
     fa_scope_end(root, "test", NULL);
@@ -140,8 +143,10 @@ static void a_hook_may_end_what_is_above(void **state)
 {
     (void)state;
     trail[0] = '\0';
-    fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server"), *outer = new_scope(root, FA_KIND_CONNECTION, 0, "outer");
-    fa_scope *middle = new_scope(outer, FA_KIND_DIALOGUE, 0, "middle"), *inner = new_scope(middle, FA_KIND_TURN, 0, "inner");
+    fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server"),
+             *outer = new_scope(root, FA_KIND_CONNECTION, 0, "outer");
+    fa_scope *middle = new_scope(outer, FA_KIND_DIALOGUE, 0, "middle"),
+             *inner = new_scope(middle, FA_KIND_TURN, 0, "inner");
     hook_mark(outer, 'O');
     hook_mark(middle, 'M');
     hook_mark(new_scope(outer, FA_KIND_REQUEST, 0, "cousin"), 'c');
@@ -160,7 +165,8 @@ static void the_summary_tells_what_was_released(void **state)
     (void)state;
     fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server");
     size_t before = fa_ledger_bytes(ledger);
-    fa_scope *turn = new_scope(root, FA_KIND_TURN, 0, "turn"), *transfer = new_scope(turn, FA_KIND_TRANSFER, 0, "transfer");
+    fa_scope *turn = new_scope(root, FA_KIND_TURN, 0, "turn"),
+             *transfer = new_scope(turn, FA_KIND_TRANSFER, 0, "transfer");
     assert_ok(fa_buffer_new(turn, 1000, "kept", FA_HERE, &buffer));
     assert_ok(fa_buffer_append(buffer, "x", 1));
     fa_buffer_seal(buffer);
@@ -275,8 +281,10 @@ static void a_scope_that_does_not_fit_is_over_budget(void **state)
     fa_scope *child;
     (void)state;
     fa_scope *root = new_scope(NULL, FA_KIND_SERVER, 0, "server");
-    assert_int_equal(fa_scope_new(ledger, root, FA_KIND_TURN, 10, "own budget too small", FA_HERE, &child), FA_OVER_BUDGET);
-    for (size_t budget = 100; budget < 1500; budget += 20) { /* wherever it bites: the same answer, and nothing left behind */
+    assert_int_equal(fa_scope_new(ledger, root, FA_KIND_TURN, 10, "own budget too small", FA_HERE, &child),
+                     FA_OVER_BUDGET);
+    for (size_t budget = 100; budget < 1500;
+         budget += 20) { /* wherever it bites: the same answer, and nothing left behind */
         fa_scope *small;
         if (fa_scope_new(ledger, root, FA_KIND_DIALOGUE, budget, "small", FA_HERE, &small) != FA_OK)
             continue;

@@ -100,7 +100,7 @@ end
 ---@param asked string[]
 ---@return string
 function answer.closest(found, asked)
-  local opening = "I know no exercise called %s. The closest I found is the %s."
+  local opening = "I found no exact match for %s. The closest is the %s."
   return answer.how(found, opening:format(table.concat(asked, " "), found.name))
 end
 

@@ -94,6 +94,11 @@ local function find(asked, search)
       return { list = list, filter = asked.filter }
     end
   end
+  if how == "mentioned" then
+    -- Many further words are a story around the name; one or two may make it another exercise.
+    local missing = match.missing(asked.rest, best.name)
+    how = (missing == 1 or missing == 2 or not fits(best, asked.filter)) and "near" or how
+  end
   return { exercise = best, how = how, others = others }
 end
 
@@ -113,10 +118,12 @@ local function subject(questions, i, search, depth)
   elseif way == "pick" and (before.list or before.picked_from) then
     local list = before.list or before.picked_from
     local named = first(list, NAMED)
-    return { exercise = named[asked.pick == -1 and #named or asked.pick], how = "exact", others = {}, picked_from = list }
+    local picked = named[asked.pick == -1 and #named or asked.pick]
+    return { exercise = picked, how = "exact", others = {}, picked_from = list }
   elseif (way == "easier" or way == "harder") and before.exercise then
     local other = alternative(before.exercise, way, search)
-    return { exercise = other or before.exercise, how = "exact", others = {}, instead_of = before.exercise, other = other }
+    local now = other or before.exercise
+    return { exercise = now, how = "exact", others = {}, instead_of = before.exercise, other = other }
   elseif before.list and (way == "next" or not way) then
     return { exercise = before.list[1], how = "exact", others = {} }
   end
@@ -126,6 +133,7 @@ end
 -- What is said about one exercise.
 local function about(asked, topic, last, search)
   local found, way = topic.exercise, asked.aspect
+  local unsure = topic.how == "partial" or topic.how == "near"
   if way == "easier" or way == "harder" then
     local from = topic.instead_of or found
     local other = topic.instead_of and topic.other
@@ -135,9 +143,9 @@ local function about(asked, topic, last, search)
     return answer.alternative(from, other, way), { other or from }
   elseif way == "next" then
     return answer.next_step(found, last), { found }
-  elseif topic.how ~= "partial" and (way == "muscles" or way == "equipment" or way == "level") then
+  elseif not unsure and (way == "muscles" or way == "equipment" or way == "level") then
     return answer[way](found), { found }
-  elseif topic.how == "partial" then
+  elseif unsure and asked.kind == "about" then
     return answer.closest(found, asked.words), { found }
   end
   return answer.how(found) .. answer.others(topic.others), { found, unpack(topic.others) }

@@ -54,6 +54,22 @@ local function useful_first(list)
   return useful
 end
 
+---How many of the words a name has nothing of.
+---@param asked string[]
+---@param name string
+---@return integer
+function match.missing(asked, name)
+  local stems, missing = words.stems(name), 0
+  for _, word in ipairs(words.stems(table.concat(asked, " "))) do
+    local there = false
+    for _, stem in ipairs(stems) do
+      there = there or words.alike(word, stem)
+    end
+    missing = missing + (there and 0 or 1)
+  end
+  return missing
+end
+
 ---The exercise that was asked for, how sure that is, and others that would answer as well.
 ---@param asked string[] the words that name it
 ---@param found coach.exercise[] best first

@@ -13,6 +13,7 @@ local MOST_WORDS = 16 -- further ones are not looked at
 ---@field kind "greeting"|"thanks"|"help"|"about"|"list"|"follow"
 ---@field text string the sentence that asks
 ---@field words string[] about: the words that name the exercise
+---@field rest string[] about: the same without those that the filter stands for
 ---@field filter coach.filter list, and about when it says more than a name
 ---@field aspect? coach.aspect what of it is asked for; nil: how to do it
 ---@field pick? integer which one of a list; -1: the last
@@ -123,7 +124,7 @@ function question.understand(text)
   local list = words.split(lower)
   local content, named, general = weigh(list)
   local hurts = any(words.split(text), pains) ~= nil
-  local asked = { kind = "help", text = sentence, words = named, filter = {}, pain = hurts }
+  local asked = { kind = "help", text = sentence, words = named, rest = {}, filter = {}, pain = hurts }
 
   if only(list, greetings) then
     asked.kind = "greeting"
@@ -138,9 +139,8 @@ function question.understand(text)
   if pick and #named == 0 and not asked.aspect then
     asked.aspect, asked.pick = "pick", ordinals[pick]
   end
-  local rest
-  asked.filter, rest = vocabulary.read(asked.aspect and named or content)
-  if next(asked.filter) and #rest == 0 then
+  asked.filter, asked.rest = vocabulary.read(asked.aspect and named or content)
+  if next(asked.filter) and #asked.rest == 0 then
     asked.kind = "list"
   elseif #named > 0 then
     asked.kind = "about"

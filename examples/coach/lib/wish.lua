@@ -79,6 +79,8 @@ function wish.read(body)
   local text = input and input:find("%S") and input or plain
   if not text or not text:find("%S") then
     validate.fail("text", "is missing")
+  elseif text:find("%z") then
+    validate.fail(text == input and "userInput" or "text", "must not hold a NUL")
   end
   for _, field in ipairs { "processing_mode", "model", "engine" } do
     validate.text(body, field, LONGEST_NAME) -- accepted, and of no effect so far

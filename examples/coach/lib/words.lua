@@ -14,10 +14,10 @@ function words.set(text)
 end
 
 local empty = words.set [[
-  a about after again all also am an and any anything are as at be been before best better but by called can could
+  a about after again all also am an and any anything are as at be been before best better but by called can coach could
   correct correctly day describe did do does doing don done each else every explain find for from get getting give
   gives go going good had has have having help home how i if improve in into is it its just kind know learn let
-  lets like list look make many may me mean might more most much must my name need new now of ok okay on or our
+  lets like list look lot make many may me mean might more most much must my name need new now of ok okay on or our
   perform performing please properly right s say shall should show so some someone something start strengthen
   strong stronger such suggest t target targets teach tell than that the their them then there these they thing
   things this those to today train trained training trains try us use used uses using very want was way we well

@@ -46,10 +46,10 @@ static void echo(fa_exchange *exchange)
 {
     char head[512];
     fa_text type = fa_exchange_header(exchange, "content-type"), host = fa_exchange_header(exchange, "host");
-    int length = snprintf(head, sizeof(head), "%.*s %.*s q=%.*s type=%.*s host=%.*s from=%.*s body=%zu", (int)exchange->method.length,
-                          exchange->method.data, (int)exchange->path.length, exchange->path.data, (int)exchange->query.length,
-                          exchange->query.data, (int)type.length, type.data, (int)host.length, host.data,
-                          (int)exchange->remote.length, exchange->remote.data,
+    int length = snprintf(head, sizeof(head), "%.*s %.*s q=%.*s type=%.*s host=%.*s from=%.*s body=%zu",
+                          (int)exchange->method.length, exchange->method.data, (int)exchange->path.length,
+                          exchange->path.data, (int)exchange->query.length, exchange->query.data, (int)type.length,
+                          type.data, (int)host.length, host.data, (int)exchange->remote.length, exchange->remote.data,
                           exchange->body != NULL ? fa_buffer_length(exchange->body) : 0);
     fa_exchange_reply_text(exchange, 200, "text/plain", head, (size_t)length);
 }
@@ -97,8 +97,8 @@ static void start_stream(fa_exchange *exchange, edge_world *world)
     exchange->on_sent = stream_next;
     exchange->on_gone = note_gone;
     size_t length = number(exchange, "length", SIZE_MAX);
-    if (fa_exchange_start(exchange, (int)number(exchange, "status", 200), &type, 1, length == SIZE_MAX ? -1 : (int64_t)length) ==
-        FA_OK)
+    if (fa_exchange_start(exchange, (int)number(exchange, "status", 200), &type, 1,
+                          length == SIZE_MAX ? -1 : (int64_t)length) == FA_OK)
         stream_next(exchange, s);
 }
 
@@ -153,7 +153,8 @@ static void wait_a_while(fa_exchange *exchange, edge_world *world)
         fa_piece piece = {world->big, 0, 7};
         fa_exchange_send(exchange, &piece, 1, false);
     }
-    if (memmem(exchange->query.data, exchange->query.length, "then=", 5) == NULL) /* fa_exchange_query may lack memory */
+    if (memmem(exchange->query.data, exchange->query.length, "then=", 5) ==
+        NULL) /* fa_exchange_query may lack memory */
         return;
     fa_timer_init(&s->timer, exchange->worker, exchange->scope, after_waiting);
     if (fa_timer_start(&s->timer, number(exchange, "after", 0)) != FA_OK)

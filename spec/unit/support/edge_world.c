@@ -29,6 +29,21 @@ size_t open_descriptors(void)
     return count;
 }
 
+bool under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
+bool measured(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return false;
+#else
+    return !under_valgrind();
+#endif
+}
+
 static void carry_out(fa_message *message)
 {
     edge_world *world = FA_OBJECT(message, edge_world, order);

@@ -1,7 +1,7 @@
 /* A worker with an HTTP edge on a thread of its own, and clients that are bare sockets with deadlines.
  *
- * The server's side of the tests is in edge_routes.c: small handlers, chosen by path. world_down checks what every test must
- * leave behind: no request, no connection, a ledger at zero, no block and no file descriptor more than before. */
+ * The server's side of the tests is in edge_routes.c: small handlers, chosen by path. world_down checks what every test
+ * must leave behind: no request, no connection, a ledger at zero, no block and no file descriptor more than before. */
 #ifndef FA_SUPPORT_EDGE_WORLD_H
 #define FA_SUPPORT_EDGE_WORLD_H
 
@@ -49,6 +49,10 @@ bool world_wait_count(const edge_world *world, fa_kind kind, size_t wanted, unsi
 bool wait_for(const _Atomic unsigned *counter, unsigned wanted, unsigned milliseconds);
 size_t open_descriptors(void);
 
+/* Whether times and RSS mean anything: not under valgrind and the sanitizers. */
+bool under_valgrind(void);
+bool measured(void);
+
 /* edge_routes.c */
 void edge_routes(fa_exchange *exchange, void *context);
 
@@ -58,8 +62,8 @@ void edge_routes(fa_exchange *exchange, void *context);
 int client_connect(const edge_world *world, int receive_buffer);
 void client_send(int fd, const char *text);
 
-/* One answer with its body (by Content-Length, chunks or the end); text stands until the next call. Fails the test after 10 s.
- * false: the connection ended before an answer came. */
+/* One answer with its body (by Content-Length, chunks or the end); text stands until the next call. Fails the test
+ * after 10 s. false: the connection ended before an answer came. */
 typedef struct client_reply {
     int status;
     char head[8192];

@@ -23,7 +23,8 @@ bool media_world_begin_on(media_world *world, fa_ledger *ledger, const fa_media_
     if (fa_scope_new(ledger, NULL, FA_KIND_SERVER, 0, "server", FA_HERE, &world->server) == FA_OK &&
         (world->media = fa_media_new(world->server, options)) != NULL &&
         fa_worker_new(ledger, world->server, 0, NULL, &world->worker, NULL) == FA_OK &&
-        fa_scope_new(ledger, fa_worker_scope(world->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &world->clients) == FA_OK)
+        fa_scope_new(ledger, fa_worker_scope(world->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &world->clients) ==
+            FA_OK)
         return true;
     media_world_end_on(world);
     return false;
