@@ -1,6 +1,6 @@
-/* The log of one server: one line an event, `time level message`. A line is cut at 1,000 bytes and leaves in one write(2), so
- * lines of several threads never mix. Secrets, bodies and speech are never passed in: that is the callers' duty.
- * Thread: any. */
+/* The log of one server: one line an event, `time level message`. A line is cut at 1,000 bytes and leaves in one
+ * write(2), so lines of several threads never mix. Secrets, bodies and speech are never passed in: that is the callers'
+ * duty. Thread: any. */
 #ifndef FA_BASE_LOG_H
 #define FA_BASE_LOG_H
 

@@ -1,5 +1,5 @@
-/* Durations and sizes as people write them: "30s", "250ms", "5min", "2MB", "512KB". The unit is required, so that no number
- * in a configuration file can be misread (a missing unit once made a five-minute job run every ten seconds). */
+/* Durations and sizes as people write them: "30s", "250ms", "5min", "2MB", "512KB". The unit is required, so that no
+ * number in a configuration file can be misread (a missing unit once made a five-minute job run every ten seconds). */
 #ifndef FA_BASE_UNITS_H
 #define FA_BASE_UNITS_H
 
@@ -7,8 +7,8 @@
 
 #include "fitnessally/result.h"
 
-/* text: borrowed. Units ms, s, min, h; a plain "0" needs none. Milliseconds, at most 366 days. FA_INVALID with a text that
- * names the accepted units. */
+/* text: borrowed. Units ms, s, min, h; a plain "0" needs none. Milliseconds, at most 366 days. FA_INVALID with a text
+ * that names the accepted units. */
 fa_result fa_parse_duration(const char *text, uint64_t *milliseconds, fa_error *error);
 
 /* Units B, KB, MB, GB, powers of 1024; a plain "0" needs none. FA_INVALID as above. */

@@ -141,6 +141,7 @@ size_t fa_error_json(char out[FA_ERROR_JSON_SIZE], const char *code, const char 
 {
     /* The limits leave room for what follows them: keys and brackets take 50 bytes, an id at most 39. */
     writer w = {out, 0};
+    out[0] = '\0';
     append(&w, "{\"error\":{\"code\":\"");
     append_escaped(&w, 100, code);
     append(&w, "\",\"message\":\"");

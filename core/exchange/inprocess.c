@@ -1,5 +1,5 @@
-/* A back end without sockets. The socket's part is played by a message that the client posts to its own worker: what has been
- * sent is taken when it is delivered, as a loop would write it. */
+/* A back end without sockets. The socket's part is played by a message that the client posts to its own worker: what
+ * has been sent is taken when it is delivered, as a loop would write it. */
 #include "exchange/inprocess.h"
 
 #include <string.h>

@@ -7,8 +7,8 @@
  *     const fa_inprocess_answer *answer = fa_inprocess_answered(client);
  *
  * The client's patience can be steered: it takes bytes as they come, or only as many as the program says (so that
- * back-pressure can be seen), or it vanishes. As with sockets, whatever was sent is taken from the loop, never inside the call
- * that sends. The request scope hangs from the worker's scope; the answer lies in the scope of whoever asked.
+ * back-pressure can be seen), or it vanishes. As with sockets, whatever was sent is taken from the loop, never inside
+ * the call that sends. The request scope hangs from the worker's scope; the answer lies in the scope of whoever asked.
  *
  * Thread: the worker's.
  */
@@ -44,9 +44,9 @@ typedef struct fa_inprocess_answer {
     fa_result result; /* why it was cut, when the reason is the client's: FA_OVER_BUDGET, FA_NO_MEMORY for the body */
 } fa_inprocess_answer;
 
-/* Makes the request and calls the handler (as with core/http, it answers now or later). The client and its answer lie in
- * `owner`, are charged to it and end with it, at which the request's client vanishes. On failure the handler was not called:
- * FA_NO_MEMORY, FA_OVER_BUDGET, FA_WRONG_STATE when a scope has ended. */
+/* Makes the request and calls the handler (as with core/http, it answers now or later). The client and its answer lie
+ * in `owner`, are charged to it and end with it, at which the request's client vanishes. On failure the handler was not
+ * called: FA_NO_MEMORY, FA_OVER_BUDGET, FA_WRONG_STATE when a scope has ended. */
 fa_result fa_inprocess_start(fa_worker *worker, fa_scope *owner, const fa_inprocess_request *request,
                              void (*handler)(fa_exchange *exchange, void *context), void *context,
                              fa_inprocess **client);
@@ -63,7 +63,8 @@ void fa_inprocess_take(fa_inprocess *client, size_t bytes);
 /* Bytes that have been sent and not been taken. */
 size_t fa_inprocess_waiting(const fa_inprocess *client);
 
-/* The client leaves: the request scope ends now. Not from inside the handler's calls. Harmless when the answer has ended. */
+/* The client leaves: the request scope ends now. Not from inside the handler's calls. Harmless when the answer has
+ * ended. */
 void fa_inprocess_vanish(fa_inprocess *client);
 
 /* Vanishes if need be, and gives back what the client and the answer hold. */

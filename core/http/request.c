@@ -116,9 +116,14 @@ static fa_result new_scope(fa_http *http, const h2o_req_t *req, fa_scope **scope
 
 /* ---- the end ---- */
 
+/* What lies in h2o's pool: the request itself is ours and ends with its scope. */
+typedef struct pool_cell {
+    fa_http_request *request;
+} pool_cell;
+
 static void on_dispose(void *cell)
 {
-    fa_http_request *request = *(fa_http_request **)cell;
+    fa_http_request *request = ((pool_cell *)cell)->request;
     const char *reason = request->cut != NULL         ? request->cut
                          : request->exchange.finished ? "answered"
                                                       : "the client vanished";
@@ -153,7 +158,8 @@ static fa_http_request *new_request(fa_http *http, h2o_req_t *req)
     }
     request->connection->request = request;
     http->request_count++;
-    *(fa_http_request **)h2o_mem_alloc_shared(&req->pool, sizeof(request), on_dispose) = request;
+    pool_cell *cell = h2o_mem_alloc_shared(&req->pool, sizeof(*cell), on_dispose);
+    cell->request = request;
     return request;
 }
 

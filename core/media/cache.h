@@ -1,9 +1,9 @@
-/* The media cache: whole files in sealed buffers, found by mount root and path, within a byte budget, least recently used first
- * to go.
+/* The media cache: whole files in sealed buffers, found by mount root and path, within a byte budget, least recently
+ * used first to go.
  *
- * The budget is a hard one, on the cache's own account: bytes of a file that has been replaced or dropped, and that some slow
- * client still holds by a lease, count until they are freed. Therefore files in flight are not evicted: that would give no
- * room back. When nothing else is left to evict, the file at hand is not cached.
+ * The budget is a hard one, on the cache's own account: bytes of a file that has been replaced or dropped, and that
+ * some slow client still holds by a lease, count until they are freed. Therefore files in flight are not evicted: that
+ * would give no room back. When nothing else is left to evict, the file at hand is not cached.
  *
  * Thread: any; one mutex guards all of it, held for memory work only, never over a system call.
  */
@@ -32,12 +32,12 @@ typedef struct fa_media_file {
 
 typedef enum fa_media_found { FA_MEDIA_MISS, FA_MEDIA_STALE, FA_MEDIA_FRESH } fa_media_found;
 
-/* Lives in `scope`, whose account pays for the files and whose budget is theirs; ends with it. slots: of the hash table. NULL:
- * no memory. */
+/* Lives in `scope`, whose account pays for the files and whose budget is theirs; ends with it. slots: of the hash
+ * table. NULL: no memory. */
 fa_media_cache *fa_media_cache_new(fa_scope *scope, size_t slots);
 
-/* FRESH: looked at on disk less than recheck_ms before `now` (milliseconds, monotonic). But for MISS, *file is filled and its
- * bytes are leased to the caller. */
+/* FRESH: looked at on disk less than recheck_ms before `now` (milliseconds, monotonic). But for MISS, *file is filled
+ * and its bytes are leased to the caller. */
 fa_media_found fa_media_cache_get(fa_media_cache *cache, const fa_media_key *key, uint64_t now, uint64_t recheck_ms,
                                   fa_media_file *file);
 
@@ -45,8 +45,9 @@ fa_media_found fa_media_cache_get(fa_media_cache *cache, const fa_media_key *key
  * FA_OVER_BUDGET with nothing evicted, FA_NO_MEMORY. */
 fa_result fa_media_cache_allocate(fa_media_cache *cache, size_t length, fa_buffer **buffer);
 
-/* Keeps file->bytes, a buffer from fa_media_cache_allocate, sealed by now, in place of what there was under this key. Takes the
- * owner's hold over in any case; without room for an entry the buffer is simply let go. looked: when the disk was asked. */
+/* Keeps file->bytes, a buffer from fa_media_cache_allocate, sealed by now, in place of what there was under this key.
+ * Takes the owner's hold over in any case; without room for an entry the buffer is simply let go. looked: when the disk
+ * was asked. */
 void fa_media_cache_put(fa_media_cache *cache, const fa_media_key *key, const fa_media_file *file, uint64_t looked);
 
 /* The file on disk is still `id`: fresh again from `looked` on. */

@@ -1,7 +1,8 @@
 /* Finding and reading files.
  *
- * A path is resolved to its real one, which must lie below the real root; then the real one is opened folder by folder, no
- * link allowed any more. So what is opened is what was checked, even when somebody exchanges a folder for a link in between. */
+ * A path is resolved to its real one, which must lie below the real root; then the real one is opened folder by folder,
+ * no link allowed any more. So what is opened is what was checked, even when somebody exchanges a folder for a link in
+ * between. */
 #include "media/file.h"
 
 #include <errno.h>

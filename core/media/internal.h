@@ -30,8 +30,8 @@ enum { FA_MEDIA_MAX_HEADERS = 5 };
 size_t fa_media_headers(const fa_media_mount *mount, const char *type, const fa_media_file *file, bool with_body,
                         fa_header headers[FA_MEDIA_MAX_HEADERS]);
 
-/* 200 or 304 with file->bytes, or 200 streamed from `open` when there are none. type: static. file, open: borrowed for the
- * call. The exchange may be gone after it. */
+/* 200 or 304 with file->bytes, or 200 streamed from `open` when there are none. type: static. file, open: borrowed for
+ * the call. The exchange may be gone after it. */
 void fa_media_answer(fa_exchange *exchange, const fa_media_mount *mount, const char *type, const fa_media_file *file,
                      fa_open_file *open);
 

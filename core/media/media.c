@@ -1,10 +1,10 @@
 /* The way of a request for a file.
  *
- * A file that was looked at on disk a moment ago is answered on the spot, from the cache, without a system call. Anything else
- * costs one job on the pool, a *lookup*, which finds the file, compares it with what the cache has and reads it when it must.
- * Requests for the same file that arrive at the same worker meanwhile wait for the same lookup: a hundred clients that open one
- * page read each picture once. A lookup lies in its job and needs none of its waiters: they may all vanish, and the file is
- * still there for whoever asks next. */
+ * A file that was looked at on disk a moment ago is answered on the spot, from the cache, without a system call.
+ * Anything else costs one job on the pool, a *lookup*, which finds the file, compares it with what the cache has and
+ * reads it when it must. Requests for the same file that arrive at the same worker meanwhile wait for the same lookup:
+ * a hundred clients that open one page read each picture once. A lookup lies in its job and needs none of its waiters:
+ * they may all vanish, and the file is still there for whoever asks next. */
 #include "media/internal.h"
 
 #include <limits.h>
@@ -245,7 +245,7 @@ static fa_result wait_for_lookup(question *q, const fa_media_mount *mount)
 
 /* ---- paths ---- */
 
-/* One spelling a file: no empty, "." or ".." parts, so that nothing is cached twice. Where it leads is checked on disk. */
+/* One spelling a file: no empty, "." or ".." parts, so that nothing is cached twice. The disk tells where it leads. */
 static bool path_is_plain(fa_text path)
 {
     if (path.length == 0 || path.length >= PATH_MAX || memchr(path.data, '\0', path.length) != NULL)

@@ -1,8 +1,9 @@
 /* Static media: files below a root, served by C from sealed, budgeted, shared cache buffers.
  *
- * One fa_media a server; its cache is shared by the workers (under its lock), its buffers are leased to the exchanges that send
- * them. Files are looked up and read on the thread pool, never on a loop, and copied, never mapped: a file truncated while it
- * is served is no SIGBUS. Nothing outside of a root is ever answered: the real path must lie below the real root.
+ * One fa_media a server; its cache is shared by the workers (under its lock), its buffers are leased to the exchanges
+ * that send them. Files are looked up and read on the thread pool, never on a loop, and copied, never mapped: a file
+ * truncated while it is served is no SIGBUS. Nothing outside of a root is ever answered: the real path must lie below
+ * the real root.
  */
 #ifndef FA_MEDIA_MEDIA_H
 #define FA_MEDIA_MEDIA_H
@@ -30,9 +31,9 @@ fa_media *fa_media_new(fa_scope *server_scope, const fa_media_options *options);
 /* When no worker uses it any more. Buffers still in flight are freed by their last lease. */
 void fa_media_free(fa_media *media);
 
-/* Answers the exchange with the file `path` (already percent-decoded, relative to the mount, no leading slash) for GET and HEAD:
- * 200, 304 (If-None-Match before If-Modified-Since), 404, 503 when a budget is reached. mount: borrowed until the exchange has
- * ended; path: copied. Thread: the exchange's worker. */
+/* Answers the exchange with the file `path` (already percent-decoded, relative to the mount, no leading slash) for GET
+ * and HEAD: 200, 304 (If-None-Match before If-Modified-Since), 404, 503 when a budget is reached. mount: borrowed until
+ * the exchange has ended; path: copied. Thread: the exchange's worker. */
 void fa_media_serve(fa_media *media, fa_exchange *exchange, const fa_media_mount *mount, fa_text path);
 
 /* Cached files and their bytes, a snapshot. Thread: any. */

@@ -1,9 +1,9 @@
 /* Files that the cache does not take: read piece by piece from one open file, at the pace of the client.
  *
- * At most one piece is in memory for each client, charged to its request, and the next is read when the socket has taken it.
- * Every read checks that the file is still the one that the head told of; when it is not, the connection is cut: a client never
- * gets half of the old and half of the new. (A file that is replaced by a rename is not changed by that: the open one is the
- * old one.) */
+ * At most one piece is in memory for each client, charged to its request, and the next is read when the socket has
+ * taken it. Every read checks that the file is still the one that the head told of; when it is not, the connection is
+ * cut: a client never gets half of the old and half of the new. (A file that is replaced by a rename is not changed by
+ * that: the open one is the old one.) */
 #include "media/internal.h"
 
 #include <string.h>

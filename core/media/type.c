@@ -1,5 +1,5 @@
-/* File name extensions and what they mean on the wire. Opus files are Ogg (RFC 7845); JSON is UTF-8 by definition and takes no
- * charset (RFC 8259); every other text says that it is UTF-8, because a browser would guess. */
+/* File name extensions and what they mean on the wire. Opus files are Ogg (RFC 7845); JSON is UTF-8 by definition and
+ * takes no charset (RFC 8259); every other text says that it is UTF-8, because a browser would guess. */
 #include "media/media.h"
 
 typedef struct media_type {

@@ -32,8 +32,8 @@ static void subtract_total(fa_account *from, const fa_account *end, size_t bytes
         level->total -= bytes;
 }
 
-/* Whether the level had room for `bytes`, which are then counted. Never above the budget, not even for a moment: a refused
- * charge must not make another thread's small one fail. */
+/* Whether the level had room for `bytes`, which are then counted. Never above the budget, not even for a moment: a
+ * refused charge must not make another thread's small one fail. */
 static bool add_to_level(fa_account *level, size_t bytes)
 {
     if (level->budget == 0) {

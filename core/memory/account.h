@@ -1,8 +1,8 @@
 /* Accounts: the counters of an owner, which outlive it.
  *
- * A scope has one account; bytes that are still in flight when the scope ends keep the account alive, and whoever drops the
- * last of them subtracts there, on whatever thread. Accounts form a chain to the root: a charge counts at every level and is
- * refused when any level has no room. Thread: any, all of it.
+ * A scope has one account; bytes that are still in flight when the scope ends keep the account alive, and whoever drops
+ * the last of them subtracts there, on whatever thread. Accounts form a chain to the root: a charge counts at every
+ * level and is refused when any level has no room. Thread: any, all of it.
  */
 #ifndef FA_MEMORY_ACCOUNT_H
 #define FA_MEMORY_ACCOUNT_H
@@ -13,9 +13,9 @@ enum { FA_LABEL_SIZE = 64, FA_REASON_SIZE = 48 };
 
 typedef struct fa_account fa_account;
 
-/* parent: shared (a reference is taken), NULL for a root. budget: bytes for this account and all below it, 0 for no limit of
- * its own. label: copied, cut to fit. The caller owns one reference. FA_NO_MEMORY; FA_OVER_BUDGET when the account itself does
- * not fit, in its own budget or above. */
+/* parent: shared (a reference is taken), NULL for a root. budget: bytes for this account and all below it, 0 for no
+ * limit of its own. label: copied, cut to fit. The caller owns one reference. FA_NO_MEMORY; FA_OVER_BUDGET when the
+ * account itself does not fit, in its own budget or above. */
 fa_result fa_account_open(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label,
                           fa_account **account);
 
@@ -29,12 +29,12 @@ void fa_account_unref(fa_account *account); /* the last one frees it; its bytes 
 fa_result fa_account_charge(fa_account *account, size_t bytes);
 void fa_account_discharge(fa_account *account, size_t bytes);
 
-/* Bytes charged to `from` are charged to `to` instead. What both stand under does not change and is not asked: moving up or
- * sideways inside a full budget works. FA_OVER_BUDGET with nothing changed. */
+/* Bytes charged to `from` are charged to `to` instead. What both stand under does not change and is not asked: moving
+ * up or sideways inside a full budget works. FA_OVER_BUDGET with nothing changed. */
 fa_result fa_account_move(fa_account *from, fa_account *to, size_t bytes);
 
-/* Memory charged to the account. The size is given back at free: there is no header. allocate: uninitialised; FA_NO_MEMORY,
- * FA_OVER_BUDGET. resize: on failure the old block stands. */
+/* Memory charged to the account. The size is given back at free: there is no header. allocate: uninitialised;
+ * FA_NO_MEMORY, FA_OVER_BUDGET. resize: on failure the old block stands. */
 fa_result fa_account_allocate(fa_account *account, size_t size, void **block);
 fa_result fa_account_resize(fa_account *account, void **block, size_t old_size, size_t new_size);
 void fa_account_free(fa_account *account, void *block, size_t size);

@@ -72,7 +72,8 @@ fa_result fa_buffer_adopt(fa_scope *scope, fa_buffer *buffer)
     if (!fa_scope_live(scope))
         return FA_WRONG_STATE;
     if (to != from) {
-        /* Not `leases`: whoever returns the last one on another thread still has to subtract from the account after that. */
+        /* Not `leases`: whoever returns the last one on another thread still has to subtract from the account after
+         * that. */
         if (buffer->references != 1)
             return FA_WRONG_STATE;
         fa_result result = fa_account_move(from, to, footprint(buffer));

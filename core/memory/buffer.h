@@ -6,19 +6,19 @@
 #include "memory/account.h"
 #include "memory/scope.h"
 
-/* A mutable buffer owned by `scope` and charged to it; it ends with the scope at the latest. capacity: bytes of room at once,
- * 0 for none. label: copied, for reports ("tts chunk 3"). Thread: the scope's. */
+/* A mutable buffer owned by `scope` and charged to it; it ends with the scope at the latest. capacity: bytes of room at
+ * once, 0 for none. label: copied, for reports ("tts chunk 3"). Thread: the scope's. */
 fa_result fa_buffer_new(fa_scope *scope, size_t capacity, const char *label, fa_origin made_at, fa_buffer **buffer);
 
-/* The same with no scope yet: the caller is the owner until fa_buffer_adopt or fa_buffer_release. account: shared. Thread:
- * any (a plugin's thread makes its results this way). */
+/* The same with no scope yet: the caller is the owner until fa_buffer_adopt or fa_buffer_release. account: shared.
+ * Thread: any (a plugin's thread makes its results this way). */
 fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at,
                                  fa_buffer **buffer);
 
-/* `scope` becomes the owner. The bytes are charged to the scope's account from now on; refused, with nothing changed, when
- * there is no room (FA_OVER_BUDGET), when the scope has ended or when the buffer is in flight under another account
- * (FA_WRONG_STATE). What both scopes stand under is not charged again. Works on detached buffers and, as a transfer, on
- * those of another scope of the same thread. */
+/* `scope` becomes the owner. The bytes are charged to the scope's account from now on; refused, with nothing changed,
+ * when there is no room (FA_OVER_BUDGET), when the scope has ended or when the buffer is in flight under another
+ * account (FA_WRONG_STATE). What both scopes stand under is not charged again. Works on detached buffers and, as a
+ * transfer, on those of another scope of the same thread. */
 fa_result fa_buffer_adopt(fa_scope *scope, fa_buffer *buffer);
 
 const char *fa_buffer_label(const fa_buffer *buffer);

@@ -1,8 +1,8 @@
 /* Handles: what scripts hold instead of bytes.
  *
  * A handle is a slot number with a generation. The slot knows type, object, owner, where it was made and where it was
- * released. Resolving a stale handle is an error value with that story, never a pointer. A slot whose scope ends goes stale
- * with it, whoever still holds the handle. Freed slots are reused oldest first, so that stories live long.
+ * released. Resolving a stale handle is an error value with that story, never a pointer. A slot whose scope ends goes
+ * stale with it, whoever still holds the handle. Freed slots are reused oldest first, so that stories live long.
  *
  * Thread: a table and its handles belong to one worker.
  */
@@ -24,16 +24,17 @@ typedef struct fa_handle_type {
 
 typedef struct fa_handle_table fa_handle_table;
 
-/* owner: the scope that pays for the table and ends it (the worker's). maximum: live handles at once. NULL: no memory. */
+/* owner: the scope that pays for the table and ends it (the worker's). maximum: live handles at once. NULL: no
+ * memory. */
 fa_handle_table *fa_handle_table_new(fa_scope *owner, uint32_t maximum);
 
-/* object: borrowed until the handle is released. scope: the owner: the table's or one below it. label: copied ("tts chunk 3").
- * FA_FULL at the maximum, FA_NO_MEMORY, FA_WRONG_STATE when the scope has ended. */
+/* object: borrowed until the handle is released. scope: the owner: the table's or one below it. label: copied ("tts
+ * chunk 3"). FA_FULL at the maximum, FA_NO_MEMORY, FA_WRONG_STATE when the scope has ended. */
 fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, void *object, fa_scope *scope,
                          const char *label, fa_origin made_at, fa_handle *handle);
 
-/* The object, or NULL with the story: "buffer #41 'tts chunk 3' of turn 7: used after release (made at routes/voice.lua:31,
- * released when turn 7 ended: interrupted)". error: may be NULL. */
+/* The object, or NULL with the story: "buffer #41 'tts chunk 3' of turn 7: used after release (made at
+ * routes/voice.lua:31, released when turn 7 ended: interrupted)". error: may be NULL. */
 void *fa_handle_resolve(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_error *error);
 
 /* Ends the handle now and runs its type's release. FA_INVALID with the story when it is stale or of another type. */

@@ -1,8 +1,8 @@
 /* The ledger: the account of all memory the core owns, per kind of owner.
  *
- * One ledger a server. Every allocation of ours goes through it (so that tests can fail the n-th one) and is charged to an
- * account; what is charged to an account is also counted for the account's kind. All counters are atomic: reading them is a
- * snapshot, exact when nothing moves. Thread: any.
+ * One ledger a server. Every allocation of ours goes through it (so that tests can fail the n-th one) and is charged to
+ * an account; what is charged to an account is also counted for the account's kind. All counters are atomic: reading
+ * them is a snapshot, exact when nothing moves. Thread: any.
  */
 #ifndef FA_MEMORY_LEDGER_H
 #define FA_MEMORY_LEDGER_H
@@ -51,7 +51,8 @@ typedef struct fa_kind_counters {
 
 typedef struct fa_ledger fa_ledger;
 
-/* allocator: copied; NULL for malloc. NULL when there is no memory. Freed by fa_ledger_free, after every account is gone. */
+/* allocator: copied; NULL for malloc. NULL when there is no memory. Freed by fa_ledger_free, after every account is
+ * gone. */
 fa_ledger *fa_ledger_new(const fa_allocator *allocator);
 void fa_ledger_free(fa_ledger *ledger);
 
@@ -79,8 +80,8 @@ typedef struct fa_origin {
 
 #define FA_HERE ((fa_origin){__FILE__, __LINE__})
 
-/* The one copy of `name` that lives as long as the ledger (script file names). At most 1,024 names are kept; a further one,
- * or one for which there is no memory, becomes "(unnamed script)". */
+/* The one copy of `name` that lives as long as the ledger (script file names). At most 1,024 names are kept; a further
+ * one, or one for which there is no memory, becomes "(unnamed script)". */
 const char *fa_ledger_intern(fa_ledger *ledger, const char *name);
 
 #endif

@@ -1,8 +1,9 @@
 /* Scopes: the ownership tree.
  *
- * A scope is a lifetime. It owns child scopes, plain memory, buffers, handles and whatever hooked itself to its end (timers,
- * exchanges, tasks). Ending it is the clean-up, in this order: its children end, newest first; its hooks run, newest first;
- * its handles go stale; its buffers are released; its memory is freed. There is no other clean-up pass anywhere.
+ * A scope is a lifetime. It owns child scopes, plain memory, buffers, handles and whatever hooked itself to its end
+ * (timers, exchanges, tasks). Ending it is the clean-up, in this order: its children end, newest first; its hooks run,
+ * newest first; its handles go stale; its buffers are released; its memory is freed. There is no other clean-up pass
+ * anywhere.
  *
  * Thread: a scope and all it owns belong to one thread; only its account may be touched from others.
  */
@@ -29,21 +30,22 @@ typedef struct fa_scope_hook {
     void (*run)(struct fa_scope_hook *hook); /* may free the hook's object */
 } fa_scope_hook;
 
-/* parent: the scope becomes its child; NULL makes a root. kind, budget (bytes, 0: none of its own), label (copied) as for
- * accounts. FA_NO_MEMORY, FA_OVER_BUDGET, FA_WRONG_STATE when the parent has ended. */
+/* parent: the scope becomes its child; NULL makes a root. kind, budget (bytes, 0: none of its own), label (copied) as
+ * for accounts. FA_NO_MEMORY, FA_OVER_BUDGET, FA_WRONG_STATE when the parent has ended. */
 fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label,
                        fa_origin made_at, fa_scope **scope);
 
-/* Ends it, now; the pointer is dead. reason: borrowed ("client vanished"), part of every late-use message. summary: borrowed,
- * may be NULL; figures are added to it. Calling it again from one of the scope's own hooks is ignored. A hook may end any
- * other scope too: when that is one above its own, whose end cannot be completed under the hook's feet, it refuses everything
- * new at once, its other children end at once, and the rest follows as soon as the hook's scope is through. */
+/* Ends it, now; the pointer is dead. reason: borrowed ("client vanished"), part of every late-use message. summary:
+ * borrowed, may be NULL; figures are added to it. Calling it again from one of the scope's own hooks is ignored. A hook
+ * may end any other scope too: when that is one above its own, whose end cannot be completed under the hook's feet, it
+ * refuses everything new at once, its other children end at once, and the rest follows as soon as the hook's scope is
+ * through. */
 void fa_scope_end(fa_scope *scope, const char *reason, fa_scope_summary *summary);
 
 bool fa_scope_live(const fa_scope *scope);
 
-/* Zeroed memory that is freed with the scope, or before by fa_scope_free. NULL when there is no memory or room, or when the
- * scope has ended. */
+/* Zeroed memory that is freed with the scope, or before by fa_scope_free. NULL when there is no memory or room, or when
+ * the scope has ended. */
 void *fa_scope_allocate(fa_scope *scope, size_t size);
 void fa_scope_free(fa_scope *scope, void *block);
 

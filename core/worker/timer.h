@@ -1,5 +1,5 @@
-/* Timers that belong to a scope: when the scope ends, so does the timer. The fa_timer lies in the object that uses it and may
- * be freed right after fa_timer_stop (the uv handle behind it closes in its own time). Thread: the worker's. */
+/* Timers that belong to a scope: when the scope ends, so does the timer. The fa_timer lies in the object that uses it
+ * and may be freed right after fa_timer_stop (the uv handle behind it closes in its own time). Thread: the worker's. */
 #ifndef FA_WORKER_TIMER_H
 #define FA_WORKER_TIMER_H
 

@@ -47,8 +47,8 @@ static void deliver_mail(uv_async_t *wake)
     pthread_mutex_unlock(&worker->mail_lock);
 }
 
-/* Runs after every other hook of the worker's scope, because it is the oldest: what the others closed leaves the loop here,
- * while the memory that it lies in still stands. */
+/* Runs after every other hook of the worker's scope, because it is the oldest: what the others closed leaves the loop
+ * here, while the memory that it lies in still stands. */
 static void close_loop(fa_scope_hook *hook)
 {
     fa_worker *worker = FA_OBJECT(hook, fa_worker, at_end);

@@ -25,6 +25,7 @@ local function speak(turn, piece, is_final, speaker)
     durationMs = made.duration_ms,
     fields = {
       mime = made.mime,
+      durationMs = made.duration_ms,
       sampleRate = made.sample_rate,
       samples = made.samples,
       voice = made.voice,

@@ -16,7 +16,7 @@ const NAMES = JSON.parse(readFileSync(path.join(REPO, 'examples/coach/data/exerc
 
 let server;
 before(async () => {
-  const soon = ['first_listener_grace', 'reconnect_grace', 'linger'].flatMap((key) => ['--set', `${key}=3s`]);
+  const soon = ['first_listener_grace', 'reconnect_grace', 'linger'].flatMap((key) => ['--set', `${key}=${3 * SLOW}s`]);
   server = await startServer(...soon);
 });
 after(() => server?.stop());

@@ -23,7 +23,8 @@ describe("sentences", function()
   local cases = {
     { "plain", "Stand up. Sit down! Ready? Go.", { "Stand up.", "Sit down!", "Ready?", "Go." } },
     { "decimals", "Lift 2.5 kg. Rest.", { "Lift 2.5 kg.", "Rest." } },
-    { "ranges and sets", "Do 3x10 or 8-12 reps. Rest 60 s. Go on.", { "Do 3x10 or 8-12 reps.", "Rest 60 s.", "Go on." } },
+    { "ranges and sets", "Do 3x10 or 8-12 reps. Rest 60 s. Go on.",
+      { "Do 3x10 or 8-12 reps.", "Rest 60 s.", "Go on." } },
     { "a number at the end", "Do sets of 10. Then rest.", { "Do sets of 10.", "Then rest." } },
     { "e.g. and i.e.", "Use a weight, e.g. a bottle. That is, i.e. Something light.",
       { "Use a weight, e.g. a bottle.", "That is, i.e. Something light." } },
@@ -79,12 +80,14 @@ describe("chunker.split", function()
   end)
 
   it("begins with a clause when the first sentence is long", function()
-    local pieces = total("Kneel down on a soft mat, set your forearms below your shoulders and stretch both legs far behind you.")
+    local pieces = total("Kneel down on a soft mat, set your forearms below your shoulders and stretch both "
+      .. "legs far behind you.")
     assert.are.equal("Kneel down on a soft mat, ", pieces[1])
   end)
 
   it("begins with some words when there is no clause", function()
-    local pieces = total("Kneel down on a soft mat with your forearms below your shoulders and both legs stretched behind you")
+    local pieces = total("Kneel down on a soft mat with your forearms below your shoulders and both legs "
+      .. "stretched behind you")
     assert.is_true(#pieces[1] <= 80 and #pieces[1] > 60, pieces[1])
   end)
 
@@ -120,13 +123,15 @@ describe("chunker.split", function()
   end)
 
   it("lets no last word stand alone", function()
-    local pieces = total("Here is how to do it now. " .. ("It is a sentence of some forty characters. "):rep(8) .. "Done.")
+    local pieces = total("Here is how to do it now. " .. ("It is a sentence of some forty characters. "):rep(8)
+      .. "Done.")
     assert.is_true(#pieces[#pieces] > 20, pieces[#pieces])
   end)
 
   it("is whole again whatever the text", function()
     math.randomseed(7)
-    local alphabet = { "a", "Z", "9", ".", ",", "!", "?", " ", " ", " ", "\n", "(", ")", '"', "é", "。", "-", "…", "\t", "\255" }
+    local alphabet = { "a", "Z", "9", ".", ",", "!", "?", " ", " ", " ", "\n", "(", ")", '"', "é", "。", "-", "…",
+      "\t", "\255" }
     for _ = 1, 500 do
       local parts = {}
       for i = 1, math.random(0, 400) do
@@ -144,7 +149,8 @@ describe("chunker.split", function()
 
   it("is quick on hostile text", function()
     local started = os.clock()
-    for _, text in ipairs { (" "):rep(20000), (")"):rep(20000), ("a. "):rep(7000), ("("):rep(20000), ("e.g. "):rep(4000) } do
+    for _, text in ipairs { (" "):rep(20000), (")"):rep(20000), ("a. "):rep(7000), ("("):rep(20000),
+      ("e.g. "):rep(4000) } do
       total(text)
     end
     assert.is_true(os.clock() - started < 2 * tonumber(os.getenv("FA_SLOW") or "1"))

@@ -73,10 +73,13 @@ end
 
 describe("a question", function()
   local cases = {
-    { "Hello!", "greeting" }, { "good morning", "greeting" }, { "Thanks a lot", "thanks" }, { "What can you do?", "help" },
+    { "Hello!", "greeting" }, { "good morning", "greeting" }, { "Thanks a lot", "thanks" },
+    { "What can you do?", "help" },
     { "How do I do a plank?", "about" }, { "squat", "about" }, { "How do I do a good morning?", "about" },
-    { "chest exercises", "list" }, { "What can I do for my lower back?", "list" }, { "easy leg workouts at home", "list" },
-    { "next step", "follow", "next" }, { "which muscles?", "follow", "muscles" }, { "an easier one?", "follow", "easier" },
+    { "chest exercises", "list" }, { "What can I do for my lower back?", "list" },
+    { "easy leg workouts at home", "list" },
+    { "next step", "follow", "next" }, { "which muscles?", "follow", "muscles" },
+    { "an easier one?", "follow", "easier" },
     { "the second one", "follow", "pick" }, { "how do I do it?", "follow" }, { "say that again", "follow", "again" },
     { "Which muscles does the squat work?", "about", "muscles" }, { "is it for beginners?", "follow", "level" },
     { "What equipment do I need for a deadlift?", "about", "equipment" },
@@ -95,7 +98,8 @@ describe("a question", function()
   end)
 
   it("may be long, empty or strange", function()
-    for _, text in ipairs { "", " ", "?", "...", ("a "):rep(4000), (" "):rep(8000), ("x"):rep(8000), "\255\254", "((((", "日本語" } do
+    for _, text in ipairs { "", " ", "?", "...", ("a "):rep(4000), (" "):rep(8000), ("x"):rep(8000), "\255\254",
+      "((((", "日本語" } do
       assert.is_string(coach.reply(text, {}, search).text)
     end
   end)
@@ -112,9 +116,12 @@ describe("the answer", function()
   end)
 
   for text, name in pairs {
-    ["pushups"] = "Push-Up", ["How do I do push ups?"] = "Push-Up", ["Show me a push-up"] = "Push-Up", ["farmers carry"] = "Farmer's Carry",
-    ["Tell me about the farmer's carry"] = "Farmer's Carry", ["How do I do the Goblet Squat?"] = "Goblet Squat", ["And a squat?"] = "Squat",
-    ["What is a glute bridge?"] = "Glute Bridge", ["jumping jacks"] = "Jumping Jack", ["mountain climbers please"] = "Mountain Climber",
+    ["pushups"] = "Push-Up", ["How do I do push ups?"] = "Push-Up", ["Show me a push-up"] = "Push-Up",
+    ["farmers carry"] = "Farmer's Carry",
+    ["Tell me about the farmer's carry"] = "Farmer's Carry", ["How do I do the Goblet Squat?"] = "Goblet Squat",
+    ["And a squat?"] = "Squat",
+    ["What is a glute bridge?"] = "Glute Bridge", ["jumping jacks"] = "Jumping Jack",
+    ["mountain climbers please"] = "Mountain Climber",
   } do
     it(("to %q is about the %s"):format(text, name), function()
       assert.are.equal(name, names(talk(text))[1])
@@ -163,7 +170,8 @@ describe("a follow-up", function()
   it("asks for an aspect", function()
     assert.are.equal("The Plank mainly trains the abdominals, with help from the shoulders, glutes and lower back.",
       talk("How do I do a plank?", "which muscles?").text)
-    assert.are.equal("For the Deadlift you need a barbell.", talk("Explain the deadlift", "what equipment do I need?").text)
+    assert.are.equal("For the Deadlift you need a barbell.", talk("Explain the deadlift",
+      "what equipment do I need?").text)
     assert.are.equal("The Squat is easy enough for beginners.", talk("squat", "How hard is it?").text)
   end)
 
@@ -196,6 +204,7 @@ describe("a follow-up", function()
 
   it("without anything before it is asked back", function()
     assert.are.equal("I am not sure which exercise you mean. Please ask with its name.", talk("next step").text)
-    assert.are.equal("I am not sure which exercise you mean. Please ask with its name.", talk("Hello", "which muscles?").text)
+    assert.are.equal("I am not sure which exercise you mean. Please ask with its name.",
+      talk("Hello", "which muscles?").text)
   end)
 end)

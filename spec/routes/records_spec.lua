@@ -48,7 +48,8 @@ describe("searching", function()
   end)
 
   it("takes whatever is typed as words", function()
-    for _, query in ipairs { '"', "'", "%22%22", "*", "AND", "plank+AND", "NEAR(", "a:b", "-", "%00", "(((", "%F0%9F%8F%8B", "name:plank" } do
+    for _, query in ipairs { '"', "'", "%22%22", "*", "AND", "plank+AND", "NEAR(", "a:b", "-", "%00", "(((",
+      "%F0%9F%8F%8B", "name:plank" } do
       assert.are.equal(200, http.get(app, "/api/records?search=" .. query).status, query)
     end
   end)
@@ -84,9 +85,11 @@ end)
 
 describe("a wrong parameter", function()
   for _, case in ipairs {
-    { "limit=0", "limit" }, { "limit=101", "limit" }, { "limit=-1", "limit" }, { "limit=abc", "limit" }, { "limit=1.5", "limit" },
+    { "limit=0", "limit" }, { "limit=101", "limit" }, { "limit=-1", "limit" }, { "limit=abc", "limit" },
+    { "limit=1.5", "limit" },
     { "limit=1e1", "limit" }, { "limit=99999999999999999999", "limit" }, { "page=0", "page" }, { "page=x", "page" },
-    { "page=0x10", "page" }, { "search=" .. ("a"):rep(501), "search" }, { "search=%FF", "search" }, { "recordType=" .. ("a"):rep(65), "recordType" },
+    { "page=0x10", "page" }, { "search=" .. ("a"):rep(501), "search" }, { "search=%FF", "search" },
+    { "recordType=" .. ("a"):rep(65), "recordType" },
   } do
     it(("%s is 400 and named"):format(case[1]:sub(1, 30)), function()
       local answer = http.get(app, "/api/records?" .. case[1])

@@ -75,13 +75,14 @@ function server.wait(seconds, look)
   return nil
 end
 
--- Short graces, so that a spec need not wait for them.
-local short = { first_listener_grace = "1s", reconnect_grace = "500ms", linger = "500ms" }
+-- Short graces, so that a spec need not wait for them; and no question is taken for the double of another.
+local short = { first_listener_grace = "1s", reconnect_grace = "500ms", linger = "500ms", duplicate_window = "0s" }
 
 ---Starts a server. settings: keys for --set; data: a folder for --data.
 function server.start(settings, data)
   local self = setmetatable({ folder = server.folder() }, server)
-  local words = { quote(server.binary), "serve", "-c", quote(server.root .. "/fitnessally.conf.lua"), "--listen", "127.0.0.1:0" }
+  local words = { quote(server.binary), "serve", "-c", quote(server.root .. "/fitnessally.conf.lua"), "--listen",
+    "127.0.0.1:0" }
   local function set(key, value)
     words[#words + 1] = "--set " .. quote(key .. "=" .. value)
   end

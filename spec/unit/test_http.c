@@ -2,12 +2,8 @@
  * on a thread of its own. What happens when things break is in test_http_faults.c. */
 #include "edge_world.h"
 
-#include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/clock.h"
 
 static edge_world world;
 

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-e_world world;
+static edge_world world;
 
 static int up(void **state)
 {

@@ -1,14 +1,8 @@
-/* The edge when clients vanish or stall. Every
- * test ends with world_down's question: is all of it gone? */
+/* The edge when clients vanish or stall. Every test ends with world_down's question: is all of it gone? */
 #include "edge_world.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"

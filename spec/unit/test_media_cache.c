@@ -160,7 +160,8 @@ static void the_oldest_goes_first(void **state)
     assert_false(world.answered_at_once);
 }
 
-/* Slow clients hold files that have been replaced and dropped: the bytes stay whole, and count until the last is through. */
+/* Slow clients hold files that have been replaced and dropped: the bytes stay whole, and count until the last is
+ * through. */
 static void evicted_while_leased(void **state)
 {
     (void)state;
@@ -188,8 +189,8 @@ static void evicted_while_leased(void **state)
     fa_inprocess_free(slow);
 }
 
-/* When slow clients hold the whole budget, other files are served all the same, uncached; and they find their place when the
- * slow ones are through. */
+/* When slow clients hold the whole budget, other files are served all the same, uncached; and they find their place
+ * when the slow ones are through. */
 static void without_room_files_are_served_uncached(void **state)
 {
     fa_inprocess *slow[5];
@@ -218,31 +219,40 @@ static void without_room_files_are_served_uncached(void **state)
     assert_true(world.answered_at_once);
 }
 
-/* The budget of the whole server is used up: 503 with Retry-After, and the next request is served when there is room again. */
-static void at_the_process_budget_503(void **state)
+/* The budget of the whole server is used up: the cache gives way first; when that is not enough the answer is 503 with
+ * Retry-After; and when there is room again, all is as before. */
+static void at_the_server_budget_503(void **state)
 {
     (void)state;
-    fa_ledger *ledger = fa_test_ledger(&world.memory);
-    fa_media_options options = small_cache;
-    fa_scope *server, *held;
-    media_world_begin_on(&world, ledger, &options);
+    world.server_budget = 900 * 1024;
+    media_world_begin(&world, &small_cache);
+    world.server_budget = 0;
+    fa_account *server = fa_scope_account(world.server);
     media_world_write(&world, "a.gif", 200000, 1);
-    server = world.server;
-    fa_scope *tight;
-    assert_ok(fa_scope_new(ledger, server, FA_KIND_SERVER, 400000, "tight", FA_HERE, &tight));
-    fa_media_free(world.media);
-    assert_non_null(world.media = fa_media_new(tight, &options));
-    assert_ok(fa_scope_new(ledger, tight, FA_KIND_SCRIPT, 0, "held", FA_HERE, &held));
-    assert_non_null(fa_scope_allocate(held, 300000));
-    /* no room for the cache's copy; but the request, which hangs from the worker, has room for a piece */
+    media_world_write(&world, "b.gif", 200000, 2);
+    media_world_write(&world, "large.mp4", 300 * 1024, 3);
     assert_file_answer(media_world_get(&world, "/a.gif"), 200000, 1);
-    assert_int_equal(cached_files(), 0);
-    fa_scope_end(held, "test", NULL);
-    assert_file_answer(media_world_get(&world, "/a.gif"), 200000, 1);
-    assert_int_equal(cached_files(), 1);
-    fa_media_free(world.media);
-    world.media = NULL;
-    fa_scope_end(tight, "test", NULL);
+    fa_inprocess_free(world.last); /* its body counts too */
+    world.last = NULL;
+
+    size_t elsewhere = fa_account_room(server) - 150000;
+    assert_ok(fa_account_charge(server, elsewhere));
+    fa_inprocess *client = media_world_ask(&world, "HEAD", "/b.gif", NULL, false);
+    assert_int_equal(media_world_await(&world, client)->status, 200);
+    fa_inprocess_free(client);
+    assert_int_equal(cached_bytes(), 200000); /* a.gif has made room for b.gif, though the cache's own budget had enough */
+
+    size_t rest = fa_account_room(server) - 20000;
+    assert_ok(fa_account_charge(server, rest));
+    client = media_world_ask(&world, "GET", "/large.mp4", NULL, false);
+    assert_int_equal(media_world_await(&world, client)->status, 503);
+    assert_header(client, "retry-after", "1");
+    assert_true(fa_inprocess_answered(client)->complete);
+    fa_inprocess_free(client);
+
+    fa_account_discharge(server, rest);
+    fa_account_discharge(server, elsewhere);
+    assert_file_answer(media_world_get(&world, "/b.gif"), 200000, 2);
     media_world_end(&world);
 }
 
@@ -370,7 +380,7 @@ int main(void)
         IN_WORLD(the_oldest_goes_first),
         cmocka_unit_test_setup_teardown(evicted_while_leased, begin_without_patience, end),
         IN_WORLD(without_room_files_are_served_uncached),
-        cmocka_unit_test(at_the_process_budget_503),
+        cmocka_unit_test(at_the_server_budget_503),
         cmocka_unit_test_setup_teardown(a_thousand_requests_leave_nothing, begin_without_patience, end),
         IN_WORLD(real_gifs),
         cmocka_unit_test(every_allocation_may_fail),

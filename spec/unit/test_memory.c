@@ -137,8 +137,8 @@ static void a_hook_may_end_a_sibling(void **state)
     assert_string_equal(trail, "no");
 }
 
-/* The end of the parent and grandparent waits for the child under whose hook it was asked for; the parent's other children
- * end at once. */
+/* The end of the parent and grandparent waits for the child under whose hook it was asked for; the parent's other
+ * children end at once. */
 static void a_hook_may_end_what_is_above(void **state)
 {
     (void)state;

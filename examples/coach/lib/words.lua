@@ -43,7 +43,7 @@ end
 ---@param word string
 ---@return string
 function words.stem(word)
-  if #word <= 3 or word:find("[su]s$") or word:find("ceps$") then
+  if #word <= 2 or word:find("[su]s$") or word:find("ceps$") then
     return word
   elseif word:find("[cs]hes$") or word:find("xes$") or word:find("sses$") then
     return word:sub(1, -3)

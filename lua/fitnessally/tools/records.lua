@@ -1,6 +1,6 @@
--- `fitnessally records import FILE | export [FILE] | search QUERY | stats`. It runs as a task of its own, with the command line in
--- `arg`, out and err to write to the two standard streams, and tty: whether the error stream is a terminal. It returns the exit
--- status: 0 done, 1 failed, 2 wrong usage.
+-- `fitnessally records import FILE | export [FILE] | search QUERY | stats`. It runs as a task of its own, with the
+-- command line in `arg`, out and err to write to the two standard streams, and tty: whether the error stream is a
+-- terminal. It returns the exit status: 0 done, 1 failed, 2 wrong usage.
 
 local exercise_line = "%-40s %-13s %-15s %s\n"
 local usage = [[
@@ -45,7 +45,8 @@ local function progress_bar()
   local function draw(done, total)
     local part = total > 0 and math.min(done / total, 1) or 1
     local filled = math.floor(part * BAR_WIDTH)
-    local line = ("\r[%s%s] %3d %% of %d"):format(("#"):rep(filled), ("."):rep(BAR_WIDTH - filled), math.floor(part * 100), total)
+    local line = ("\r[%s%s] %3d %% of %d"):format(("#"):rep(filled), ("."):rep(BAR_WIDTH - filled),
+      math.floor(part * 100), total)
     if line ~= drawn then
       drawn = line
       err(line)
@@ -116,7 +117,8 @@ function actions.search(query, options)
       return type(value) == "string" and value or "-"
     end
     local muscles = type(facts.primaryMuscles) == "table" and table.concat(facts.primaryMuscles, ", ") or ""
-    out(exercise_line:format(record.data.basic.name, shown(facts.level), shown(facts.equipment), muscles):gsub(" +\n", "\n"))
+    out(exercise_line:format(record.data.basic.name, shown(facts.level), shown(facts.equipment), muscles):gsub(" +\n",
+      "\n"))
   end
   if #reply.records == 0 then
     err("nothing found\n")

@@ -7,10 +7,11 @@
  *     }
  *     assert_true(reached);
  *
- * runs the body with the first allocation failing, then with the second, and so on, until it runs through without a failure
- * (once per n, so keep it short). After each run the test fails unless the ledger's bytes, bytes in flight, scopes and handles
- * are zero and every block has been given back. The body must bear any failure and clean up; it must not leave by break or
- * return. fa_failing_runs() tells how often the last loop ran. Thread: the body may use the ledger from any.
+ * runs the body with the first allocation failing, then with the second, and so on, until it runs through without a
+ * failure (once per n, so keep it short). After each run the test fails unless the ledger's bytes, bytes in flight,
+ * scopes and handles are zero and every block has been given back. The body must bear any failure and clean up; it must
+ * not leave by break or return. fa_failing_runs() tells how often the last loop ran. Thread: the body may use the
+ * ledger from any.
  */
 #ifndef FA_SUPPORT_FAILING_ALLOCATOR_H
 #define FA_SUPPORT_FAILING_ALLOCATOR_H

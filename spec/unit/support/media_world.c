@@ -20,7 +20,7 @@ bool media_world_begin_on(media_world *world, fa_ledger *ledger, const fa_media_
     snprintf(world->folder, sizeof(world->folder), "%s/root", world->outside);
     assert_int_equal(mkdir(world->folder, 0700), 0);
     world->mount = (fa_media_mount){.root = world->folder, .immutable = false, .index = NULL};
-    if (fa_scope_new(ledger, NULL, FA_KIND_SERVER, 0, "server", FA_HERE, &world->server) == FA_OK &&
+    if (fa_scope_new(ledger, NULL, FA_KIND_SERVER, world->server_budget, "server", FA_HERE, &world->server) == FA_OK &&
         (world->media = fa_media_new(world->server, options)) != NULL &&
         fa_worker_new(ledger, world->server, 0, NULL, &world->worker, NULL) == FA_OK &&
         fa_scope_new(ledger, fa_worker_scope(world->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &world->clients) ==

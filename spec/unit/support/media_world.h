@@ -1,4 +1,5 @@
-/* A media floor to test: a folder of its own under /tmp, a worker whose loop the test turns, and clients without sockets. */
+/* A media floor to test: a folder of its own under /tmp, a worker whose loop the test turns, and clients without
+ * sockets. */
 #ifndef FA_SUPPORT_MEDIA_WORLD_H
 #define FA_SUPPORT_MEDIA_WORLD_H
 
@@ -8,6 +9,7 @@
 #include "media/media.h"
 
 typedef struct media_world {
+    size_t server_budget; /* of the whole server; 0: none. Set it before media_world_begin */
     fa_failing memory;
     fa_ledger *ledger;
     fa_scope *server, *clients; /* what clients hold hangs from `clients` */

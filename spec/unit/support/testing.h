@@ -1,4 +1,5 @@
-/* What every C unit test includes: cmocka with the headers it wants before itself, and the short words of these tests. */
+/* What every C unit test includes: cmocka with the headers it wants before itself, and the short words of these tests.
+ * */
 #ifndef FA_SUPPORT_TESTING_H
 #define FA_SUPPORT_TESTING_H
 
