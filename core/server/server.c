@@ -98,7 +98,10 @@ static fa_result bind_all(fa_server *server, fa_error *error)
         return fa_fail(error, FA_INVALID, "listen: at most %d addresses", MAX_LISTENERS);
     for (size_t i = 0; i < count; ++i) {
         int socket;
-        fa_result result = fa_http_bind(addresses[i], &socket, server->addresses[i], sizeof(server->addresses[i]), error);
+        fa_result result = fa_http_probe(addresses[i], error); /* SO_REUSEPORT would let a second server in silently */
+        if (result != FA_OK)
+            return result;
+        result = fa_http_bind(addresses[i], &socket, server->addresses[i], sizeof(server->addresses[i]), error);
         if (result == FA_OK)
             result = fa_runtime_listen(server->runtime, socket, error);
         if (result != FA_OK)

@@ -99,8 +99,8 @@ function server.start(settings, data)
     words[#words + 1] = "--data " .. quote(data)
   end
   local log, pid, status = self.folder .. "/log", self.folder .. "/pid", self.folder .. "/status"
-  os.execute(("( %s </dev/null >/dev/null 2>%s & echo $! >%s; wait $!; echo $? >%s ) >/dev/null 2>&1 </dev/null &"):format(
-    table.concat(words, " "), quote(log), quote(pid), quote(status)))
+  local run = "( %s </dev/null >/dev/null 2>%s & echo $! >%s; wait $!; echo $? >%s ) >/dev/null 2>&1 </dev/null &"
+  os.execute(run:format(table.concat(words, " "), quote(log), quote(pid), quote(status)))
   server.wait(20, function()
     self.host, self.port = (server.read(log) or ""):match("listening on http://([%d.]+):(%d+)")
     return self.port or server.read(status)

@@ -214,6 +214,32 @@ static void release_may_use_the_table(void **state)
     assert_int_equal(*fa_ledger_handles(ledger), 0);
 }
 
+/* ... and add a hook to the scope that is ending: it runs too, or the memory that it lies in would be left to itself. */
+static fa_scope_hook late_hook;
+static unsigned late_hooks;
+
+static void count_late_hook(fa_scope_hook *hook)
+{
+    (void)hook;
+    late_hooks++;
+}
+
+static void hook_late(void *object)
+{
+    fa_scope_hook_add(object, &late_hook, count_late_hook);
+}
+
+static void release_may_add_a_hook(void **state)
+{
+    static const fa_handle_type hooking_type = {"hooking", hook_late};
+    fa_handle handle;
+    (void)state;
+    assert_ok(fa_handle_make(table, &hooking_type, turn, turn, "hooking", line_31, &handle));
+    late_hooks = 0;
+    fa_scope_end(turn, "test", NULL);
+    assert_int_equal(late_hooks, 1);
+}
+
 static bool handle_scenario(fa_ledger *of)
 {
     bool reached = false;
@@ -263,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_table_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_handle_moves_to_another_scope, set_up, tear_down),
         cmocka_unit_test_setup_teardown(release_may_use_the_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(release_may_add_a_hook, set_up, tear_down),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("handle", tests, NULL, NULL);

@@ -189,6 +189,16 @@ static void evicted_while_leased(void **state)
     fa_inprocess_free(slow);
 }
 
+/* A client that has not taken anything yet, with the file on its way to it. */
+static fa_inprocess *ask_and_wait(const char *target)
+{
+    fa_inprocess *client = media_world_ask(&world, "GET", target, NULL, true);
+    for (int i = 0; i < 2000 && fa_inprocess_waiting(client) == 0; ++i)
+        fa_test_run_for(world.worker, 1);
+    assert_true(fa_inprocess_waiting(client) > 0);
+    return client;
+}
+
 /* When slow clients hold the whole budget, other files are served all the same, uncached; and they find their place
  * when the slow ones are through. */
 static void without_room_files_are_served_uncached(void **state)
@@ -199,14 +209,12 @@ static void without_room_files_are_served_uncached(void **state)
     for (unsigned i = 0; i < 5; ++i) {
         snprintf(name, sizeof(name), "/slow%u.gif", i);
         media_world_write(&world, name + 1, 200 * 1024, i);
-        slow[i] = media_world_ask(&world, "GET", name, NULL, true);
-        while (fa_inprocess_waiting(slow[i]) == 0)
-            fa_test_run_for(world.worker, 1);
+        slow[i] = ask_and_wait(name);
     }
     media_world_write(&world, "other.gif", 100 * 1024, 9);
     for (int i = 0; i < 3; ++i)
         assert_file_answer(media_world_get(&world, "/other.gif"), 100 * 1024, 9);
-    assert_int_equal(cached_files(), 5); /* nothing was evicted in vain */
+    assert_int_equal(cached_files(), 5);
     assert_true(fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes <= 1024 * 1024 + 16 * 1024);
     for (unsigned i = 0; i < 5; ++i) {
         fa_inprocess_take(slow[i], SIZE_MAX);
@@ -217,6 +225,28 @@ static void without_room_files_are_served_uncached(void **state)
     assert_int_equal(cached_files(), 5);
     media_world_get(&world, "/other.gif");
     assert_true(world.answered_at_once);
+}
+
+/* When even all that can be evicted would not make room enough, nothing is. */
+static void nothing_is_evicted_in_vain(void **state)
+{
+    fa_inprocess *slow[4];
+    char name[32];
+    (void)state;
+    media_world_write(&world, "small.gif", 50 * 1024, 8);
+    media_world_get(&world, "/small.gif");
+    for (unsigned i = 0; i < 4; ++i) {
+        snprintf(name, sizeof(name), "/slow%u.gif", i);
+        media_world_write(&world, name + 1, 200 * 1024, i);
+        slow[i] = ask_and_wait(name);
+    }
+    media_world_write(&world, "wide.gif", 240 * 1024, 9);
+    assert_file_answer(media_world_get(&world, "/wide.gif"), 240 * 1024, 9);
+    assert_int_equal(cached_files(), 5);
+    media_world_get(&world, "/small.gif");
+    assert_true(world.answered_at_once);
+    for (unsigned i = 0; i < 4; ++i)
+        fa_inprocess_free(slow[i]);
 }
 
 /* The budget of the whole server is used up: the cache gives way first; when that is not enough the answer is 503 with
@@ -240,7 +270,8 @@ static void at_the_server_budget_503(void **state)
     fa_inprocess *client = media_world_ask(&world, "HEAD", "/b.gif", NULL, false);
     assert_int_equal(media_world_await(&world, client)->status, 200);
     fa_inprocess_free(client);
-    assert_int_equal(cached_bytes(), 200000); /* a.gif has made room for b.gif, though the cache's own budget had enough */
+    assert_int_equal(cached_bytes(),
+                     200000); /* a.gif has made room for b.gif, though the cache's own budget had enough */
 
     size_t rest = fa_account_room(server) - 20000;
     assert_ok(fa_account_charge(server, rest));
@@ -267,34 +298,37 @@ static size_t open_descriptors(void)
     return count;
 }
 
+/* The last answer's body, and what must not grow. */
+static size_t bytes_beside_the_cache(void)
+{
+    return fa_ledger_bytes(world.ledger) - fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes;
+}
+
 static void a_thousand_requests_leave_nothing(void **state)
 {
+    enum { TARGETS = 13 }; /* twelve files, the last ones streamed, and one that is missing */
+    size_t warm = 0, descriptors = 0;
     char target[64];
     (void)state;
-    for (unsigned i = 0; i < 12; ++i) {
+    for (unsigned i = 0; i < TARGETS - 1; ++i) {
         snprintf(target, sizeof(target), "%u.gif", i);
         media_world_write(&world, target, 30000 * i, i);
     }
-    size_t bytes = 0, descriptors = 0;
     for (unsigned i = 0; i < 1000; ++i) {
-        if (i == 100) { /* warm */
-            bytes = fa_ledger_bytes(world.ledger) - fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes;
-            descriptors = open_descriptors();
-        }
-        snprintf(target, sizeof(target), "/%u.gif", i % 13);
+        snprintf(target, sizeof(target), "/%u.gif", i % TARGETS);
         const fa_inprocess_answer *answer = media_world_get(&world, target);
-        if (i % 13 == 12)
+        if (i % TARGETS == TARGETS - 1)
             assert_int_equal(answer->status, 404);
         else
-            assert_file_answer(answer, 30000 * (i % 13), i % 13);
-        if (i % 13 == 8) /* the answer's own body is what differs */
-            bytes = bytes != 0 && i < 113
-                        ? fa_ledger_bytes(world.ledger) - fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes
-                        : bytes;
-        if (i > 113 && i % 13 == 8)
-            assert_int_equal(fa_ledger_bytes(world.ledger) - fa_ledger_kind(world.ledger, FA_KIND_CACHE)->bytes, bytes);
+            assert_file_answer(answer, 30000 * (i % TARGETS), i % TARGETS);
+        if (i == 8 + TARGETS) {
+            warm = bytes_beside_the_cache();
+            descriptors = open_descriptors();
+        } else if (i > 8 + TARGETS && i % TARGETS == 8) { /* flat, to the byte */
+            assert_int_equal(bytes_beside_the_cache(), warm);
+            assert_int_equal(open_descriptors(), descriptors);
+        }
     }
-    assert_int_equal(open_descriptors(), descriptors);
     assert_int_equal(fa_ledger_kind(world.ledger, FA_KIND_REQUEST)->count, 0);
     assert_int_equal(fa_ledger_in_flight(world.ledger), 0);
 }
@@ -380,6 +414,7 @@ int main(void)
         IN_WORLD(the_oldest_goes_first),
         cmocka_unit_test_setup_teardown(evicted_while_leased, begin_without_patience, end),
         IN_WORLD(without_room_files_are_served_uncached),
+        IN_WORLD(nothing_is_evicted_in_vain),
         cmocka_unit_test(at_the_server_budget_503),
         cmocka_unit_test_setup_teardown(a_thousand_requests_leave_nothing, begin_without_patience, end),
         IN_WORLD(real_gifs),

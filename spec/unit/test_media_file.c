@@ -90,13 +90,23 @@ static void what_is_no_file_is_not_found(void **state)
     assert_int_equal(fa_file_open("/dev", "null", &fd, &id), FA_NOT_FOUND);
 }
 
-/* "root" is no prefix of "root_and_more" in the sense that counts. */
-static void a_sibling_with_a_longer_name_is_outside(void **state)
+/* "root" is no prefix of "root_and_more" in the sense that counts, nor is "toor" the root for being as long. What the rest
+ * of such a path happens to name below the root is not served in its place. */
+static void siblings_are_outside(void **state)
 {
     char target[200], link[200];
     fa_file_id id;
     int fd;
     (void)state;
+    make_folder(root, "and_more");
+    write_text(root, "and_more/a", "something else");
+    write_text(root, "a", "something else");
+    make_folder(outside, "toor");
+    write_text(outside, "toor/a", "secret");
+    path_in(outside, "toor/a", target);
+    path_in(root, "other_link", link);
+    assert_int_equal(symlink(target, link), 0);
+    assert_int_equal(fa_file_open(root, "other_link", &fd, &id), FA_NOT_FOUND);
     make_folder(outside, "root_and_more");
     write_text(outside, "root_and_more/a", "secret");
     path_in(outside, "root_and_more/a", target);
@@ -165,7 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_is_opened_identified_and_read, begin, end),
         cmocka_unit_test_setup_teardown(what_is_no_file_is_not_found, begin, end),
-        cmocka_unit_test_setup_teardown(a_sibling_with_a_longer_name_is_outside, begin, end),
+        cmocka_unit_test_setup_teardown(siblings_are_outside, begin, end),
         cmocka_unit_test_setup_teardown(a_folder_exchanged_for_a_link_leads_nowhere, begin, end),
     };
     return cmocka_run_group_tests_name("media file", tests, NULL, NULL);

@@ -2,6 +2,8 @@
 -- command line in `arg`, out and err to write to the two standard streams, and tty: whether the error stream is a
 -- terminal. It returns the exit status: 0 done, 1 failed, 2 wrong usage.
 
+-- luacheck: read_globals out err tty
+
 local exercise_line = "%-40s %-13s %-15s %s\n"
 local usage = [[
 usage: fitnessally records import FILE     read a JSON file of exercises
