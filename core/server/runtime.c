@@ -62,8 +62,10 @@ static void on_dialogues_empty(void *context)
 static void on_patience_ended(fa_timer *timer)
 {
     fa_runtime *runtime = FA_OBJECT(timer, fa_runtime, patience);
-    fa_log_write(fa_worker_log(runtime->worker), FA_LOG_WARN, "draining took too long: %zu requests and %zu turns are cut",
-                 fa_http_requests(runtime->http), fa_dialogues_running(runtime->dialogues));
+    size_t requests = fa_http_requests(runtime->http), turns = fa_dialogues_running(runtime->dialogues);
+    if (requests + turns > 0)
+        fa_log_write(fa_worker_log(runtime->worker), FA_LOG_WARN,
+                     "draining took too long: %zu requests and %zu turns are cut", requests, turns);
     fa_dialogues_end_all(runtime->dialogues, "the server stops");
     fa_http_cut(runtime->http);
 }

@@ -214,7 +214,7 @@ static void release_may_use_the_table(void **state)
     assert_int_equal(*fa_ledger_handles(ledger), 0);
 }
 
-/* ... and add a hook to the scope that is ending: it runs too, or the memory that it lies in would be left to itself. */
+/* ... and add a hook to the scope that is ending: it runs too. */
 static fa_scope_hook late_hook;
 static unsigned late_hooks;
 

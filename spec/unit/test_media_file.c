@@ -90,8 +90,8 @@ static void what_is_no_file_is_not_found(void **state)
     assert_int_equal(fa_file_open("/dev", "null", &fd, &id), FA_NOT_FOUND);
 }
 
-/* "root" is no prefix of "root_and_more" in the sense that counts, nor is "toor" the root for being as long. What the rest
- * of such a path happens to name below the root is not served in its place. */
+/* "root" is no prefix of "root_and_more" in the sense that counts, nor is "toor" the root for being as long. What the
+ * rest of such a path happens to name below the root is not served in its place. */
 static void siblings_are_outside(void **state)
 {
     char target[200], link[200];

@@ -9,7 +9,7 @@ local coach = {}
 
 -- How many records are looked at for one exercise and for a list; how many of a list are named; how many follow-ups
 -- in a row are followed back.
-local FEW, MANY, NAMED, LONGEST_CHAIN = 8, 60, 5, 8
+local FEW, MANY, NAMED, LONGEST_CHAIN = 8, 24, 5, 8
 
 local levels = { beginner = 1, intermediate = 2, expert = 3 }
 
@@ -33,15 +33,17 @@ local function fits(found, filter)
     and (not filter.category or contains({ found.category }, filter.category))
 end
 
--- All that a filter lets through, the muscles in turn, without stretches unless they are asked for.
+-- What a filter lets through, the muscles in turn, without stretches unless they are asked for.
 local function select(filter, search)
-  local queries = filter.muscle or filter.category or filter.equipment or filter.level or {}
-  local each, seen, all = {}, {}, {}
-  for i, query in ipairs(queries) do
+  local conditions, each, seen, all = "", {}, {}, {}
+  for _, kind in ipairs { "equipment", "level", "category" } do
+    conditions = conditions .. (filter[kind] and " " .. filter[kind][1] or "")
+  end
+  for i, muscle in ipairs(filter.muscle or { "" }) do
     each[i] = {}
-    for _, found in ipairs(search(query, MANY)) do
+    for _, found in ipairs(search(muscle .. conditions, MANY)) do
       local stretch = found.category == "stretching" and not filter.category
-      local mine = not filter.muscle or contains(found.primary, { query })
+      local mine = muscle == "" or contains(found.primary, { muscle })
       if mine and fits(found, filter) and not stretch and not seen[found.id] then
         seen[found.id] = true
         table.insert(each[i], found)

@@ -15,7 +15,7 @@ end
 local function add_ledger(page, ledger)
   local classes = { "ours", "attributed", "residual", "cachedAndMapped", "inFlight" }
   for _, class in ipairs(classes) do
-    page:add("gauge", "fitnessally_memory_bytes", "Memory by how it is known; see docs/memory.md.",
+    page:add("gauge", "fitnessally_memory_bytes", "Memory by how it is known to the ledger.",
       amount(ledger[class]), { class = class })
   end
   page:add("gauge", "fitnessally_ledger_scopes", "Live scopes.", amount(ledger.scopes))
