@@ -1,13 +1,13 @@
 std = "luajit"
 max_line_length = 120
-exclude_files = { "build*", ".fitnessally", "**/node_modules" }
+exclude_files = { "build*", ".fitnessally", "**/node_modules", "lua/fitnessally/meta.lua" } -- declarations only
 
 -- What a script finds already there.
-local host = { "app", "voice", "records", "fitnessally", "log", "json", "plugin" }
+local host = { "app", "voice", "fitnessally", "log", "json", "plugin", "settings" }
 for _, folder in ipairs { "lua", "plugins", "examples" } do
   files[folder] = { read_globals = host }
 end
 
 -- Evaluated in a state of its own, where a key is a global.
-files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" } }
+files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }

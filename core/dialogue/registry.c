@@ -85,6 +85,7 @@ size_t fa_dialogues_resting(const fa_dialogues *registry)
 typedef struct double_key {
     fa_digest digest;
     uint64_t window_ms; /* 0: this question cannot be told from another */
+    bool named;         /* by an Idempotency-Key */
 } double_key;
 
 static double_key key_of(const fa_dialogues *registry, const fa_question *q)
@@ -92,11 +93,25 @@ static double_key key_of(const fa_dialogues *registry, const fa_question *q)
     if (q->idempotency_key.length > 0) {
         const void *const parts[] = {"key", q->idempotency_key.data, q->authorization.data, q->dialogue_id.data};
         const size_t lengths[] = {3, q->idempotency_key.length, q->authorization.length, q->dialogue_id.length};
-        return (double_key){fa_digest_of(parts, lengths, 4), registry->options.idempotency_window_ms};
+        return (double_key){fa_digest_of(parts, lengths, 4), registry->options.idempotency_window_ms, true};
     }
     const void *const parts[] = {"same", q->remote.data, q->authorization.data, q->user_agent.data, q->body.data};
     const size_t lengths[] = {4, q->remote.length, q->authorization.length, q->user_agent.length, q->body.length};
-    return (double_key){fa_digest_of(parts, lengths, 5), registry->options.duplicate_window_ms};
+    return (double_key){fa_digest_of(parts, lengths, 5), registry->options.duplicate_window_ms, false};
+}
+
+/* The dialogue that the first of two equal questions opened, or NULL. A key promises the first's reply whatever became of it; a mere
+ * likeness is no double of a question whose dialogue has ended since. */
+static const char *first_of_double(fa_dialogues *registry, const double_key *key, uint64_t now)
+{
+    if (key->window_ms == 0)
+        return NULL;
+    const char *first = fa_fixed_table_get(registry->idempotent, &key->digest, now);
+    if (first == NULL || key->named)
+        return first;
+    fa_text id = {first, strlen(first)};
+    fa_digest digest = dialogue_digest(id);
+    return dialogue_find(registry, id) != NULL || fa_resting_has(registry->resting, &digest, now) ? first : NULL;
 }
 
 /* ---- asking ---- */
@@ -149,7 +164,7 @@ fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, 
     dialogue *d;
     uint64_t now = fa_worker_now(registry->worker);
     double_key key = key_of(registry, question);
-    const char *first = key.window_ms > 0 ? fa_fixed_table_get(registry->idempotent, &key.digest, now) : NULL;
+    const char *first = first_of_double(registry, &key, now);
     *asked = (fa_asked){.joined = first != NULL};
     if (first != NULL) {
         memcpy(asked->dialogue_id, first, sizeof(asked->dialogue_id));

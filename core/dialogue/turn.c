@@ -104,6 +104,8 @@ void fa_turn_said(fa_turn *turn, fa_text text)
 {
     size_t limit = turn->dialogue->registry->options.history_limit, used = fa_buffer_length(turn->answer);
     size_t length = text.length < limit - used ? text.length : limit - used;
+    while (length < text.length && length > 0 && ((unsigned char)text.data[length] & 0xc0) == 0x80)
+        --length; /* not inside a character */
     (void)!fa_buffer_append(turn->answer, text.data, length); /* without memory the history is shorter, the answer is not */
 }
 

@@ -96,7 +96,8 @@ static int method_index(fa_text method)
     return -1;
 }
 
-fa_result fa_router_add(fa_router *router, const char *method, const char *pattern, int target, fa_origin made_at, fa_error *error)
+fa_result fa_router_add(fa_router *router, const char *method, const char *pattern, int target, fa_origin made_at,
+                        fa_error *error)
 {
     fa_text rest = {pattern, strlen(pattern)}, segment;
     int m = method_index((fa_text){method, strlen(method)});
@@ -107,25 +108,31 @@ fa_result fa_router_add(fa_router *router, const char *method, const char *patte
     if (pattern[0] != '/')
         return fa_fail(error, FA_INVALID, "route \"%s\": a pattern begins with /", pattern);
     while (next_segment(&rest, &segment)) {
-        node_kind kind = segment.length == 0 ? NODE_LITERAL : segment.data[0] == ':' ? NODE_NAME : segment.data[0] == '*' ? NODE_REST : NODE_LITERAL;
+        node_kind kind = segment.length == 0      ? NODE_LITERAL
+                         : segment.data[0] == ':' ? NODE_NAME
+                         : segment.data[0] == '*' ? NODE_REST
+                                                  : NODE_LITERAL;
         if (kind != NODE_LITERAL && (segment.length == 1 || ++parameters > FA_ROUTE_PARAMETERS))
-            return fa_fail(error, FA_INVALID, "route \"%s\": a parameter needs a name, and there are at most %d", pattern, FA_ROUTE_PARAMETERS);
+            return fa_fail(error, FA_INVALID, "route \"%s\": a parameter needs a name, and there are at most %d",
+                           pattern, FA_ROUTE_PARAMETERS);
         if (kind == NODE_REST && rest.length > 0)
-            return fa_fail(error, FA_INVALID, "route \"%s\": nothing may follow *%.*s", pattern, (int)segment.length - 1, segment.data + 1);
+            return fa_fail(error, FA_INVALID, "route \"%s\": nothing may follow *%.*s", pattern,
+                           (int)segment.length - 1, segment.data + 1);
         if (++depth > MAX_SEGMENTS)
             return fa_fail(error, FA_INVALID, "route \"%s\": more than %d segments", pattern, MAX_SEGMENTS);
         fa_text text = kind == NODE_LITERAL ? segment : (fa_text){segment.data + 1, segment.length - 1};
         node *child = find_child(n, kind, text);
         if (child != NULL && kind != NODE_LITERAL && !text_equal(child->text, text))
-            return fa_fail(error, FA_CONFLICT, "route \"%s\": this segment is already called \"%.*s\" by another route", pattern,
-                           (int)child->text.length, child->text.data);
+            return fa_fail(error, FA_CONFLICT, "route \"%s\": this segment is already called \"%.*s\" by another route",
+                           pattern, (int)child->text.length, child->text.data);
         if (child == NULL && (child = add_child(router, n, kind, text)) == NULL)
             return fa_fail(error, FA_NO_MEMORY, "no memory for a route");
         n = child;
     }
     if (n->methods[m].target >= 0)
         return fa_fail(error, FA_CONFLICT, "route %s \"%s\" is declared twice: at %s:%u and at %s:%u", method, pattern,
-                       n->methods[m].made_at.name, (unsigned)n->methods[m].made_at.line, made_at.name, (unsigned)made_at.line);
+                       n->methods[m].made_at.name, (unsigned)n->methods[m].made_at.line, made_at.name,
+                       (unsigned)made_at.line);
     n->methods[m].target = target;
     n->methods[m].made_at = made_at;
     return FA_OK;
@@ -165,7 +172,8 @@ static bool match(const node *n, fa_text rest, search *s)
     FA_LIST_EACH(it, &n->children)
     {
         const node *child = FA_OBJECT(it, node, siblings);
-        if (child->kind == NODE_LITERAL ? !text_equal(child->text, segment) : child->kind == NODE_NAME && segment.length == 0)
+        if (child->kind == NODE_LITERAL ? !text_equal(child->text, segment)
+                                        : child->kind == NODE_NAME && segment.length == 0)
             continue;
         if (child->kind == NODE_REST && s->any)
             break;
@@ -185,7 +193,9 @@ static bool match(const node *n, fa_text rest, search *s)
 
 fa_result fa_router_match(const fa_router *router, fa_text method, fa_text path, fa_route *route, char allow[64])
 {
-    search s = {.method = method_index(text_equal(method, FA_TEXT("HEAD")) ? FA_TEXT("GET") : method), .route = route, .allow = allow};
+    search s = {.method = method_index(text_equal(method, FA_TEXT("HEAD")) ? FA_TEXT("GET") : method),
+                .route = route,
+                .allow = allow};
     route->parameter_count = 0;
     allow[0] = '\0';
     if (match(&router->root, path, &s))

@@ -26,7 +26,8 @@ fa_router *fa_router_new(fa_scope *scope);
 
 /* method: "GET", "POST", "PUT", "DELETE", "PATCH" or "OPTIONS". target: not negative. FA_CONFLICT with both places when method and
  * pattern are taken; FA_INVALID for a malformed pattern; FA_NO_MEMORY. */
-fa_result fa_router_add(fa_router *router, const char *method, const char *pattern, int target, fa_origin made_at, fa_error *error);
+fa_result fa_router_add(fa_router *router, const char *method, const char *pattern, int target, fa_origin made_at,
+                        fa_error *error);
 
 /* FA_OK; FA_NOT_FOUND; FA_UNSUPPORTED when the path is there but not for this method: allow (at least 64 bytes) gets the Allow
  * header. HEAD is served by GET. */

@@ -44,5 +44,6 @@ static bool parse_number(const char **text, const char *end, uint64_t *value)
 bool fa_sse_parse_id(const char *text, size_t length, uint64_t *epoch, uint64_t *seq)
 {
     const char *end = text + length;
-    return parse_number(&text, end, epoch) && text < end && *text++ == '.' && parse_number(&text, end, seq) && text == end;
+    return parse_number(&text, end, epoch) && text < end && *text++ == '.' && parse_number(&text, end, seq) &&
+           text == end;
 }

@@ -77,8 +77,8 @@ static fa_result add(fa_value *values, size_t *count, size_t limit, const char *
     return FA_OK;
 }
 
-static fa_result add_text(fa_call *call, fa_value *values, size_t *count, size_t limit, const char *key, const char *text,
-                          size_t length)
+static fa_result add_text(fa_call *call, fa_value *values, size_t *count, size_t limit, const char *key,
+                          const char *text, size_t length)
 {
     void *copy;
     fa_value *value;
@@ -121,7 +121,8 @@ fa_result fa_call_add_flag(fa_call *call, const char *key, bool flag)
 }
 
 fa_result fa_call_start(fa_call *call, void (*done)(fa_call *call, void *context),
-                        void (*progress)(fa_call *call, void *context, uint64_t done_units, uint64_t total_units), void *context)
+                        void (*progress)(fa_call *call, void *context, uint64_t done_units, uint64_t total_units),
+                        void *context)
 {
     fa_native *native = call->native;
     call->done = done;
@@ -154,7 +155,8 @@ void call_finish(fa_call *call, fa_result result)
 {
     if (result != FA_OK && !call->failed) {
         call->failed = true;
-        snprintf(call->code, sizeof(call->code), "%s", result == FA_OVER_BUDGET || result == FA_NO_MEMORY ? "over_budget" : "failed");
+        snprintf(call->code, sizeof(call->code), "%s",
+                 result == FA_OVER_BUDGET || result == FA_NO_MEMORY ? "over_budget" : "failed");
         fa_fail(&call->message, result, "%s.%s: %s", call->native->name, call->function->name, fa_result_name(result));
     }
     for (size_t i = 0; i < call->result_count; ++i) {
@@ -236,7 +238,8 @@ static fa_result api_result_buffer(fa_call *call, const char *key, size_t capaci
     fa_value *value;
     char label[FA_LABEL_SIZE];
     snprintf(label, sizeof(label), "%s.%s %s", call->native->name, call->function->name, key);
-    fa_result result = fa_buffer_new_detached(call->owner, capacity, label, (fa_origin){call->native->entry->name, 0}, buffer);
+    fa_result result =
+        fa_buffer_new_detached(call->owner, capacity, label, (fa_origin){call->native->entry->name, 0}, buffer);
     if (result != FA_OK)
         return result;
     if ((result = add(call->results, &call->result_count, FA_CALL_RESULTS, key, FA_VALUE_BUFFER, &value)) != FA_OK) {

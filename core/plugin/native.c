@@ -63,8 +63,8 @@ static fa_result check_entry(const fa_native_options *options, const fa_plugin *
     if (entry == NULL)
         return fa_fail(error, FA_INVALID, "plugin %s: %s exports no " FA_PLUGIN_SYMBOL, options->name, options->path);
     if (entry->magic != FA_PLUGIN_MAGIC)
-        return fa_fail(error, FA_INVALID, "plugin %s: " FA_PLUGIN_SYMBOL " of %s is not a fitnessally plugin", options->name,
-                       options->path);
+        return fa_fail(error, FA_INVALID, "plugin %s: " FA_PLUGIN_SYMBOL " of %s is not a fitnessally plugin",
+                       options->name, options->path);
     if (entry->abi != FA_PLUGIN_ABI || entry->size < sizeof(fa_plugin))
         return fa_fail(error, FA_INVALID, "plugin %s: compiled for plugin ABI %u, this server has %u: compile it again",
                        options->name, (unsigned)entry->abi, FA_PLUGIN_ABI);
@@ -92,8 +92,8 @@ fa_result fa_native_start(fa_scope *server_scope, const fa_native_options *optio
     fa_scope *scope;
     char label[FA_LABEL_SIZE];
     snprintf(label, sizeof(label), "plugin %s", options->name);
-    fa_result result =
-        fa_scope_new(fa_scope_ledger(server_scope), server_scope, FA_KIND_PLUGIN, options->budget, label, FA_HERE, &scope);
+    fa_result result = fa_scope_new(fa_scope_ledger(server_scope), server_scope, FA_KIND_PLUGIN, options->budget, label,
+                                    FA_HERE, &scope);
     if (result != FA_OK)
         return fa_fail(error, result, "plugin %s: no memory", options->name);
     fa_native *native = fa_scope_allocate(scope, sizeof(*native));

@@ -13,10 +13,10 @@
 typedef struct fa_native fa_native;
 
 typedef struct fa_native_options {
-    const char *name;  /* as in the manifest; must be the shared object's own */
-    const char *path;  /* of the shared object */
-    size_t budget;     /* bytes that it may keep; 0: none of its own */
-    unsigned queue;    /* calls that may wait */
+    const char *name; /* as in the manifest; must be the shared object's own */
+    const char *path; /* of the shared object */
+    size_t budget;    /* bytes that it may keep; 0: none of its own */
+    unsigned queue;   /* calls that may wait */
     /* The value of a configuration key, or NULL; asked on the plugin's thread, borrowed until fa_native_close. */
     const char *(*config)(void *context, const char *key);
     void *context;
@@ -25,7 +25,8 @@ typedef struct fa_native_options {
 
 /* Loads the shared object and starts its thread, which opens the plugin; fa_native_wait says how that went, so that several can
  * open at the same time. server_scope: the plugin's scope becomes a child. Thread: the one that owns server_scope. */
-fa_result fa_native_start(fa_scope *server_scope, const fa_native_options *options, fa_native **native, fa_error *error);
+fa_result fa_native_start(fa_scope *server_scope, const fa_native_options *options, fa_native **native,
+                          fa_error *error);
 fa_result fa_native_wait(fa_native *native, fa_error *error);
 
 /* Closes the plugin and ends its thread; calls that still wait are answered as cancelled first. NULL is ignored. */
@@ -62,7 +63,8 @@ fa_result fa_call_add_flag(fa_call *call, const char *key, bool value);
 
 /* Queues it. FA_FULL when the plugin has too much to do: the call is freed. progress: may be NULL. */
 fa_result fa_call_start(fa_call *call, void (*done)(fa_call *call, void *context),
-                        void (*progress)(fa_call *call, void *context, uint64_t done_units, uint64_t total_units), void *context);
+                        void (*progress)(fa_call *call, void *context, uint64_t done_units, uint64_t total_units),
+                        void *context);
 
 /* Before fa_call_start: frees it. After: neither done nor progress will be called any more. */
 void fa_call_cancel(fa_call *call);

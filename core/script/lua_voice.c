@@ -234,12 +234,13 @@ static void cancel_op(fa_wait *wait)
     free_op(FA_OBJECT(wait, turn_op, wait));
 }
 
-/* What the call answers: nothing when it went well; misuse and lack of room are errors of the flow, which fails its turn. */
-static int push_outcome(lua_State *L, const turn_op *op, fa_result result)
+/* What the call answers: true, or nil and a message when there will never be room. */
+static int push_outcome(lua_State *L, fa_result result)
 {
-    (void)op;
-    if (result == FA_OK)
-        return 0;
+    if (result == FA_OK) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
     lua_pushnil(L);
     lua_pushstring(L, result == FA_INVALID ? "larger than a dialogue's budget" : fa_result_name(result));
     return 2;
@@ -254,7 +255,7 @@ static void on_room(fa_turn_waiter *waiter)
         return;
     }
     fa_task *task = op->task;
-    int count = push_outcome(task->co, op, result);
+    int count = push_outcome(task->co, result);
     task->wait = NULL;
     free_op(op);
     fa_task_resume(task, count);
@@ -285,7 +286,7 @@ static int run_op(lua_State *L, turn_op *op)
         fa_turn_wait(op->state->turn, &op->waiter);
         return fa_task_wait(L, op->task, &op->wait);
     }
-    int count = push_outcome(L, op, result);
+    int count = push_outcome(L, result);
     free_op(op);
     return count;
 }

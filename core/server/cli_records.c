@@ -14,7 +14,7 @@ typedef struct action {
 
 static const action actions[] = {
     {"import", 1, 1, "one FILE"},
-    {"export", 0, 1, "at most one FILE"},
+    {"export", 0, 0, "no arguments (write > FILE)"},
     {"search", 1, 64, "a QUERY"},
     {"stats", 0, 0, "no arguments"},
 };
@@ -85,8 +85,7 @@ const fa_command fa_command_records = {
     .summary = "import, export, search and count the records",
     .help = "usage: fitnessally records import FILE [options]    read a JSON file of exercises; doing it twice changes "
             "nothing\n"
-            "       fitnessally records export [FILE] [options]  write all records as JSON, to standard output without "
-            "FILE\n"
+            "       fitnessally records export [options]         write all records as JSON to standard output\n"
             "       fitnessally records search QUERY [options]   what the coach would find\n"
             "       fitnessally records stats [options]          how many there are\n"
             "\n"

@@ -44,7 +44,8 @@ static fa_result add_value(fa_scope *scope, values *v, const char *key, const ch
 
 /* ---- the manifest ---- */
 
-static bool find_manifest(const fa_config *config, const char *name, char *folder, size_t size, char *manifest, size_t manifest_size)
+static bool find_manifest(const fa_config *config, const char *name, char *folder, size_t size, char *manifest,
+                          size_t manifest_size)
 {
     const char *const *paths;
     size_t count = fa_config_list(config, "plugin_path", &paths);
@@ -65,8 +66,8 @@ static bool type_of(const char *name, fa_config_type *type)
     static const struct {
         const char *name;
         fa_config_type type;
-    } types[] = {{"text", FA_CONFIG_TEXT},     {"number", FA_CONFIG_NUMBER},     {"flag", FA_CONFIG_FLAG},
-                 {"size", FA_CONFIG_SIZE},     {"duration", FA_CONFIG_DURATION}, {NULL, FA_CONFIG_TEXT}};
+    } types[] = {{"text", FA_CONFIG_TEXT}, {"number", FA_CONFIG_NUMBER},     {"flag", FA_CONFIG_FLAG},
+                 {"size", FA_CONFIG_SIZE}, {"duration", FA_CONFIG_DURATION}, {NULL, FA_CONFIG_TEXT}};
     for (size_t i = 0; types[i].name != NULL; ++i) {
         if (name != NULL && strcmp(types[i].name, name) == 0) {
             *type = types[i].type;
@@ -114,8 +115,8 @@ static const char *in_base_unit(fa_config_type type, const char *value, char out
 }
 
 /* One key of the manifest's config table; its description is on top. */
-static fa_result read_key(lua_State *L, const char *name, const fa_config *config, const char *plugin, fa_scope *scope, values *v,
-                          fa_error *error)
+static fa_result read_key(lua_State *L, const char *name, const fa_config *config, const char *plugin, fa_scope *scope,
+                          values *v, fa_error *error)
 {
     char number[32];
     fa_error why;
@@ -141,13 +142,16 @@ static fa_result read_key(lua_State *L, const char *name, const fa_config *confi
 }
 
 /* The manifest's table is on top: checks name and native, then reads every declared key. */
-static fa_result read_manifest(lua_State *L, const char *plugin, const fa_config *config, fa_scope *scope, values *v, fa_error *error)
+static fa_result read_manifest(lua_State *L, const char *plugin, const fa_config *config, fa_scope *scope, values *v,
+                               fa_error *error)
 {
     const char *name = field(L, "name"), *native = field(L, "native");
     if (name == NULL || strcmp(name, plugin) != 0)
-        return fa_fail(error, FA_INVALID, "plugin %s: its plugin.lua is for \"%s\"", plugin, name != NULL ? name : "(no name)");
+        return fa_fail(error, FA_INVALID, "plugin %s: its plugin.lua is for \"%s\"", plugin,
+                       name != NULL ? name : "(no name)");
     if (native == NULL || strcmp(native, "true") != 0)
-        return fa_fail(error, FA_UNSUPPORTED, "plugin %s: plugins without a C half come with the Scripting work", plugin);
+        return fa_fail(error, FA_UNSUPPORTED, "plugin %s: plugins without a C half come with the Scripting work",
+                       plugin);
     lua_getfield(L, -1, "config");
     if (!lua_istable(L, -1))
         return FA_OK;
@@ -181,8 +185,8 @@ static fa_result check_unknown(const fa_config *config, const char *plugin, valu
     return FA_OK;
 }
 
-static fa_result load_manifest(const char *manifest, const char *plugin, const fa_config *config, fa_scope *scope, values *v,
-                               fa_error *error)
+static fa_result load_manifest(const char *manifest, const char *plugin, const fa_config *config, fa_scope *scope,
+                               values *v, fa_error *error)
 {
     fa_result result;
     lua_State *L = luaL_newstate();
@@ -223,8 +227,8 @@ static fa_result add_server_values(fa_scope *scope, values *v, const fa_config *
     return result;
 }
 
-static fa_result start_one(fa_plugins *plugins, fa_scope *scope, const char *name, const fa_config *config, const fa_log *log,
-                           fa_error *error)
+static fa_result start_one(fa_plugins *plugins, fa_scope *scope, const char *name, const fa_config *config,
+                           const fa_log *log, fa_error *error)
 {
     char folder[4000], manifest[4096], library[4096];
     values *v = fa_scope_allocate(scope, sizeof(*v));
@@ -238,11 +242,13 @@ static fa_result start_one(fa_plugins *plugins, fa_scope *scope, const char *nam
     if (result != FA_OK)
         return result;
     library_path(folder, name, library, sizeof(library));
-    fa_native_options options = {.name = name, .path = library, .queue = QUEUE, .config = find_value, .context = v, .log = log};
+    fa_native_options options = {
+        .name = name, .path = library, .queue = QUEUE, .config = find_value, .context = v, .log = log};
     return fa_native_start(scope, &options, &plugins->natives[plugins->count], error);
 }
 
-fa_result fa_plugins_start(fa_plugins *plugins, fa_scope *scope, const fa_config *config, const fa_log *log, fa_error *error)
+fa_result fa_plugins_start(fa_plugins *plugins, fa_scope *scope, const fa_config *config, const fa_log *log,
+                           fa_error *error)
 {
     const char *const *names;
     size_t count = fa_config_list(config, "plugins_enabled", &names);

@@ -14,7 +14,8 @@ typedef struct fa_plugins {
 
 /* Starts every enabled plugin: all threads open at the same time; fa_plugins_wait says how it went. The first thing that is wrong
  * (a manifest, a key, a value, a missing file) is the error, with its place; nothing runs then. */
-fa_result fa_plugins_start(fa_plugins *plugins, fa_scope *scope, const fa_config *config, const fa_log *log, fa_error *error);
+fa_result fa_plugins_start(fa_plugins *plugins, fa_scope *scope, const fa_config *config, const fa_log *log,
+                           fa_error *error);
 fa_result fa_plugins_wait(fa_plugins *plugins, fa_error *error);
 void fa_plugins_close(fa_plugins *plugins);
 

@@ -187,8 +187,8 @@ static size_t connections(void *context)
     return runtime->http != NULL ? fa_http_connections(runtime->http) : 0;
 }
 
-static fa_result make_script(fa_runtime *runtime, const fa_config *config, fa_plugins *plugins, fa_media *media, bool app,
-                             fa_error *error)
+static fa_result make_script(fa_runtime *runtime, const fa_config *config, fa_plugins *plugins, fa_media *media,
+                             bool app, fa_error *error)
 {
     fa_script_options options = {
         .worker = runtime->worker,
@@ -228,8 +228,8 @@ static fa_result make_edge(fa_runtime *runtime, const fa_config *config, fa_erro
     return fa_http_new(runtime->worker, &options, fa_script_handle, runtime->script, &runtime->http, error);
 }
 
-fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins, fa_media *media, bool app,
-                         fa_runtime **out, fa_error *error)
+fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
+                         fa_media *media, bool app, fa_runtime **out, fa_error *error)
 {
     fa_runtime *runtime = fa_scope_allocate(scope, sizeof(*runtime));
     if (runtime == NULL)

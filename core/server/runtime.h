@@ -13,8 +13,8 @@ typedef struct fa_runtime fa_runtime;
 
 /* Makes worker, dialogues, scripts and edge; nothing runs yet. app: load its routes (false for tools). Everything is borrowed until
  * fa_runtime_free. */
-fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins, fa_media *media, bool app,
-                         fa_runtime **runtime, fa_error *error);
+fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
+                         fa_media *media, bool app, fa_runtime **runtime, fa_error *error);
 
 /* Takes over a bound socket. Before fa_runtime_start. */
 fa_result fa_runtime_listen(fa_runtime *runtime, int socket, fa_error *error);

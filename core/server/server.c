@@ -38,7 +38,8 @@ const char *fa_version(void)
 fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa_error *error)
 {
     if (options != NULL && options->size != sizeof(*options))
-        return fa_fail(error, FA_INVALID, "fa_server_options: size is %zu, expected %zu", options->size, sizeof(*options));
+        return fa_fail(error, FA_INVALID, "fa_server_options: size is %zu, expected %zu", options->size,
+                       sizeof(*options));
     fa_ledger *ledger = fa_ledger_new(NULL);
     fa_scope *root = NULL;
     fa_server *server = NULL;
@@ -61,7 +62,8 @@ fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa
     return FA_OK;
 }
 
-fa_result fa_server_configure(fa_server *server, const char *file, const char *const *overrides, size_t count, fa_error *error)
+fa_result fa_server_configure(fa_server *server, const char *file, const char *const *overrides, size_t count,
+                              fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
@@ -116,8 +118,9 @@ static fa_result build(fa_server *server, bool app, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
-    fa_result result = fa_scope_new(server->ledger, server->root, FA_KIND_SERVER, fa_config_size(server->config, "memory_budget"),
-                                    "running server", FA_HERE, &server->running);
+    fa_result result =
+        fa_scope_new(server->ledger, server->root, FA_KIND_SERVER, fa_config_size(server->config, "memory_budget"),
+                     "running server", FA_HERE, &server->running);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to start");
     result = fa_plugins_start(&server->plugins, server->running, server->config, &server->log, error);
@@ -204,7 +207,8 @@ int fa_server_run_tool(fa_server *server, const char *script, int argc, char **a
 {
     fa_error error = {""};
     int status = -1;
-    server->log.level = server->log.level < FA_LOG_WARN ? FA_LOG_WARN : server->log.level; /* a tool speaks for itself */
+    server->log.level =
+        server->log.level < FA_LOG_WARN ? FA_LOG_WARN : server->log.level; /* a tool speaks for itself */
     if (build(server, false, &error) == FA_OK)
         status = fa_runtime_run_tool(server->runtime, script, argc, argv, &error);
     if (status < 0) {
@@ -229,7 +233,8 @@ static fa_result write_file(const char *path, const fa_buffer *bytes, fa_error *
         return fa_fail(error, FA_IO, "%s: %s", path, strerror(errno));
     ssize_t written = write(fd, fa_buffer_data(bytes), fa_buffer_length(bytes));
     close(fd);
-    return written == (ssize_t)fa_buffer_length(bytes) ? FA_OK : fa_fail(error, FA_IO, "%s: could not be written", path);
+    return written == (ssize_t)fa_buffer_length(bytes) ? FA_OK
+                                                       : fa_fail(error, FA_IO, "%s: could not be written", path);
 }
 
 fa_result fa_server_write_memory_report(fa_server *server, char *path, size_t size, fa_error *error)

@@ -71,8 +71,8 @@ function request:reply(answer) end
 ---@param status integer
 ---@param code string snake_case
 ---@param message string a sentence for a person
----@param headers? table<string, string>
-function request:fail(status, code, message, headers) end
+---@param header? table<string, string> at most one
+function request:fail(status, code, message, header) end
 
 --------------------------------------------------------------------------------------------------------------------------
 -- buffers
@@ -140,14 +140,17 @@ local turn = {}
 ---What was said before this turn, oldest first. Yields: no. Copies: the texts.
 ---@return {role: "user"|"assistant", content: string}[]
 function turn:history() end
----Adds an event to the stream. Waits while listeners are too far behind. Yields: yes. Copies: the data, encoded.
+---Adds an event to the stream. Waits while listeners are too far behind; nil, message when there will never be room (larger than the
+---dialogue's budget, or no memory). Yields: yes. Copies: the data, encoded.
 ---@param event string
 ---@param data table|string a table, or JSON text
+---@return boolean? pushed, string? message
 function turn:push(event, data) end
 ---Adds an audioChunk event; it gets its chunkIndex here. audio: a sealed buffer, or nil for a chunk that failed. Waits while
----listeners are too far behind; the buffer is released afterwards. Yields: yes. Copies: core to core (base64).
+---listeners are too far behind; the buffer is released afterwards. nil, message as for push. Yields: yes. Copies: core to core (base64).
 ---@param audio fitnessally.buffer?
 ---@param chunk {text: string, isFinal?: boolean, durationMs?: number, fields?: table} fields: further members, such as mime
+---@return boolean? pushed, string? message
 function turn:audio(audio, chunk) end
 ---Waits until another audio chunk should be made (`lookahead`). Yields: yes. Copies: no.
 function turn:room() end

@@ -1,5 +1,5 @@
-/* core/media: the cache: what is answered from memory, who shares a look at the disk, and that nothing is left. Budgets are
- * in test_media_budget.c. */
+/* core/media: the cache: what is answered from memory, who shares a look at the disk, and that nothing is left.
+ * Budgets are in test_media_budget.c. */
 #include "media_world.h"
 
 #include <dirent.h>

@@ -196,6 +196,28 @@ static void a_message_may_finish_the_worker(void **state)
     assert_false(after.message.posted);
 }
 
+static void release_worker(fa_message *message)
+{
+    FA_OBJECT(message, letter, message)->delivered++;
+    fa_worker_release(worker);
+}
+
+/* Work that comes back by a message keeps the mailbox open. */
+static void a_held_worker_finishes_later(void **state)
+{
+    letter last = {.finish = true}, answer = {.repost = 0};
+    (void)state;
+    fa_message_init(&last.message, on_letter);
+    fa_message_init(&answer.message, release_worker);
+    fa_worker_hold(worker);
+    fa_worker_post(worker, &last.message);
+    fa_test_run_for(worker, 10);
+    fa_worker_post(worker, &answer.message);
+    fa_worker_run(worker);
+    assert_int_equal(last.delivered, 1);
+    assert_int_equal(answer.delivered, 1);
+}
+
 enum { SENDERS = 4, LETTERS = 200 };
 
 typedef struct sender {
@@ -273,6 +295,7 @@ int main(void)
         WITH_WORKER(a_posted_message_is_merged_or_withdrawn),
         WITH_WORKER(mail_does_not_starve_the_loop),
         WITH_WORKER(a_message_may_finish_the_worker),
+        WITH_WORKER(a_held_worker_finishes_later),
         WITH_WORKER(mail_comes_from_many_threads),
         WITH_WORKER(a_worker_knows_itself),
     };

@@ -47,7 +47,8 @@ fa_result fa_server_create(const fa_server_options *options, fa_server **server,
 /* Reads a configuration file (NULL: none, all defaults), then FITNESSALLY_* of the environment, then `overrides`, an array of
  * `count` strings "key=value"; later ones win. All borrowed for the call. Once, before fa_server_start. FA_INVALID with file
  * and line when a key, type or unit is wrong; FA_NOT_FOUND when there is no such file. */
-fa_result fa_server_configure(fa_server *server, const char *file, const char *const *overrides, size_t count, fa_error *error);
+fa_result fa_server_configure(fa_server *server, const char *file, const char *const *overrides, size_t count,
+                              fa_error *error);
 
 /* Loads plugins and scripts, binds, and serves on threads of its own. Returns when every listener accepts, or with the first
  * thing that is wrong and nothing running. FA_WRONG_STATE when it runs already. */

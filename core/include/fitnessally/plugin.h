@@ -39,8 +39,8 @@
 extern "C" {
 #endif
 
-#define FA_PLUGIN_ABI 1u
-#define FA_PLUGIN_MAGIC 0x66615047u /* "faPG" */
+#define FA_PLUGIN_ABI    1u
+#define FA_PLUGIN_MAGIC  0x66615047u /* "faPG" */
 #define FA_PLUGIN_SYMBOL "fa_plugin_entry"
 
 typedef struct fa_plugin_host fa_plugin_host; /* this plugin's place in one server */
@@ -53,7 +53,8 @@ typedef struct fa_host_api {
     uint32_t abi;
 
     /* One line in the server's log, marked with the plugin's name. Thread: any. */
-    void (*log)(fa_plugin_host *host, fa_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+    void (*log)(fa_plugin_host *host, fa_log_level level, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 
     /* The value of a key of the manifest's `config`, as text ("175", "true", "2097152" for "2MB", milliseconds for
      * durations), or NULL when it is not set and has no default. Also "data" and "state_dir" of the server. Valid until
@@ -75,7 +76,8 @@ typedef struct fa_host_api {
     /* A mutable buffer that becomes result `key`, charged to the caller's scope; fill it with fa_buffer functions below before
      * returning; the host seals it. At most 4 a call. FA_NO_MEMORY, FA_OVER_BUDGET, FA_FULL. */
     fa_result (*result_buffer)(fa_call *call, const char *key, size_t capacity, fa_buffer **buffer);
-    fa_result (*result_text)(fa_call *call, const char *key, const char *text, size_t length); /* copied, at most 4 KB */
+    fa_result (*result_text)(fa_call *call, const char *key, const char *text,
+                             size_t length); /* copied, at most 4 KB */
     fa_result (*result_number)(fa_call *call, const char *key, double value);
 
     /* Tells a caller that asked for it (progress = function(done, total)) how far the work is. Never blocks; what comes faster

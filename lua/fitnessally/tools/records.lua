@@ -1,4 +1,4 @@
--- `fitnessally records import FILE | export [FILE] | search QUERY | stats`. It runs as a task of its own, with the
+-- `fitnessally records import FILE | export | search QUERY | stats`. It runs as a task of its own, with the
 -- command line in `arg`, out and err to write to the two standard streams, and tty: whether the error stream is a
 -- terminal. It returns the exit status: 0 done, 1 failed, 2 wrong usage.
 
@@ -7,7 +7,7 @@
 local exercise_line = "%-40s %-13s %-15s %s\n"
 local usage = [[
 usage: fitnessally records import FILE     read a JSON file of exercises
-       fitnessally records export [FILE]   write all records as JSON
+       fitnessally records export          write all records as JSON
        fitnessally records search QUERY    what the coach would find
        fitnessally records stats           how many there are
 Each takes --json.
@@ -88,19 +88,16 @@ function actions.import(file, options)
   return 0
 end
 
-function actions.export(file)
-  local made, problem = plugin.records.export { file = file }
+function actions.export()
+  local made, problem = plugin.records.export {}
   if not made then
     return failed(problem)
-  elseif not file then
-    local text, message = made.json:copy { max = MOST_EXPORT }
-    if not text then
-      return failed { message = message }
-    end
-    out(text)
-  elseif made.json then
-    return failed { message = "export to a FILE is not possible yet; write > FILE instead" }
   end
+  local text, message = made.json:copy { max = MOST_EXPORT }
+  if not text then
+    return failed { message = message }
+  end
+  out(text)
   return 0
 end
 
@@ -149,7 +146,7 @@ function actions.stats(_, options)
   return 0
 end
 
-local wanted_words = { import = { 1, 1 }, export = { 0, 1 }, search = { 1, 64 }, stats = { 0, 0 } }
+local wanted_words = { import = { 1, 1 }, export = { 0, 0 }, search = { 1, 64 }, stats = { 0, 0 } }
 
 local words, options = parse(arg)
 if not words then
