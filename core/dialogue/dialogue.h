@@ -62,8 +62,12 @@ typedef struct fa_asked {
 } fa_asked;
 
 /* Opens a dialogue, or the next turn of one (interrupting a running turn), or joins a double. FA_NOT_FOUND for an unknown
- * dialogue, FA_FULL at max_dialogues, FA_OVER_BUDGET, FA_NO_MEMORY. */
+ * dialogue, FA_FULL at max_dialogues and while draining, FA_OVER_BUDGET, FA_NO_MEMORY. */
 fa_result fa_dialogues_ask(fa_dialogues *dialogues, const fa_question *question, fa_asked *asked, fa_error *error);
+
+/* The question could not be taken up after all: its turn ends as failed, and who asks again is no double. question: as it was
+ * asked. */
+void fa_dialogues_take_back(fa_dialogues *dialogues, const fa_question *question, fa_turn *turn);
 
 /* ---- listening and ending ---- */
 
@@ -126,7 +130,7 @@ typedef struct fa_turn_waiter {
 void fa_turn_wait(fa_turn *turn, fa_turn_waiter *waiter);
 
 /* The one terminal transition: emits done and complete, then ends the turn's scope. fields: further members of done's JSON
- * object, may be empty. The turn is dead for the caller. */
+ * object, may be empty; above 16 KB they are left out. The turn is dead for the caller. */
 void fa_turn_finish(fa_turn *turn, fa_turn_status status, fa_text fields);
 
 #endif

@@ -20,15 +20,29 @@ static void forget(dialogue *d, log_event *e)
     fa_scope_free(d->scope, e);
 }
 
+/* From the nearer end: most listeners are close to the last event, those that catch up to the first. */
 log_event *dialogue_event_from(const dialogue *d, uint64_t seq)
 {
-    FA_LIST_EACH(node, &d->events)
-    {
-        log_event *e = FA_OBJECT(node, log_event, link);
-        if (e->seq >= seq)
-            return e;
+    if (fa_list_empty(&d->events))
+        return NULL;
+    log_event *e = FA_OBJECT(d->events.next, log_event, link), *last = FA_OBJECT(d->events.prev, log_event, link);
+    if (last->seq < seq)
+        return NULL;
+    if (e->seq < seq && last->seq - seq < seq - e->seq) {
+        for (e = last; FA_OBJECT(e->link.prev, log_event, link)->seq >= seq;) /* stops at the first, which is before seq */
+            e = FA_OBJECT(e->link.prev, log_event, link);
+        return e;
     }
-    return NULL;
+    while (e->seq < seq)
+        e = FA_OBJECT(e->link.next, log_event, link);
+    return e;
+}
+
+bool dialogue_has_sent(const dialogue *d, fa_text event_id, uint64_t *seq)
+{
+    uint64_t epoch;
+    return fa_sse_parse_id(event_id.data, event_id.length, &epoch, seq) && epoch >= 1 && epoch <= d->epoch &&
+           *seq <= d->claimed_seq;
 }
 
 uint64_t dialogue_passed_seq(const dialogue *d)
@@ -50,17 +64,11 @@ void dialogue_drop_passed(dialogue *d)
         forget(d, FA_OBJECT(node, log_event, link));
 }
 
-void dialogue_drop_all(dialogue *d)
-{
-    for (fa_list *node; (node = fa_list_first(&d->events)) != NULL;)
-        forget(d, FA_OBJECT(node, log_event, link));
-}
-
 void dialogue_drop_unclaimed(dialogue *d, size_t *events, size_t *bytes)
 {
     for (*events = *bytes = 0; !fa_list_empty(&d->events); ++*events) {
         log_event *last = FA_OBJECT(d->events.prev, log_event, link);
-        if (last->seq <= d->claimed_seq)
+        if (last->seq <= d->claimed_seq || last->epoch != d->epoch)
             break;
         *bytes += fa_buffer_length(last->frame);
         d->next_seq = last->seq; /* nobody has seen it: the number is free again */
@@ -70,12 +78,19 @@ void dialogue_drop_unclaimed(dialogue *d, size_t *events, size_t *bytes)
 
 void dialogue_drop_older(dialogue *d)
 {
+    uint64_t passed = d->listener_count > 0 ? dialogue_passed_seq(d) : UINT64_MAX;
     for (fa_list *node = d->events.next; node != &d->events;) {
         log_event *e = FA_OBJECT(node, log_event, link);
         node = node->next;
-        if (!e->terminal)
+        if (!e->terminal || (e->epoch < d->epoch && e->seq <= passed))
             forget(d, e);
     }
+}
+
+void dialogue_stop_waiting(dialogue *d)
+{
+    fa_timer_pause(&d->slow_timer);
+    d->waiting_for_slow = false;
 }
 
 fa_result dialogue_make_room(dialogue *d, size_t bytes)
@@ -91,16 +106,28 @@ fa_result dialogue_make_room(dialogue *d, size_t bytes)
         forget(d, FA_OBJECT(node, log_event, link));
     }
     if (d->log_bytes + bytes <= budget) {
-        fa_timer_pause(&d->slow_timer);
-        d->waiting_for_slow = false;
+        dialogue_stop_waiting(d);
         return FA_OK;
     }
     /* Somebody is slower than the budget: wait for them, but not for ever. */
     if (d->listener_count > 0 && !d->waiting_for_slow) {
         d->waiting_for_slow = true;
+        listeners_wait_begins(d);
         fa_timer_start(&d->slow_timer, d->registry->options.slow_listener_wait_ms);
     }
     return FA_FULL;
+}
+
+/* The end of a turn is always told, but questions that interrupt each other must not fill the log with ends: those of older
+ * turns give way, also where a listener has not had them yet. */
+static void make_room_for_end(dialogue *d, size_t bytes)
+{
+    for (fa_list *node; (node = fa_list_first(&d->events)) != NULL;) {
+        log_event *e = FA_OBJECT(node, log_event, link);
+        if (d->log_bytes + bytes <= d->registry->options.dialogue_budget || e->epoch == d->epoch)
+            break;
+        forget(d, e);
+    }
 }
 
 static fa_result link_frame(dialogue *d, fa_buffer *frame, bool audio, bool terminal)
@@ -133,7 +160,9 @@ fa_result dialogue_append(dialogue *d, const char *name, fa_text json, bool term
     char id[48], label[64];
     fa_buffer *frame;
     const size_t size = json.length + strlen(name) + 80;
-    if (!terminal) { /* the end of a turn is always told */
+    if (terminal) {
+        make_room_for_end(d, size);
+    } else {
         fa_result room = dialogue_make_room(d, size);
         if (room != FA_OK)
             return room;

@@ -25,6 +25,7 @@ typedef struct listener {
     fa_exchange *exchange;
     fa_scope *scope;
     bool follow;
+    bool joined_since; /* after the wait for the slowest began */
     unsigned epoch;    /* the turn it came for */
     uint64_t next_seq; /* the next event it needs */
     uint64_t sent_seq; /* the last one that is wholly in the socket */
@@ -60,6 +61,7 @@ struct dialogue {
     size_t log_bytes;
     uint64_t next_seq;     /* the number that the next event gets; the first one is 1 */
     uint64_t claimed_seq;  /* the highest that any listener has begun to send */
+    uint64_t turn_seq;     /* of the first event of the current or last turn */
     uint64_t terminal_seq; /* of the last turn's `complete`; 0 while a turn runs */
     unsigned audio_unclaimed; /* audio events that nobody has begun to send yet */
 
@@ -126,22 +128,32 @@ fa_result dialogue_append_audio(dialogue *d, unsigned chunk_index, const fa_audi
 log_event *dialogue_event_from(const dialogue *d, uint64_t seq); /* the first with at least this seq, or NULL */
 fa_result dialogue_make_room(dialogue *d, size_t bytes); /* FA_OK, FA_FULL, FA_INVALID */
 void dialogue_drop_passed(dialogue *d);                  /* events that every listener has */
-void dialogue_drop_all(dialogue *d);
-void dialogue_drop_unclaimed(dialogue *d, size_t *events, size_t *bytes); /* gives their numbers back */
-void dialogue_drop_older(dialogue *d);                   /* all but terminal events */
+void dialogue_drop_unclaimed(dialogue *d, size_t *events, size_t *bytes); /* of the turn; gives their numbers back */
+void dialogue_drop_older(dialogue *d);                   /* all but terminal events that somebody may still need */
+bool dialogue_has_sent(const dialogue *d, fa_text event_id, uint64_t *seq); /* whether a client may know of it */
+void dialogue_stop_waiting(dialogue *d);                 /* for the slowest listener */
 uint64_t dialogue_passed_seq(const dialogue *d);         /* what the slowest listener has */
 void dialogue_wake(dialogue *d);                         /* the producer may look again */
 
-/* listener.c */
+/* join.c */
 void listener_attach(dialogue *d, fa_exchange *exchange, bool follow, fa_text last_event_id);
+
+/* listener.c */
+void listener_enter(listener *l, dialogue *d);
+void listener_pump(listener *l); /* sends what it can; may end its stream */
+bool listener_dropped_too_often(const dialogue *d, fa_text remote);
 void listeners_pump(dialogue *d);
 void listeners_turn_over(dialogue *d); /* the turn's last seq is known */
+void listeners_wait_begins(dialogue *d); /* for the slowest of those that are there now */
 void listeners_drop_slowest(dialogue *d);
 void listeners_farewell(dialogue *d); /* the dialogue ends: they get its last words, then their streams end */
 
 /* turn.c */
 fa_result turn_begin(dialogue *d, fa_text question);
 void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fields, fa_interrupted *interrupted, double played_ms);
+
+/* registry.c */
+void dialogues_tell_empty(fa_dialogues *registry); /* when a drain waits for it */
 
 /* life.c */
 fa_result dialogue_new(fa_dialogues *registry, const char *id, dialogue **out);

@@ -67,6 +67,8 @@ static void trim_lingering(fa_dialogues *registry, const dialogue *keep)
         if (oldest == keep) {
             dialogue_drop_passed(oldest);
             leave_lingering(oldest);
+            oldest->grace = GRACE_NONE; /* the rest goes with its last listener */
+            fa_timer_pause(&oldest->grace_timer);
             return;
         }
         linger_over(oldest);
@@ -203,6 +205,5 @@ void dialogue_end(dialogue *d, const char *reason, bool rest)
                  "dialogue %s %s (%s): released %s in %zu buffers, %zu handles, %zu scopes; %s in flight", id,
                  rest ? "rests" : "ended", reason, fa_format_size(summary.bytes, released), summary.buffers, summary.handles,
                  summary.scopes, fa_format_size(summary.in_flight, in_flight));
-    if (registry->draining && registry->live == 0 && registry->on_empty != NULL)
-        registry->on_empty(registry->on_empty_context);
+    dialogues_tell_empty(registry);
 }

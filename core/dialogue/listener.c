@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
 
@@ -24,12 +23,14 @@ static void drop_current(listener *l)
 
 static void detach(listener *l)
 {
-    if (l->dialogue == NULL)
+    dialogue *d = l->dialogue;
+    if (d == NULL)
         return;
     fa_timer_stop(&l->ping);
     fa_list_remove(&l->link);
-    l->dialogue->listener_count--;
     l->dialogue = NULL;
+    if (--d->listener_count == 0)
+        dialogue_stop_waiting(d); /* whoever comes next has a patience of its own */
 }
 
 /* The connection is over, or the stream has ended: the request's scope ends and takes the listener with it. */
@@ -60,7 +61,7 @@ typedef struct batch {
 static void add_piece(batch *b, fa_buffer *buffer, size_t offset, size_t length)
 {
     b->pieces[b->count++] = (fa_piece){buffer, offset, length};
-    b->room -= length;
+    b->room -= length < b->room ? length : b->room; /* a frame of its own goes whole, even where less is left */
 }
 
 static bool has_space(const batch *b)
@@ -116,7 +117,7 @@ static bool take_next(listener *l)
     if (d == NULL || (l->end_seq != 0 && l->next_seq > l->end_seq))
         return false;
     log_event *e = dialogue_event_from(d, l->next_seq);
-    if (e == NULL)
+    if (e == NULL || (l->end_seq != 0 && e->seq > l->end_seq))
         return false;
     if (e->seq > l->next_seq) { /* what it needs next is gone: say so first */
         add_gap(l, e->seq - 1);
@@ -160,6 +161,14 @@ static void fill(listener *l, batch *b, fa_buffer **spent, size_t *spent_count)
 
 /* ---- sending ---- */
 
+/* The final send, which may end the request's scope and the listener with it. A stream that cannot be ended is cut: nothing
+ * would move it any more. */
+static void send_last(fa_exchange *exchange, const fa_piece *pieces, size_t count)
+{
+    if (fa_exchange_send(exchange, pieces, count, true) != FA_OK)
+        fa_exchange_abort(exchange);
+}
+
 static void finish_stream(listener *l)
 {
     fa_exchange *exchange = l->exchange;
@@ -167,9 +176,17 @@ static void finish_stream(listener *l)
     detach(l);
     exchange->on_sent = NULL;
     exchange->on_gone = NULL;
-    fa_exchange_send(exchange, NULL, 0, true); /* may end the request's scope and the listener with it */
-    if (d != NULL)
-        dialogue_reconsider(d);
+    send_last(exchange, NULL, 0);
+    dialogue_reconsider(d);
+}
+
+/* Nothing that it came for is left in the log, and nothing will come. */
+static bool has_nothing_more(const listener *l)
+{
+    if (l->end_seq == 0)
+        return false;
+    const log_event *e = dialogue_event_from(l->dialogue, l->next_seq);
+    return e == NULL || e->seq > l->end_seq;
 }
 
 static void say_farewell(listener *l)
@@ -177,10 +194,10 @@ static void say_farewell(listener *l)
     fa_piece pieces[2];
     for (size_t i = 0; i < l->farewell_count; ++i)
         pieces[i] = (fa_piece){l->farewell[i], 0, fa_buffer_length(l->farewell[i])};
-    fa_exchange_send(l->exchange, pieces, l->farewell_count, true);
+    send_last(l->exchange, pieces, l->farewell_count);
 }
 
-static void pump(listener *l)
+void listener_pump(listener *l)
 {
     batch b = {.room = WINDOW};
     fa_buffer *spent[FA_MAX_PIECES];
@@ -194,6 +211,8 @@ static void pump(listener *l)
     if (b.count == 0) {
         if (l->dialogue == NULL)
             say_farewell(l);
+        else if (has_nothing_more(l))
+            finish_stream(l);
         return;
     }
     fa_result result = fa_exchange_send(exchange, b.pieces, b.count, false);
@@ -214,16 +233,17 @@ static void on_sent(fa_exchange *exchange, void *context)
     (void)exchange;
     l->sent_seq = l->planned_seq;
     if (d == NULL) {
-        pump(l);
+        listener_pump(l);
         return;
     }
     if (d->terminal_seq != 0 && l->sent_seq >= d->terminal_seq)
         dialogue_delivered(d);
     if (l->end_seq != 0 && l->sent_seq >= l->end_seq) {
         finish_stream(l);
+        dialogue_wake(d); /* the next turn may have waited for this listener of the last one */
         return;
     }
-    pump(l);
+    listener_pump(l);
     dialogue_wake(d);
 }
 
@@ -232,7 +252,7 @@ void listeners_pump(dialogue *d)
     for (fa_list *node = d->listeners.next; node != &d->listeners;) {
         listener *l = FA_OBJECT(node, listener, link);
         node = node->next;
-        pump(l);
+        listener_pump(l);
     }
 }
 
@@ -265,7 +285,7 @@ void listeners_farewell(dialogue *d)
         listener *l = FA_OBJECT(node, listener, link);
         take_farewell(l);
         detach(l);
-        pump(l);
+        listener_pump(l);
     }
 }
 
@@ -286,7 +306,7 @@ static void note_slow(dialogue *d, fa_text remote)
     *place = (slow_remote){digest, 1};
 }
 
-static bool dropped_too_often(const dialogue *d, fa_text remote)
+bool listener_dropped_too_often(const dialogue *d, fa_text remote)
 {
     fa_digest digest = fa_digest_of((const void *const[]){remote.data}, &remote.length, 1);
     for (size_t i = 0; i < SLOW_REMOTES; ++i) {
@@ -296,13 +316,26 @@ static bool dropped_too_often(const dialogue *d, fa_text remote)
     return false;
 }
 
+/* The slowest of those that have been waited for: one that has joined since is behind by nature and gets its own 2 s. */
+static uint64_t slowest_waited_for(const dialogue *d)
+{
+    uint64_t slowest = UINT64_MAX;
+    FA_LIST_EACH(node, &d->listeners)
+    {
+        const listener *l = FA_OBJECT(node, listener, link);
+        if (!l->joined_since && l->sent_seq < slowest)
+            slowest = l->sent_seq;
+    }
+    return slowest;
+}
+
 void listeners_drop_slowest(dialogue *d)
 {
-    uint64_t slowest = dialogue_passed_seq(d);
+    uint64_t slowest = slowest_waited_for(d);
     for (fa_list *node = d->listeners.next; node != &d->listeners;) {
         listener *l = FA_OBJECT(node, listener, link);
         node = node->next;
-        if (l->sent_seq != slowest)
+        if (l->joined_since || l->sent_seq != slowest)
             continue;
         fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_WARN,
                      "dialogue %s: a listener at %.*s was dropped: too slow (it has event %" PRIu64 " of %" PRIu64 ")", d->id,
@@ -316,157 +349,20 @@ void listeners_drop_slowest(dialogue *d)
     dialogue_wake(d);
 }
 
-/* ---- joining ---- */
-
-static fa_result append_ping(fa_buffer *buffer)
+void listeners_wait_begins(dialogue *d)
 {
-    char json[64];
-    int used = snprintf(json, sizeof(json), "{\"timestamp\":%" PRIu64 "}", fa_wall_ms());
-    return fa_sse_append(buffer, "ping", NULL, json, (size_t)used);
+    FA_LIST_EACH(node, &d->listeners)
+        FA_OBJECT(node, listener, link)->joined_since = false;
 }
 
-static void on_ping(fa_timer *timer)
+void listener_enter(listener *l, dialogue *d)
 {
-    listener *l = FA_OBJECT(timer, listener, ping);
-    fa_timer_start(&l->ping, l->dialogue->registry->options.ping_ms);
-    if (l->exchange->sending || l->current != NULL || l->extra != NULL)
-        return; /* bytes are flowing anyway */
-    if (fa_buffer_new(l->scope, 64, "ping", FA_HERE, &l->extra) != FA_OK)
-        return;
-    if (append_ping(l->extra) != FA_OK) {
-        fa_buffer_release(l->extra);
-        l->extra = NULL;
-        return;
-    }
-    fa_buffer_seal(l->extra);
-    pump(l);
-}
-
-/* Where the listener starts. True when the client's last event is not one we can go on from: it is told by a gap. */
-static bool place_cursor(listener *l, const dialogue *d, fa_text last_event_id)
-{
-    uint64_t epoch, seq;
-    log_event *first = dialogue_event_from(d, 0);
-    l->next_seq = first != NULL ? first->seq : d->next_seq;
-    if (last_event_id.length == 0 && d->turn == NULL && d->delivered) {
-        l->next_seq = d->next_seq; /* it came for the turns to come */
-        l->sent_seq = l->planned_seq = l->next_seq - 1;
-        return false;
-    }
-    if (last_event_id.length == 0) {
-        /* A late or first listener gets the current turn from its start, never the tail of an older one. */
-        FA_LIST_EACH(node, &d->events)
-        {
-            log_event *e = FA_OBJECT(node, log_event, link);
-            if (e->epoch == d->epoch) {
-                l->next_seq = e->seq;
-                break;
-            }
-        }
-        l->sent_seq = l->planned_seq = l->next_seq - 1;
-        return false;
-    }
-    bool known = fa_sse_parse_id(last_event_id.data, last_event_id.length, &epoch, &seq) && epoch >= 1 && epoch <= d->epoch &&
-                 seq < d->next_seq;
-    if (known && seq + 1 >= l->next_seq)
-        l->next_seq = seq + 1;
-    else if (known) {
-        l->sent_seq = l->planned_seq = seq; /* too old: take_next finds the hole and says how far it goes */
-        l->next_seq = seq + 1;
-        return false;
-    }
-    l->sent_seq = l->planned_seq = l->next_seq - 1;
-    return !known;
-}
-
-static fa_result write_greeting(listener *l, bool gap)
-{
-    fa_result result = fa_buffer_new(l->scope, 192, "stream start", FA_HERE, &l->extra);
-    if (result == FA_OK)
-        result = fa_buffer_append(l->extra, "retry: 500\n\n", 12);
-    if (result == FA_OK)
-        result = append_ping(l->extra);
-    if (result == FA_OK && gap) {
-        char json[96], id[48];
-        int used = snprintf(json, sizeof(json), "{\"from\":1,\"to\":%" PRIu64 "}", l->next_seq - 1);
-        snprintf(id, sizeof(id), "%u.%" PRIu64, l->epoch, l->next_seq - 1);
-        result = fa_sse_append(l->extra, "gap", id, json, (size_t)used);
-    }
-    if (result == FA_OK)
-        fa_buffer_seal(l->extra);
-    return result;
-}
-
-static listener *listener_new(dialogue *d, fa_exchange *exchange)
-{
-    fa_scope *scope;
-    char label[FA_LABEL_SIZE];
-    snprintf(label, sizeof(label), "listener of %s", d->id);
-    if (fa_scope_new(fa_scope_ledger(exchange->scope), exchange->scope, FA_KIND_LISTENER, 0, label, FA_HERE, &scope) != FA_OK)
-        return NULL;
-    listener *l = fa_scope_allocate(scope, sizeof(*l));
-    if (l == NULL) {
-        fa_scope_end(scope, "no memory", NULL);
-        return NULL;
-    }
-    fa_list_init(&l->link);
-    l->exchange = exchange;
-    l->scope = scope;
-    l->epoch = d->epoch;
-    fa_timer_init(&l->ping, d->registry->worker, scope, on_ping);
-    return l;
-}
-
-static void refuse(fa_exchange *exchange, const char *message)
-{
-    fa_exchange_fail(exchange, 503, "over_budget", message, &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
-}
-
-void listener_attach(dialogue *d, fa_exchange *exchange, bool follow, fa_text last_event_id)
-{
-    static const fa_header headers[] = {
-        {FA_TEXT("content-type"), FA_TEXT("text/event-stream")},
-        {FA_TEXT("cache-control"), FA_TEXT("no-cache")},
-        {FA_TEXT("x-accel-buffering"), FA_TEXT("no")},
-    };
-    if (d->listener_count >= d->registry->options.max_listeners || dropped_too_often(d, exchange->remote)) {
-        fa_exchange_fail(exchange, 429, "too_many_listeners", "This dialogue has as many listeners as it may have.",
-                         &(fa_header){FA_TEXT("retry-after"), FA_TEXT("5")});
-        return;
-    }
-    listener *l = listener_new(d, exchange);
-    if (l == NULL) {
-        refuse(exchange, "There is no room for another listener now.");
-        dialogue_reconsider(d);
-        return;
-    }
-    l->follow = follow;
-    bool gap = place_cursor(l, d, last_event_id);
-    if (!follow && d->turn == NULL)
-        l->end_seq = d->terminal_seq;
-    if (write_greeting(l, gap) != FA_OK) {
-        fa_scope_end(l->scope, "no memory", NULL);
-        refuse(exchange, "There is no room for another listener now.");
-        dialogue_reconsider(d);
-        return;
-    }
-    exchange->stall_ms = d->registry->options.listener_stall_ms;
-    if (fa_exchange_start(exchange, 200, headers, 3, -1) != FA_OK) {
-        fa_scope_end(l->scope, "could not start", NULL);
-        fa_exchange_abort(exchange);
-        dialogue_reconsider(d);
-        return;
-    }
-    exchange->context = l;
-    exchange->on_sent = on_sent;
+    l->exchange->context = l;
+    l->exchange->on_sent = on_sent;
     fa_scope_hook_add(l->scope, &l->at_end, on_end);
     l->dialogue = d;
+    l->joined_since = true;
     fa_list_append(&d->listeners, &l->link);
     d->listener_count++;
     d->listened = true;
-    fa_timer_start(&l->ping, d->registry->options.ping_ms);
-    dialogue_reconsider(d);
-    fa_exchange_watch(exchange);
-    pump(l);
-    dialogue_wake(d);
 }

@@ -4,7 +4,6 @@
 
 #include "base/random_id.h"
 #include "dialogue/internal.h"
-#include "exchange/sse.h"
 
 /* ---- making it ---- */
 
@@ -61,8 +60,16 @@ void fa_dialogues_drain(fa_dialogues *registry, void (*on_empty)(void *context),
         FA_LIST_EACH(node, &registry->buckets[i])
             dialogue_reconsider(FA_OBJECT(node, dialogue, in_table));
     }
-    if (registry->live == 0)
-        on_empty(context);
+    dialogues_tell_empty(registry);
+}
+
+void dialogues_tell_empty(fa_dialogues *registry)
+{
+    void (*tell)(void *) = registry->on_empty;
+    if (registry->live > 0 || tell == NULL)
+        return;
+    registry->on_empty = NULL; /* once */
+    tell(registry->on_empty_context);
 }
 
 size_t fa_dialogues_running(const fa_dialogues *registry)
@@ -153,6 +160,8 @@ static fa_result explain(fa_result result, const fa_dialogues *registry, fa_erro
     case FA_NOT_FOUND:
         return fa_fail(error, result, "There is no such dialogue.");
     case FA_FULL:
+        if (registry->draining)
+            return fa_fail(error, result, "The server stops: it takes no more questions.");
         return fa_fail(error, result, "All %u dialogues are in use.", registry->options.max_dialogues);
     default:
         return fa_fail(error, result, "There is no memory for another dialogue now.");
@@ -170,7 +179,7 @@ fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, 
         memcpy(asked->dialogue_id, first, sizeof(asked->dialogue_id));
         return FA_OK;
     }
-    fa_result result = find_or_make(registry, question->dialogue_id, &d);
+    fa_result result = registry->draining ? FA_FULL : find_or_make(registry, question->dialogue_id, &d);
     if (result != FA_OK)
         return explain(result, registry, error);
 
@@ -195,6 +204,16 @@ fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, 
     return FA_OK;
 }
 
+void fa_dialogues_take_back(fa_dialogues *registry, const fa_question *question, fa_turn *turn)
+{
+    dialogue *d = turn->dialogue;
+    double_key key = key_of(registry, question);
+    fa_fixed_table_remove(registry->idempotent, &key.digest);
+    fa_turn_finish(turn, FA_TURN_FAILED, (fa_text){0});
+    if (d->epoch == 1 && d->listener_count == 0)
+        dialogue_end(d, "its only question was taken back", false);
+}
+
 /* ---- listening ---- */
 
 static void answer_no_content(fa_exchange *exchange)
@@ -202,15 +221,17 @@ static void answer_no_content(fa_exchange *exchange)
     fa_exchange_reply(exchange, 204, &(fa_header){FA_TEXT("cache-control"), FA_TEXT("no-store")}, 1, NULL);
 }
 
-/* Whether a listener has anything to come for. */
-static bool is_read(const dialogue *d, fa_text last_event_id)
+/* Whether there is nothing to come for: the turn is over, and was read to its end by this client or, when it does not say how
+ * far it read, by anybody. */
+static bool is_read(dialogue *d, fa_text last_event_id)
 {
-    uint64_t epoch, seq;
-    if (d->turn != NULL || !d->delivered)
+    uint64_t seq;
+    if (d->turn != NULL)
         return false;
-    if (last_event_id.length == 0 || fa_list_empty(&d->events))
-        return true;
-    return fa_sse_parse_id(last_event_id.data, last_event_id.length, &epoch, &seq) && seq >= d->terminal_seq;
+    bool by_this_one = dialogue_has_sent(d, last_event_id, &seq) && seq == d->terminal_seq;
+    if (by_this_one)
+        dialogue_delivered(d); /* its connection was lost before we heard that all had arrived */
+    return by_this_one || (d->delivered && (last_event_id.length == 0 || fa_list_empty(&d->events)));
 }
 
 void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text id, bool follow)
@@ -220,7 +241,7 @@ void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text 
     fa_digest digest = dialogue_digest(id);
     dialogue *d = dialogue_find(registry, id);
     if (d == NULL && fa_resting_has(registry->resting, &digest, now)) {
-        if (!follow) {
+        if (!follow || exchange->head_only) { /* HEAD brings no listener for whom a dialogue could stay awake */
             answer_no_content(exchange);
             return;
         }

@@ -9,12 +9,25 @@
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
 
+enum { MAX_DONE_FIELDS = 16 * 1024 }; /* done enters the log whatever its budget says */
+
 static const char *const status_names[] = {"completed", "cancelled", "failed", "expired"};
 
 static void on_limit(fa_timer *timer)
 {
     fa_turn *turn = FA_OBJECT(timer, fa_turn, limit);
     turn_end(turn->dialogue, FA_TURN_EXPIRED, "the turn took too long", (fa_text){0}, NULL, -1);
+}
+
+/* Those who listen to the end of an older turn do not listen to this one. */
+static bool has_followers(const dialogue *d)
+{
+    FA_LIST_EACH(node, &d->listeners)
+    {
+        if (FA_OBJECT(node, listener, link)->follow)
+            return true;
+    }
+    return false;
 }
 
 fa_result turn_begin(dialogue *d, fa_text question)
@@ -45,9 +58,10 @@ fa_result turn_begin(dialogue *d, fa_text question)
     turn->started_ms = fa_now_ms();
     fa_list_init(&turn->spoken);
     d->turn = turn;
+    d->turn_seq = d->next_seq;
     d->terminal_seq = 0;
     d->delivered = false;
-    d->listened = d->listener_count > 0;
+    d->listened = has_followers(d);
     memset(d->slow, 0, sizeof(d->slow));
     registry->running++;
     return FA_OK;
@@ -165,6 +179,12 @@ static void tell_the_end(fa_turn *turn, fa_turn_status status, const char *reaso
     dialogue *d = turn->dialogue;
     fa_buffer *json;
     void *space;
+    if (fields.length > MAX_DONE_FIELDS) {
+        fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_WARN,
+                     "turn %u of dialogue %s: %zu bytes of its own for done are left out: at most %d", turn->epoch, d->id,
+                     fields.length, MAX_DONE_FIELDS);
+        fields.length = 0;
+    }
     const size_t size = 600 + fields.length;
     fa_result result = fa_buffer_new(d->scope, 0, "done", FA_HERE, &json);
     if (result == FA_OK) {
@@ -213,6 +233,7 @@ void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fi
     if (interrupted == NULL)
         interrupted = &mine;
     *interrupted = (fa_interrupted){.heard_text = d->registry->heard};
+    dialogue_stop_waiting(d); /* nobody does any more */
     if (status == FA_TURN_CANCELLED || status == FA_TURN_EXPIRED) {
         interrupted->heard_ms = heard_until(turn, played_ms, d->registry->heard, sizeof(d->registry->heard));
         dialogue_drop_unclaimed(d, &interrupted->dropped_events, &interrupted->dropped_bytes);

@@ -1,5 +1,6 @@
 #include "exchange/router.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { METHODS = 6, MAX_SEGMENTS = 32 };
@@ -138,14 +139,22 @@ fa_result fa_router_add(fa_router *router, const char *method, const char *patte
     return FA_OK;
 }
 
-static void write_allow(const node *n, char allow[64], bool *any)
+enum { ALLOW_SIZE = 64 }; /* all methods and HEAD take 46 bytes */
+
+static void add_method(char *allow, const char *name)
+{
+    size_t used = strlen(allow);
+    snprintf(allow + used, ALLOW_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+}
+
+static void write_allow(const node *n, char *allow, bool *any)
 {
     for (int i = 0; i < METHODS; ++i) {
         if (n->methods[i].target < 0 || strstr(allow, method_names[i]) != NULL)
             continue;
-        strcat(strcat(allow, *any ? ", " : ""), method_names[i]); /* all of them and HEAD take 46 bytes */
+        add_method(allow, method_names[i]);
         if (i == 0)
-            strcat(allow, ", HEAD");
+            add_method(allow, "HEAD");
         *any = true;
     }
 }

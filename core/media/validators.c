@@ -30,15 +30,40 @@ void fa_http_date_write(char out[FA_HTTP_DATE_SIZE], int64_t seconds)
              (unsigned)utc.tm_hour % 100, (unsigned)utc.tm_min % 100, (unsigned)utc.tm_sec % 100);
 }
 
-static bool month_number(const char *name, int *number)
+/* The next part of a date is a number of `digits` digits; a day may have a space for the first. */
+static bool read_number(const char **at, const char *end, int digits, int *value)
 {
-    for (int i = 0; i < 12; ++i) {
-        if (strcmp(name, months[i]) == 0) {
-            *number = i;
+    *value = 0;
+    if (end - *at < digits)
+        return false;
+    for (int i = 0; i < digits; ++i, ++*at) {
+        char c = **at;
+        if (c == ' ' && i == 0)
+            continue;
+        if (c < '0' || c > '9')
+            return false;
+        *value = *value * 10 + (c - '0');
+    }
+    return true;
+}
+
+static bool read_month(const char **at, const char *end, int *month)
+{
+    for (*month = 0; *month < 12; ++*month) {
+        if (end - *at >= 3 && memcmp(*at, months[*month], 3) == 0) {
+            *at += 3;
             return true;
         }
     }
     return false;
+}
+
+static bool skip_letters(const char **at, const char *end)
+{
+    const char *start = *at;
+    while (*at < end && ((**at >= 'A' && **at <= 'Z') || (**at >= 'a' && **at <= 'z')))
+        ++*at;
+    return *at != start;
 }
 
 /* Two digits mean the century that is nearest: a year more than 50 ahead is in the past. */
@@ -51,37 +76,58 @@ static int full_year(int year)
     return guess > this_year + 50 ? guess - 100 : guess;
 }
 
+/* pattern: %w a weekday, whatever it says; %d %M %Y %h %m %s; %y a year of two digits; all else stands for itself. */
+static bool read_pattern(const char *at, const char *end, const char *pattern, struct tm *utc)
+{
+    bool good = true;
+    for (; good && *pattern != '\0'; ++pattern) {
+        if (*pattern != '%') {
+            good = at < end && *at++ == *pattern;
+            continue;
+        }
+        switch (*++pattern) {
+        case 'w':
+            good = skip_letters(&at, end);
+            break;
+        case 'd':
+            good = read_number(&at, end, 2, &utc->tm_mday) && utc->tm_mday >= 1 && utc->tm_mday <= 31;
+            break;
+        case 'M':
+            good = read_month(&at, end, &utc->tm_mon);
+            break;
+        case 'Y':
+            good = read_number(&at, end, 4, &utc->tm_year);
+            break;
+        case 'y':
+            good = read_number(&at, end, 2, &utc->tm_year);
+            utc->tm_year = full_year(utc->tm_year);
+            break;
+        case 'h':
+            good = read_number(&at, end, 2, &utc->tm_hour) && utc->tm_hour <= 23;
+            break;
+        case 'm':
+            good = read_number(&at, end, 2, &utc->tm_min) && utc->tm_min <= 59;
+            break;
+        default: /* 's' */
+            good = read_number(&at, end, 2, &utc->tm_sec) && utc->tm_sec <= 60;
+        }
+    }
+    return good && at == end;
+}
+
 bool fa_http_date_read(fa_text text, int64_t *seconds)
 {
-    char copy[40], month[4];
-    int end = 0, day, year, hour, minute, second;
-    struct tm utc = {0};
-    if (text.length == 0 || text.length >= sizeof(copy))
-        return false;
-    memcpy(copy, text.data, text.length);
-    copy[text.length] = '\0';
-    if (sscanf(copy, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second,
-               &end) == 6 &&
-        end != 0)
-        ;
-    else if (sscanf(copy, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute,
-                    &second, &end) == 6 &&
-             end != 0)
-        year = full_year(year);
-    else if (sscanf(copy, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", month, &day, &hour, &minute, &second, &year,
-                    &end) != 6 ||
-             end == 0)
-        return false;
-    if ((size_t)end != text.length || !month_number(month, &utc.tm_mon) || day < 1 || day > 31 || year < 0 ||
-        hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
-        return false;
-    utc.tm_mday = day;
-    utc.tm_year = year - 1900;
-    utc.tm_hour = hour;
-    utc.tm_min = minute;
-    utc.tm_sec = second;
-    *seconds = (int64_t)timegm(&utc);
-    return true;
+    static const char *const patterns[] = {"%w, %d %M %Y %h:%m:%s GMT", "%w, %d-%M-%y %h:%m:%s GMT",
+                                           "%w %M %d %h:%m:%s %Y"};
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); ++i) {
+        struct tm utc = {0};
+        if (read_pattern(text.data, text.data + text.length, patterns[i], &utc)) {
+            utc.tm_year -= 1900;
+            *seconds = (int64_t)timegm(&utc);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- conditions ---- */

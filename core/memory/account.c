@@ -66,7 +66,7 @@ static void count_own(fa_account *account, size_t bytes)
 {
     account->bytes += bytes;
     fa_kind_counters *counters = fa_ledger_kind(account->ledger, account->kind);
-    raise_peak(&counters->peak_bytes, counters->bytes += bytes);
+    raise_peak(&counters->peak_bytes, atomic_fetch_add(&counters->bytes, bytes) + bytes);
 }
 
 static void uncount_own(fa_account *account, size_t bytes)

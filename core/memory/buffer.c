@@ -113,7 +113,7 @@ fa_result fa_buffer_reserve(fa_buffer *buffer, size_t length, void **space)
         if (result != FA_OK)
             return result;
     }
-    *space = buffer->data != NULL ? buffer->data + buffer->length : NULL;
+    *space = buffer->length != 0 ? buffer->data + buffer->length : buffer->data;
     return FA_OK;
 }
 

@@ -155,8 +155,10 @@ void call_finish(fa_call *call, fa_result result)
 {
     if (result != FA_OK && !call->failed) {
         call->failed = true;
-        snprintf(call->code, sizeof(call->code), "%s",
-                 result == FA_OVER_BUDGET || result == FA_NO_MEMORY ? "over_budget" : "failed");
+        const char *code = result == FA_OVER_BUDGET || result == FA_NO_MEMORY ? "over_budget"
+                           : result == FA_CANCELLED                           ? "cancelled"
+                                                                              : "failed";
+        snprintf(call->code, sizeof(call->code), "%s", code);
         fa_fail(&call->message, result, "%s.%s: %s", call->native->name, call->function->name, fa_result_name(result));
     }
     for (size_t i = 0; i < call->result_count; ++i) {

@@ -24,8 +24,8 @@ static void open_plugin(fa_native *native)
     pthread_mutex_unlock(&native->lock);
 }
 
-/* The next call, waiting for it; NULL when the plugin closes and nothing is left. */
-static fa_call *next_call(fa_native *native)
+/* The next call, waiting for it; NULL when the plugin closes and nothing is left. skip: it is not to be run any more. */
+static fa_call *next_call(fa_native *native, bool *skip)
 {
     fa_call *call = NULL;
     pthread_mutex_lock(&native->lock);
@@ -36,8 +36,7 @@ static fa_call *next_call(fa_native *native)
         fa_list_remove(node);
         native->queued--;
         call = FA_OBJECT(node, fa_call, link);
-        if (native->closing)
-            call->cancelled = true;
+        *skip = native->closing || call->cancelled; /* not `cancelled` for closing: its caller still waits to be told */
     }
     pthread_mutex_unlock(&native->lock);
     return call;
@@ -49,8 +48,9 @@ static void *run(void *argument)
     open_plugin(native);
     if (native->open_result != FA_OK)
         return NULL;
-    for (fa_call *call; (call = next_call(native)) != NULL;)
-        call_finish(call, call->cancelled ? FA_CANCELLED : call->function->run(native->state, call));
+    bool skip = false;
+    for (fa_call *call; (call = next_call(native, &skip)) != NULL;)
+        call_finish(call, skip ? FA_CANCELLED : call->function->run(native->state, call));
     if (native->entry->close != NULL)
         native->entry->close(native->state);
     return NULL;

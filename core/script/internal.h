@@ -75,6 +75,8 @@ void fa_task_resume(fa_task *task, int arguments);
 fa_task *fa_task_waiting(lua_State *L, const char *what);
 /* For C functions that wait: return fa_task_wait(...). */
 int fa_task_wait(lua_State *L, fa_task *task, fa_wait *wait);
+/* Every task is dropped as if its scope had ended; none may be running. */
+void fa_tasks_end(fa_script *script);
 /* The scope of the running task; raises when there is none. */
 fa_scope *fa_task_scope(lua_State *L);
 
@@ -96,6 +98,14 @@ void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 void *fa_lua_check(lua_State *L, int index, const fa_handle_type *type, const char *metatable);
 /* NULL when the value is no such handle at all; an error when it is a stale one. */
 void *fa_lua_test(lua_State *L, int index, const fa_handle_type *type, const char *metatable);
+
+/* What core/script keeps of a turn; in memory of the turn's scope. */
+typedef struct fa_turn_state {
+    fa_turn *turn;
+    fa_task *task; /* NULL once it has ended */
+    fa_timer start;
+    fa_handle handle;
+} fa_turn_state;
 
 #define FA_META_BUFFER "fitnessally.buffer"
 #define FA_META_REQUEST "fitnessally.request"
@@ -120,6 +130,7 @@ void fa_open_buffer(lua_State *L);
 void fa_open_request(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_voice(lua_State *L);
+void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_loader(lua_State *L);

@@ -91,13 +91,16 @@ static void on_done(fa_call *call, void *context)
 static void on_progress(fa_call *call, void *context, uint64_t done_units, uint64_t total_units)
 {
     const call_op *op = context;
-    lua_State *L = op->task->script->lua;
+    fa_script *script = op->task->script;
+    lua_State *L = script->lua;
     (void)call;
     lua_rawgeti(L, LUA_REGISTRYINDEX, op->progress);
     lua_pushnumber(L, (lua_Number)done_units);
     lua_pushnumber(L, (lua_Number)total_units);
-    if (lua_pcall(L, 2, 0, 0) != 0) {
-        fa_log_write(fa_worker_log(op->task->script->worker), FA_LOG_ERROR, "progress: %s", lua_tostring(L, -1));
+    if (lua_pcall(L, 2, 0, 0) != 0) { /* it may have ended its own task, and op with it */
+        const char *message = lua_tostring(L, -1);
+        fa_log_write(fa_worker_log(script->worker), FA_LOG_ERROR, "progress: %s",
+                     message != NULL ? message : "an error that is not a text");
         lua_pop(L, 1);
     }
 }

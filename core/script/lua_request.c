@@ -49,8 +49,9 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
     if (error != NULL) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: %.*s %.*s: %s", exchange->request_id, (int)exchange->method.length,
                      exchange->method.data, (int)exchange->path.length, exchange->path.data, error);
-        fa_exchange_fail(exchange, 500, "script_error", task->script->options.development ? error : "The server made a mistake.",
-                         NULL);
+        if (!exchange->finished) /* a whole answer is not cut for what went wrong after it */
+            fa_exchange_fail(exchange, 500, "script_error",
+                             task->script->options.development ? error : "The server made a mistake.", NULL);
     } else if (exchange->status == 0) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: the handler at %s returned without an answer", exchange->request_id,
                      r->handler_name);
@@ -184,7 +185,7 @@ static int request_header(lua_State *L)
 {
     request *r = check_request(L);
     fa_text value = fa_exchange_header(r->exchange, luaL_checkstring(L, 2));
-    if (value.data == NULL)
+    if (value.length == 0)
         return 0;
     push_text(L, value);
     return 1;
@@ -198,6 +199,7 @@ static int request_query(lua_State *L)
     if (value == NULL)
         return 0;
     lua_pushlstring(L, value, length);
+    fa_scope_free(r->exchange->scope, (void *)value); /* else a script that asks in a loop fills the request */
     return 1;
 }
 

@@ -58,7 +58,11 @@ fa_result fa_script_memory_report(fa_script *script, fa_buffer *out);
 
 size_t fa_script_tasks(const fa_script *script); /* not yet ended */
 
-/* Closes the state. Every task has ended with its scope by then. */
+/* Ends what still runs without a request or a turn (app:on_start): its timers would keep the loop going. From the loop, with no
+ * script above on the stack. */
+void fa_script_stop(fa_script *script);
+
+/* Closes the state. Every request and turn has ended by then; other tasks end here. NULL is ignored. */
 void fa_script_free(fa_script *script);
 
 #endif

@@ -44,10 +44,11 @@ void fa_script_push_traceback(lua_State *L, lua_State *of, const char *message)
 
 static int capped_rep(lua_State *L)
 {
-    size_t length;
+    size_t length, separator;
     luaL_checklstring(L, 1, &length);
     lua_Number times = luaL_checknumber(L, 2);
-    if (times > 0 && (double)length * times > MAX_REPEAT)
+    luaL_optlstring(L, 3, "", &separator);
+    if (times > 0 && (double)(length + separator) * times > MAX_REPEAT)
         return luaL_error(L, "string.rep: the result would be longer than %d bytes", MAX_REPEAT);
     lua_settop(L, 3);
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -206,7 +207,7 @@ void fa_lua_encode_json(lua_State *L, int index)
 
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length)
 {
-    if (memchr(text, '\0', length) != NULL) { /* lua-cjson takes it for the end and would not see what follows */
+    if (length > 0 && memchr(text, '\0', length) != NULL) { /* lua-cjson takes it for the end and would not see what follows */
         lua_pushnil(L);
         lua_pushliteral(L, "a NUL byte is no JSON");
         return 2;
@@ -239,6 +240,7 @@ static int open_all(lua_State *L)
     fa_open_request(L);
     fa_open_app(L);
     fa_open_voice(L);
+    fa_open_turn(L);
     fa_open_plugins(L);
     fa_open_core(L);
     fa_open_loader(L);
@@ -280,10 +282,16 @@ size_t fa_script_tasks(const fa_script *script)
     return script->task_count;
 }
 
+void fa_script_stop(fa_script *script)
+{
+    fa_tasks_end(script);
+}
+
 void fa_script_free(fa_script *script)
 {
     if (script == NULL)
         return;
+    fa_tasks_end(script); /* while there still is a state that they can be taken out of */
     lua_close(script->lua);
     fa_scope_end(script->scope, "scripts closed", NULL);
 }

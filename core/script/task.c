@@ -93,6 +93,15 @@ void fa_task_resume(fa_task *task, int arguments)
     finish(task, status);
 }
 
+void fa_tasks_end(fa_script *script)
+{
+    for (fa_list *node; (node = fa_list_first(&script->tasks)) != NULL;) {
+        fa_task *task = FA_OBJECT(node, fa_task, link);
+        fa_scope_hook_remove(&task->at_end);
+        on_scope_end(&task->at_end);
+    }
+}
+
 fa_task *fa_task_waiting(lua_State *L, const char *what)
 {
     fa_task *task = fa_script_of(L)->current;
@@ -102,6 +111,9 @@ fa_task *fa_task_waiting(lua_State *L, const char *what)
         luaL_error(L, "%s waits, and cannot be called in a coroutine that the script made", what);
     if (task->scope == NULL)
         luaL_error(L, "%s: the owner of this task has ended", what);
+    /* Before anything waits: a yield that fails would leave the operation behind, to resume the task at the wrong place. */
+    if (!lua_isyieldable(L))
+        luaL_error(L, "%s waits, and nothing can wait inside a function that C calls (table.sort, string.gsub, require)", what);
     return task;
 }
 

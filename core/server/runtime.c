@@ -33,6 +33,7 @@ static void on_finish(fa_message *message)
 {
     fa_runtime *runtime = FA_OBJECT(message, fa_runtime, finish);
     fa_timer_stop(&runtime->patience);
+    fa_script_stop(runtime->script);
     if (runtime->http != NULL)
         fa_http_free(runtime->http);
     runtime->http = NULL;

@@ -14,8 +14,6 @@
 
 enum { MAX_LISTENERS = 16 };
 
-extern char **environ;
-
 struct fa_server {
     fa_ledger *ledger;
     fa_scope *root;    /* holds this and the configuration */

@@ -111,11 +111,15 @@ static const char *const statement_sql[STATEMENTS] = {
     [COUNT_HITS] = "SELECT count(*)" HIT_FROM,
     [PAGE_LISTED] = "SELECT rowid FROM records WHERE (?2 IS NULL OR type = ?2) ORDER BY folded, id LIMIT ?6 OFFSET ?7",
     [PAGE_IDS] = "SELECT r.rowid" ID_FROM " ORDER BY wanted.key LIMIT ?6 OFFSET ?7",
-    /* Whole names that the question mentions first, the longest of them first; then closeness; then bm25, where the
-     * name weighs most. See rank.c. */
+    /* Whole names that the question mentions first, the longest of them first; then closeness; among names that have all
+     * its words, what anybody can do anywhere; then bm25, where the name weighs most. See rank.c. */
     [PAGE_HITS] = "SELECT s.rowid" HIT_FROM
                   " ORDER BY CASE WHEN instr(?4, ' ' || r.folded || ' ') > 0 THEN length(r.folded) ELSE 0 END DESC,"
-                  " closeness(search, ?5) DESC, bm25(search, 10.0, 8.0, 5.0, 2.0, 1.0), r.folded LIMIT ?6 OFFSET ?7",
+                  " closeness(search, ?5) DESC,"
+                  " CASE WHEN closeness(search, ?5) > 1100 THEN"
+                  "  (SELECT coalesce(b.body->>'$.level' = 'beginner', 0)"
+                  "   + coalesce(b.body->>'$.equipment' = 'body only', 0) FROM bodies b WHERE b.rowid = r.rowid) END DESC,"
+                  " bm25(search, 10.0, 8.0, 5.0, 2.0, 1.0), r.folded LIMIT ?6 OFFSET ?7",
     [RENDER] = render_sql,
     [EXPORT] = "SELECT b.body FROM records r JOIN bodies b ON b.rowid = r.rowid ORDER BY r.rowid",
     [HAS_WORD] = "SELECT 1 FROM search WHERE search MATCH ?1 LIMIT 1",

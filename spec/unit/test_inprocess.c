@@ -72,6 +72,11 @@ static void assert_body(const fa_inprocess *client, const char *text)
         assert_memory_equal(fa_buffer_data(body), text, strlen(text));
 }
 
+static void await_bytes(const fa_inprocess *client, size_t count)
+{
+    FA_TEST_RUN_WHILE(worker, fa_buffer_length(fa_inprocess_answered(client)->body) < count);
+}
+
 static fa_result send_text(const char *text, bool final)
 {
     fa_buffer *buffer;
@@ -136,14 +141,16 @@ static void a_stepped_client_holds_the_sender_back(void **state)
     assert_int_equal(fa_inprocess_waiting(client), 6);
     assert_true(fa_ledger_in_flight(ledger) > 6);
     fa_inprocess_take(client, 4);
+    await_bytes(client, 4);
     fa_test_run_for(worker, 5);
     assert_body(client, "firs");
     assert_int_equal(sent_calls, 0);
     fa_inprocess_take(client, 3); /* one is left over for the next piece */
-    fa_test_run_for(worker, 5);
+    await_bytes(client, 6);
     assert_int_equal(sent_calls, 1);
     assert_int_equal(fa_ledger_in_flight(ledger), 0);
     assert_ok(send_text("second", true));
+    await_bytes(client, 7);
     fa_test_run_for(worker, 5);
     assert_body(client, "first s");
     assert_false(fa_inprocess_answered(client)->ended);
@@ -182,7 +189,7 @@ static void an_abort_cuts_the_answer(void **state)
     fa_inprocess *client = ask(false);
     assert_ok(fa_exchange_start(seen, 200, NULL, 0, 100));
     assert_ok(send_text("half", false));
-    fa_test_run_for(worker, 5);
+    await_bytes(client, 4);
     fa_exchange_abort(seen);
     assert_int_equal(send_text("more", false), FA_WRONG_STATE);
     assert_false(fa_inprocess_answered(client)->ended); /* from the loop, not inside the call */

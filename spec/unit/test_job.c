@@ -98,8 +98,7 @@ static void a_cancelled_job_only_drops(void **state)
     size_t before = fa_ledger_bytes(ledger);
     assert_ok(fa_job_start(worker, sizeof(sum_job), prepare_sum, &a, sum_up, sum_done, sum_drop, &job));
     fa_job_cancel(job);
-    for (int i = 0; i < 1000 && drops == 0; ++i)
-        fa_test_run_for(worker, 5);
+    FA_TEST_RUN_WHILE(worker, drops == 0);
     assert_false(a.done);
     assert_int_equal(drops, 1);
     assert_int_equal(fa_ledger_bytes(ledger), before);

@@ -77,8 +77,7 @@ static void evicted_while_leased(void **state)
     (void)state;
     media_world_write(&world, "a.gif", 200000, 1);
     fa_inprocess *slow = media_world_ask(&world, "GET", "/a.gif", NULL, true);
-    for (int i = 0; i < 1000 && fa_inprocess_waiting(slow) == 0; ++i)
-        fa_test_run_for(world.worker, 2);
+    FA_TEST_RUN_WHILE(world.worker, fa_inprocess_waiting(slow) == 0);
     assert_int_equal(fa_inprocess_waiting(slow), 200000);
     assert_in_range(fa_ledger_in_flight(world.ledger), 200000, 201000);
     fa_inprocess_take(slow, 1000);
@@ -103,8 +102,7 @@ static void evicted_while_leased(void **state)
 static fa_inprocess *ask_and_wait(const char *target)
 {
     fa_inprocess *client = media_world_ask(&world, "GET", target, NULL, true);
-    for (int i = 0; i < 2000 && fa_inprocess_waiting(client) == 0; ++i)
-        fa_test_run_for(world.worker, 1);
+    FA_TEST_RUN_WHILE(world.worker, fa_inprocess_waiting(client) == 0);
     assert_true(fa_inprocess_waiting(client) > 0);
     return client;
 }

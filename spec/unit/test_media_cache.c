@@ -132,8 +132,7 @@ static void a_lookup_outlives_its_askers(void **state)
     (void)state;
     media_world_write(&world, "a.gif", 1000, 1);
     fa_inprocess_free(media_world_ask(&world, "GET", "/a.gif", NULL, false));
-    for (int i = 0; i < 1000 && cached_files() == 0; ++i)
-        fa_test_run_for(world.worker, 2);
+    FA_TEST_RUN_WHILE(world.worker, cached_files() == 0);
     assert_int_equal(cached_files(), 1);
     assert_int_equal(fa_ledger_kind(world.ledger, FA_KIND_REQUEST)->bytes, 0);
     fa_inprocess_free(

@@ -55,8 +55,7 @@ static fa_inprocess *ask_slowly(const char *target)
 {
     fa_inprocess *client = media_world_ask(&world, "GET", target, NULL, true);
     assert_non_null(client);
-    for (int i = 0; i < 2000 && fa_inprocess_waiting(client) == 0; ++i)
-        fa_test_run_for(world.worker, 2);
+    FA_TEST_RUN_WHILE(world.worker, fa_inprocess_waiting(client) == 0);
     assert_true(fa_inprocess_waiting(client) > 0);
     return client;
 }
@@ -103,8 +102,7 @@ static void a_crowd_shares_one_descriptor(void **state)
     for (int i = 0; i < 10; ++i)
         clients[i] = media_world_ask(&world, "GET", "/large.mp4", NULL, true);
     for (int i = 0; i < 10; ++i) {
-        while (fa_inprocess_waiting(clients[i]) == 0)
-            fa_test_run_for(world.worker, 1);
+        FA_TEST_RUN_WHILE(world.worker, fa_inprocess_waiting(clients[i]) == 0);
     }
     assert_int_equal(open_files(), 1);
     for (int i = 0; i < 10; i += 2)
@@ -132,8 +130,7 @@ static void clients_vanish_at_any_time(void **state)
         }
         fa_inprocess_free(client);
     }
-    for (int i = 0; i < 5000 && worker_bytes() != idle; ++i) /* jobs under way: they are the worker's */
-        fa_test_run_for(world.worker, 2);
+    FA_TEST_RUN_WHILE(world.worker, worker_bytes() != idle); /* jobs under way: they are the worker's */
     assert_int_equal(worker_bytes(), idle);
     assert_int_equal(request_bytes(), 0);
     assert_int_equal(open_files(), 0);

@@ -26,6 +26,12 @@
 /* Turns the worker's loop on the test's own thread until *flag is true; false when it is not within 20 s. */
 bool fa_test_run_until(fa_worker *worker, const bool *flag);
 
+/* Turns it while the condition holds, for 20 s at most. What is expected to happen is waited for with this; only what must
+ * not happen is given a fixed time. */
+#define FA_TEST_RUN_WHILE(worker, condition)                                                                           \
+    for (unsigned fa_turns = 0; (condition) && fa_turns < 20000; ++fa_turns)                                           \
+    fa_test_run_for(worker, 1)
+
 /* Turns the loop for about `milliseconds`. */
 void fa_test_run_for(fa_worker *worker, unsigned milliseconds);
 

@@ -1,0 +1,136 @@
+/* How a listener comes in: where it starts in the log, its greeting, its pings. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "dialogue/internal.h"
+#include "exchange/sse.h"
+
+static fa_result append_ping(fa_buffer *buffer)
+{
+    char json[64];
+    int used = snprintf(json, sizeof(json), "{\"timestamp\":%" PRIu64 "}", fa_wall_ms());
+    return fa_sse_append(buffer, "ping", NULL, json, (size_t)used);
+}
+
+static void on_ping(fa_timer *timer)
+{
+    listener *l = FA_OBJECT(timer, listener, ping);
+    fa_timer_start(&l->ping, l->dialogue->registry->options.ping_ms);
+    if (l->exchange->sending || l->current != NULL || l->extra != NULL)
+        return; /* bytes are flowing anyway */
+    if (fa_buffer_new(l->scope, 64, "ping", FA_HERE, &l->extra) != FA_OK)
+        return;
+    if (append_ping(l->extra) != FA_OK) {
+        fa_buffer_release(l->extra);
+        l->extra = NULL;
+        return;
+    }
+    fa_buffer_seal(l->extra);
+    listener_pump(l);
+}
+
+/* Where the listener starts: after the client's last event, or with the turn; what is gone of that take_next tells by a gap.
+ * True when the client's last event is none that we sent: that is told at once. */
+static bool place_cursor(listener *l, const dialogue *d, fa_text last_event_id)
+{
+    uint64_t seq;
+    bool named = last_event_id.length > 0, known = named && dialogue_has_sent(d, last_event_id, &seq);
+    if (known)
+        l->next_seq = seq + 1;
+    else if (!named && d->turn == NULL && d->delivered)
+        l->next_seq = d->next_seq; /* it came for the turns to come */
+    else
+        l->next_seq = d->turn_seq;
+    l->sent_seq = l->planned_seq = l->next_seq - 1;
+    return named && !known;
+}
+
+static fa_result write_greeting(listener *l, bool gap)
+{
+    fa_result result = fa_buffer_new(l->scope, 192, "stream start", FA_HERE, &l->extra);
+    if (result == FA_OK)
+        result = fa_buffer_append(l->extra, "retry: 500\n\n", 12);
+    if (result == FA_OK)
+        result = append_ping(l->extra);
+    if (result == FA_OK && gap) {
+        char json[96], id[48];
+        int used = snprintf(json, sizeof(json), "{\"from\":1,\"to\":%" PRIu64 "}", l->next_seq - 1);
+        snprintf(id, sizeof(id), "%u.%" PRIu64, l->epoch, l->next_seq - 1);
+        result = fa_sse_append(l->extra, "gap", id, json, (size_t)used);
+    }
+    if (result == FA_OK)
+        fa_buffer_seal(l->extra);
+    return result;
+}
+
+static listener *listener_new(dialogue *d, fa_exchange *exchange)
+{
+    fa_scope *scope;
+    char label[FA_LABEL_SIZE];
+    snprintf(label, sizeof(label), "listener of %s", d->id);
+    if (fa_scope_new(fa_scope_ledger(exchange->scope), exchange->scope, FA_KIND_LISTENER, 0, label, FA_HERE, &scope) != FA_OK)
+        return NULL;
+    listener *l = fa_scope_allocate(scope, sizeof(*l));
+    if (l == NULL) {
+        fa_scope_end(scope, "no memory", NULL);
+        return NULL;
+    }
+    fa_list_init(&l->link);
+    l->exchange = exchange;
+    l->scope = scope;
+    l->epoch = d->epoch;
+    fa_timer_init(&l->ping, d->registry->worker, scope, on_ping);
+    if (fa_timer_start(&l->ping, d->registry->options.ping_ms) != FA_OK) {
+        fa_scope_end(scope, "no memory", NULL);
+        return NULL;
+    }
+    return l;
+}
+
+static void refuse(fa_exchange *exchange, const char *message)
+{
+    fa_exchange_fail(exchange, 503, "over_budget", message, &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
+}
+
+void listener_attach(dialogue *d, fa_exchange *exchange, bool follow, fa_text last_event_id)
+{
+    static const fa_header headers[] = {
+        {FA_TEXT("content-type"), FA_TEXT("text/event-stream")},
+        {FA_TEXT("cache-control"), FA_TEXT("no-cache")},
+        {FA_TEXT("x-accel-buffering"), FA_TEXT("no")},
+    };
+    if (d->listener_count >= d->registry->options.max_listeners || listener_dropped_too_often(d, exchange->remote)) {
+        fa_exchange_fail(exchange, 429, "too_many_listeners", "This dialogue has as many listeners as it may have.",
+                         &(fa_header){FA_TEXT("retry-after"), FA_TEXT("5")});
+        return;
+    }
+    listener *l = listener_new(d, exchange);
+    if (l == NULL) {
+        refuse(exchange, "There is no room for another listener now.");
+        dialogue_reconsider(d);
+        return;
+    }
+    l->follow = follow;
+    bool gap = place_cursor(l, d, last_event_id);
+    if (!follow && d->turn == NULL)
+        l->end_seq = d->terminal_seq;
+    if (write_greeting(l, gap) != FA_OK) {
+        fa_scope_end(l->scope, "no memory", NULL);
+        refuse(exchange, "There is no room for another listener now.");
+        dialogue_reconsider(d);
+        return;
+    }
+    exchange->stall_ms = d->registry->options.listener_stall_ms;
+    if (fa_exchange_start(exchange, 200, headers, 3, -1) != FA_OK) {
+        fa_scope_end(l->scope, "could not start", NULL);
+        fa_exchange_abort(exchange);
+        dialogue_reconsider(d);
+        return;
+    }
+    listener_enter(l, d);
+    dialogue_reconsider(d);
+    fa_exchange_watch(exchange);
+    listener_pump(l);
+    dialogue_wake(d);
+}
