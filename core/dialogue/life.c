@@ -190,6 +190,7 @@ void dialogue_end(dialogue *d, const char *reason, bool rest)
     fa_scope_summary summary = {0};
     char id[FA_DIALOGUE_ID_SIZE], released[16], in_flight[16];
 
+    rest = rest && registry->options.history_dialogues > 0;
     d->ending = true;
     listeners_farewell(d);
     leave_lingering(d);

@@ -85,7 +85,8 @@ static void remember_spoken(fa_turn *turn, const fa_audio_chunk *chunk)
     s->duration_ms = chunk->duration_ms;
     s->seq = turn->dialogue->next_seq - 1;
     s->length = chunk->spoken.length;
-    memcpy(s->text, chunk->spoken.data, chunk->spoken.length);
+    if (s->length > 0)
+        memcpy(s->text, chunk->spoken.data, s->length);
     fa_list_append(&turn->spoken, &s->link);
 }
 

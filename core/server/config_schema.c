@@ -47,7 +47,7 @@ static const fa_config_key keys[] = {
     /* media files */
     KEY("media_root", TEXT, NULL, 0, 0, "folder served under /media; not set: media/ in the data folder"),
     KEY("media_cache", SIZE, "32MB", 64 * KB, 64 * GB, "memory for media files that were asked for"),
-    KEY("media_file_limit", SIZE, "8MB", 1 * KB, 1 * GB, "larger media files are not served"),
+    KEY("media_file_limit", SIZE, "8MB", 1 * KB, 1 * GB, "larger media files are streamed, not cached"),
     KEY("media_recheck", DURATION, "1s", 0, 1 * HOUR,
         "how long a cached media file is trusted before the disk is asked again"),
 
