@@ -169,7 +169,7 @@ static void conflicts_name_both_places(void **state)
 
 static void malformed_declarations_are_refused(void **state)
 {
-    char deep[200] = "", long_text[80];
+    char deep[200] = "";
     (void)state;
     refuse("HEAD", "/a", FA_INVALID, "HEAD is not a method that routes know");
     refuse("get", "/a", FA_INVALID, "get is not a method that routes know");
@@ -188,9 +188,8 @@ static void malformed_declarations_are_refused(void **state)
     add("GET", deep, 2);
     assert_finds("GET", deep, "2");
     strcat(deep, "/x");
-    snprintf(long_text, sizeof(long_text), "%s", deep);
     assert_int_equal(fa_router_add(router, "GET", deep, 3, FA_HERE, NULL), FA_INVALID);
-    assert_finds("GET", long_text, "404");
+    assert_finds("GET", deep, "404");
 }
 
 /* A table built to make a careless search run for ever: two ways at every level. */

@@ -257,8 +257,8 @@ static void signals_stay_the_embedders(void **state)
     expect_answer(server, "/", "it is ");
     fa_server_destroy(server);
     pthread_sigmask(SIG_SETMASK, NULL, &mask_after);
-    assert_memory_equal(&mask_before, &mask_after, sizeof(mask_before));
     for (int number = 1; number < 32; ++number) {
+        assert_int_equal(sigismember(&mask_before, number), sigismember(&mask_after, number));
         sigaction(number, NULL, &after);
         assert_true(after.sa_handler == before[number].sa_handler);
     }
