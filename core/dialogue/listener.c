@@ -267,9 +267,8 @@ void listeners_turn_over(dialogue *d)
 }
 
 /* The terminal events that it has not been given yet. */
-static void take_farewell(listener *l)
+static void take_farewell(const dialogue *d, listener *l)
 {
-    const dialogue *d = l->dialogue;
     FA_LIST_EACH(node, &d->events)
     {
         log_event *e = FA_OBJECT(node, log_event, link);
@@ -283,7 +282,7 @@ void listeners_farewell(dialogue *d)
 {
     for (fa_list *node; (node = fa_list_first(&d->listeners)) != NULL;) {
         listener *l = FA_OBJECT(node, listener, link);
-        take_farewell(l);
+        take_farewell(d, l);
         detach(l);
         listener_pump(l);
     }

@@ -251,14 +251,13 @@ void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text 
             return;
         }
     }
-    if (d == NULL && fa_fixed_table_get(registry->finished, &digest, now) != NULL)
+    bool over = d == NULL ? fa_fixed_table_get(registry->finished, &digest, now) != NULL : !follow && is_read(d, last_event_id);
+    if (over)
         answer_no_content(exchange);
     else if (d == NULL)
         fa_exchange_fail(exchange, 404, "unknown_dialogue", "There is no such dialogue.", NULL);
     else if (exchange->head_only)
         fa_exchange_reply(exchange, 200, &(fa_header){FA_TEXT("content-type"), FA_TEXT("text/event-stream")}, 1, NULL);
-    else if (!follow && is_read(d, last_event_id))
-        answer_no_content(exchange);
     else
         listener_attach(d, exchange, follow, last_event_id);
 }

@@ -80,8 +80,10 @@ static turn_op *new_op(lua_State *L, const char *what, fa_result (*attempt)(turn
     if (task->turn != state->turn)
         luaL_error(L, "%s: only the turn's own flow may do that", what);
     turn_op *op = fa_scope_allocate(task->script->scope, sizeof(*op));
-    if (op == NULL)
+    if (op == NULL) {
         luaL_error(L, "%s: no memory", what);
+        return NULL; /* not reached */
+    }
     fa_list_init(&op->waiter.link);
     op->waiter.wake = on_room;
     op->wait.cancel = cancel_op;

@@ -2,6 +2,8 @@
  * GET /api/health/memory. */
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,21 +19,22 @@ static void set_bytes(lua_State *L, const char *name, size_t bytes)
 {
     lua_createtable(L, 0, 2);
     set_number(L, "bytes", (double)bytes);
-    set_number(L, "mb", (double)(bytes * 100 / (1024 * 1024)) / 100);
+    size_t hundredths = bytes * 100 / (1024 * 1024);
+    set_number(L, "mb", (double)hundredths / 100);
     lua_setfield(L, -2, name);
 }
 
-/* Resident bytes, from the kernel's own count. */
+/* Resident bytes, from the kernel's own count: the second number of statm, in pages. */
 static size_t resident(void)
 {
-    unsigned long size, pages = 0;
+    char text[128];
     FILE *statm = fopen("/proc/self/statm", "re");
-    if (statm != NULL) {
-        if (fscanf(statm, "%lu %lu", &size, &pages) != 2)
-            pages = 0;
+    size_t length = statm != NULL ? fread(text, 1, sizeof(text) - 1, statm) : 0;
+    if (statm != NULL)
         fclose(statm);
-    }
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
+    text[length] = '\0';
+    const char *second = strchr(text, ' ');
+    return second != NULL ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static size_t attributed(lua_State *L, const fa_script *script, size_t *from_malloc)

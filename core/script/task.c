@@ -105,8 +105,10 @@ void fa_tasks_end(fa_script *script)
 fa_task *fa_task_waiting(lua_State *L, const char *what)
 {
     fa_task *task = fa_script_of(L)->current;
-    if (task == NULL)
+    if (task == NULL) {
         luaL_error(L, "%s waits, and nothing can wait while scripts are loaded", what);
+        return NULL; /* luaL_error does not come back, which its declaration does not say */
+    }
     if (task->co != L)
         luaL_error(L, "%s waits, and cannot be called in a coroutine that the script made", what);
     if (task->scope == NULL)
@@ -126,7 +128,8 @@ int fa_task_wait(lua_State *L, fa_task *task, fa_wait *wait)
 fa_scope *fa_task_scope(lua_State *L)
 {
     fa_task *task = fa_script_of(L)->current;
-    if (task == NULL || task->scope == NULL)
-        luaL_error(L, task == NULL ? "this needs a request or a turn to own it" : "the owner of this task has ended");
-    return task->scope;
+    if (task != NULL && task->scope != NULL)
+        return task->scope;
+    luaL_error(L, task == NULL ? "this needs a request or a turn to own it" : "the owner of this task has ended");
+    return NULL;
 }
