@@ -32,7 +32,8 @@ typedef struct fa_dialogue_options {
 enum { FA_DIALOGUE_ID_SIZE = 40, FA_MAX_CHUNKS = 2000 };
 
 /* options: copied. Everything hangs from the worker's scope. */
-fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options, fa_dialogues **dialogues, fa_error *error);
+fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options, fa_dialogues **dialogues,
+                           fa_error *error);
 
 /* Ends every dialogue, telling its listeners. What a drain waits for: fa_dialogues_running. */
 void fa_dialogues_end_all(fa_dialogues *dialogues, const char *reason);
@@ -86,7 +87,8 @@ typedef struct fa_interrupted {
 
 /* Ends the running turn; the dialogue lives. played_ms: what the client says it has played, negative when it does not say. With
  * no turn running nothing is dropped. FA_NOT_FOUND. */
-fa_result fa_dialogues_interrupt(fa_dialogues *dialogues, fa_text dialogue_id, double played_ms, fa_interrupted *interrupted);
+fa_result fa_dialogues_interrupt(fa_dialogues *dialogues, fa_text dialogue_id, double played_ms,
+                                 fa_interrupted *interrupted);
 
 /* ---- producing ---- */
 

@@ -29,7 +29,8 @@ log_event *dialogue_event_from(const dialogue *d, uint64_t seq)
     if (last->seq < seq)
         return NULL;
     if (e->seq < seq && last->seq - seq < seq - e->seq) {
-        for (e = last; FA_OBJECT(e->link.prev, log_event, link)->seq >= seq;) /* stops at the first, which is before seq */
+        for (e = last;
+             FA_OBJECT(e->link.prev, log_event, link)->seq >= seq;) /* stops at the first, which is before seq */
             e = FA_OBJECT(e->link.prev, log_event, link);
         return e;
     }
@@ -180,12 +181,15 @@ fa_result dialogue_append(dialogue *d, const char *name, fa_text json, bool term
 }
 
 /* Writes the frame around and including the audio, so that its bytes are encoded once and copied nowhere. */
-static fa_result write_audio_frame(const dialogue *d, fa_buffer *frame, unsigned chunk_index, const fa_audio_chunk *chunk)
+static fa_result write_audio_frame(const dialogue *d, fa_buffer *frame, unsigned chunk_index,
+                                   const fa_audio_chunk *chunk)
 {
     char id[48], numbers[160];
     next_event_id(d, id);
-    int used = snprintf(numbers, sizeof(numbers), "event: audioChunk\nid: %s\ndata: {\"chunkIndex\":%u,\"seq\":%" PRIu64 ",\"isFinal\":%s,\"text\":",
-                        id, chunk_index, d->next_seq, chunk->is_final ? "true" : "false");
+    int used =
+        snprintf(numbers, sizeof(numbers),
+                 "event: audioChunk\nid: %s\ndata: {\"chunkIndex\":%u,\"seq\":%" PRIu64 ",\"isFinal\":%s,\"text\":", id,
+                 chunk_index, d->next_seq, chunk->is_final ? "true" : "false");
     fa_result result = fa_buffer_append(frame, numbers, (size_t)used);
     if (result == FA_OK)
         result = fa_buffer_append(frame, chunk->text.data, chunk->text.length);

@@ -101,7 +101,8 @@ fa_resting *fa_resting_new(fa_scope *scope, size_t places, size_t limit)
     void *texts;
     fa_resting *resting = fa_scope_allocate(scope, sizeof(*resting));
     place *index = fa_scope_allocate(scope, places * sizeof(place));
-    if (resting == NULL || index == NULL || fa_account_allocate(fa_scope_account(scope), places * limit, &texts) != FA_OK)
+    if (resting == NULL || index == NULL ||
+        fa_account_allocate(fa_scope_account(scope), places * limit, &texts) != FA_OK)
         return NULL; /* what was got goes with the scope */
     resting->places = places;
     resting->limit = limit;
@@ -144,8 +145,8 @@ static uint8_t *text_of(const fa_resting *resting, const place *p)
     return resting->texts + (size_t)(p - resting->index) * resting->limit;
 }
 
-void fa_resting_put(fa_resting *resting, const fa_digest *id, const fa_history *history, uint64_t next_seq, unsigned epoch,
-                    uint64_t now, uint64_t expires)
+void fa_resting_put(fa_resting *resting, const fa_digest *id, const fa_history *history, uint64_t next_seq,
+                    unsigned epoch, uint64_t now, uint64_t expires)
 {
     if (resting->places == 0)
         return;

@@ -23,8 +23,8 @@ bool fa_history_get(const fa_history *history, size_t index, char *role, fa_text
  * one that would expire first goes. */
 typedef struct fa_resting fa_resting;
 fa_resting *fa_resting_new(fa_scope *scope, size_t places, size_t limit);
-void fa_resting_put(fa_resting *resting, const fa_digest *id, const fa_history *history, uint64_t next_seq, unsigned epoch,
-                    uint64_t now, uint64_t expires);
+void fa_resting_put(fa_resting *resting, const fa_digest *id, const fa_history *history, uint64_t next_seq,
+                    unsigned epoch, uint64_t now, uint64_t expires);
 bool fa_resting_has(fa_resting *resting, const fa_digest *id, uint64_t now);
 /* Takes it out, into `history`. False when it is not there. */
 bool fa_resting_take(fa_resting *resting, const fa_digest *id, fa_history *history, uint64_t *next_seq, unsigned *epoch,

@@ -20,20 +20,20 @@ typedef struct log_event {
 
 /* A listener: a client connection and its place in the log. Lives in a scope below the request's. */
 typedef struct listener {
-    fa_list link; /* in dialogue.listeners */
+    fa_list link;       /* in dialogue.listeners */
     dialogue *dialogue; /* NULL once it only has to say farewell */
     fa_exchange *exchange;
     fa_scope *scope;
     bool follow;
-    bool joined_since; /* after the wait for the slowest began */
-    unsigned epoch;    /* the turn it came for */
-    uint64_t next_seq; /* the next event it needs */
-    uint64_t sent_seq; /* the last one that is wholly in the socket */
+    bool joined_since;    /* after the wait for the slowest began */
+    unsigned epoch;       /* the turn it came for */
+    uint64_t next_seq;    /* the next event it needs */
+    uint64_t sent_seq;    /* the last one that is wholly in the socket */
     uint64_t planned_seq; /* what sent_seq becomes when the send under way is done */
-    uint64_t end_seq;  /* its stream ends after this one; 0: not known yet */
-    fa_buffer *current; /* a frame sent in part; leased */
+    uint64_t end_seq;     /* its stream ends after this one; 0: not known yet */
+    fa_buffer *current;   /* a frame sent in part; leased */
     size_t current_offset;
-    fa_buffer *extra; /* frames of its own (retry, ping, gap), sealed; sent before the next log_event */
+    fa_buffer *extra;       /* frames of its own (retry, ping, gap), sealed; sent before the next log_event */
     fa_buffer *farewell[2]; /* done and complete, leased; then the stream ends */
     size_t farewell_count;
     fa_timer ping;
@@ -59,10 +59,10 @@ struct dialogue {
     /* the log */
     fa_list events;
     size_t log_bytes;
-    uint64_t next_seq;     /* the number that the next event gets; the first one is 1 */
-    uint64_t claimed_seq;  /* the highest that any listener has begun to send */
-    uint64_t turn_seq;     /* of the first event of the current or last turn */
-    uint64_t terminal_seq; /* of the last turn's `complete`; 0 while a turn runs */
+    uint64_t next_seq;        /* the number that the next event gets; the first one is 1 */
+    uint64_t claimed_seq;     /* the highest that any listener has begun to send */
+    uint64_t turn_seq;        /* of the first event of the current or last turn */
+    uint64_t terminal_seq;    /* of the last turn's `complete`; 0 while a turn runs */
     unsigned audio_unclaimed; /* audio events that nobody has begun to send yet */
 
     /* the turn */
@@ -126,14 +126,14 @@ struct fa_dialogues {
 fa_result dialogue_append(dialogue *d, const char *name, fa_text json, bool terminal);
 fa_result dialogue_append_audio(dialogue *d, unsigned chunk_index, const fa_audio_chunk *chunk);
 log_event *dialogue_event_from(const dialogue *d, uint64_t seq); /* the first with at least this seq, or NULL */
-fa_result dialogue_make_room(dialogue *d, size_t bytes); /* FA_OK, FA_FULL, FA_INVALID */
-void dialogue_drop_passed(dialogue *d);                  /* events that every listener has */
+fa_result dialogue_make_room(dialogue *d, size_t bytes);         /* FA_OK, FA_FULL, FA_INVALID */
+void dialogue_drop_passed(dialogue *d);                          /* events that every listener has */
 void dialogue_drop_unclaimed(dialogue *d, size_t *events, size_t *bytes); /* of the turn; gives their numbers back */
-void dialogue_drop_older(dialogue *d);                   /* all but terminal events that somebody may still need */
+void dialogue_drop_older(dialogue *d); /* all but terminal events that somebody may still need */
 bool dialogue_has_sent(const dialogue *d, fa_text event_id, uint64_t *seq); /* whether a client may know of it */
-void dialogue_stop_waiting(dialogue *d);                 /* for the slowest listener */
-uint64_t dialogue_passed_seq(const dialogue *d);         /* what the slowest listener has */
-void dialogue_wake(dialogue *d);                         /* the producer may look again */
+void dialogue_stop_waiting(dialogue *d);                                    /* for the slowest listener */
+uint64_t dialogue_passed_seq(const dialogue *d);                            /* what the slowest listener has */
+void dialogue_wake(dialogue *d);                                            /* the producer may look again */
 
 /* join.c */
 void listener_attach(dialogue *d, fa_exchange *exchange, bool follow, fa_text last_event_id);
@@ -143,14 +143,15 @@ void listener_enter(listener *l, dialogue *d);
 void listener_pump(listener *l); /* sends what it can; may end its stream */
 bool listener_dropped_too_often(const dialogue *d, fa_text remote);
 void listeners_pump(dialogue *d);
-void listeners_turn_over(dialogue *d); /* the turn's last seq is known */
+void listeners_turn_over(dialogue *d);   /* the turn's last seq is known */
 void listeners_wait_begins(dialogue *d); /* for the slowest of those that are there now */
 void listeners_drop_slowest(dialogue *d);
 void listeners_farewell(dialogue *d); /* the dialogue ends: they get its last words, then their streams end */
 
 /* turn.c */
 fa_result turn_begin(dialogue *d, fa_text question);
-void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fields, fa_interrupted *interrupted, double played_ms);
+void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fields, fa_interrupted *interrupted,
+              double played_ms);
 
 /* registry.c */
 void dialogues_tell_empty(fa_dialogues *registry); /* when a drain waits for it */

@@ -69,7 +69,8 @@ static listener *listener_new(dialogue *d, fa_exchange *exchange)
     fa_scope *scope;
     char label[FA_LABEL_SIZE];
     snprintf(label, sizeof(label), "listener of %s", d->id);
-    if (fa_scope_new(fa_scope_ledger(exchange->scope), exchange->scope, FA_KIND_LISTENER, 0, label, FA_HERE, &scope) != FA_OK)
+    if (fa_scope_new(fa_scope_ledger(exchange->scope), exchange->scope, FA_KIND_LISTENER, 0, label, FA_HERE, &scope) !=
+        FA_OK)
         return NULL;
     listener *l = fa_scope_allocate(scope, sizeof(*l));
     if (l == NULL) {

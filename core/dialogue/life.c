@@ -105,8 +105,9 @@ static void on_grace(fa_timer *timer)
         return;
     }
     const char *reason = over == GRACE_FIRST_LISTENER ? "nobody came to listen" : "its last listener did not come back";
-    bool rest = over == GRACE_RECONNECT || d->epoch > 1; /* a first question that nobody heard leaves nothing to go on with */
-    d->ending = true; /* turn_end must not start a grace of its own */
+    bool rest =
+        over == GRACE_RECONNECT || d->epoch > 1; /* a first question that nobody heard leaves nothing to go on with */
+    d->ending = true;                            /* turn_end must not start a grace of its own */
     turn_end(d, FA_TURN_CANCELLED, reason, (fa_text){0}, NULL, -1);
     dialogue_end(d, reason, rest);
 }
@@ -197,14 +198,15 @@ void dialogue_end(dialogue *d, const char *reason, bool rest)
     fa_list_remove(&d->in_table);
     registry->live--;
     if (rest)
-        fa_resting_put(registry->resting, &digest, d->history, d->next_seq, d->epoch, now, now + registry->options.history_ttl_ms);
+        fa_resting_put(registry->resting, &digest, d->history, d->next_seq, d->epoch, now,
+                       now + registry->options.history_ttl_ms);
     else
         fa_fixed_table_put(registry->finished, &digest, now, now + registry->options.finished_ttl_ms);
     memcpy(id, d->id, sizeof(id));
     fa_scope_end(d->scope, reason, &summary);
     fa_log_write(fa_worker_log(registry->worker), FA_LOG_INFO,
                  "dialogue %s %s (%s): released %s in %zu buffers, %zu handles, %zu scopes; %s in flight", id,
-                 rest ? "rests" : "ended", reason, fa_format_size(summary.bytes, released), summary.buffers, summary.handles,
-                 summary.scopes, fa_format_size(summary.in_flight, in_flight));
+                 rest ? "rests" : "ended", reason, fa_format_size(summary.bytes, released), summary.buffers,
+                 summary.handles, summary.scopes, fa_format_size(summary.in_flight, in_flight));
     dialogues_tell_empty(registry);
 }

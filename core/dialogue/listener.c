@@ -337,8 +337,8 @@ void listeners_drop_slowest(dialogue *d)
         if (l->joined_since || l->sent_seq != slowest)
             continue;
         fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_WARN,
-                     "dialogue %s: a listener at %.*s was dropped: too slow (it has event %" PRIu64 " of %" PRIu64 ")", d->id,
-                     (int)l->exchange->remote.length, l->exchange->remote.data, l->sent_seq, d->next_seq - 1);
+                     "dialogue %s: a listener at %.*s was dropped: too slow (it has event %" PRIu64 " of %" PRIu64 ")",
+                     d->id, (int)l->exchange->remote.length, l->exchange->remote.data, l->sent_seq, d->next_seq - 1);
         note_slow(d, l->exchange->remote);
         detach(l);
         /* The socket is full, or it would not be slow: the event that says why cannot be written, so the connection is cut. */
@@ -351,7 +351,7 @@ void listeners_drop_slowest(dialogue *d)
 void listeners_wait_begins(dialogue *d)
 {
     FA_LIST_EACH(node, &d->listeners)
-        FA_OBJECT(node, listener, link)->joined_since = false;
+    FA_OBJECT(node, listener, link)->joined_since = false;
 }
 
 void listener_enter(listener *l, dialogue *d)

@@ -24,7 +24,8 @@ static bool make_tables(fa_dialogues *registry, fa_scope *scope)
     return true;
 }
 
-fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options, fa_dialogues **dialogues, fa_error *error)
+fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options, fa_dialogues **dialogues,
+                           fa_error *error)
 {
     fa_scope *scope = fa_worker_scope(worker);
     fa_dialogues *registry = fa_scope_allocate(scope, sizeof(*registry));
@@ -58,7 +59,7 @@ void fa_dialogues_drain(fa_dialogues *registry, void (*on_empty)(void *context),
     registry->on_empty_context = context;
     for (size_t i = 0; i < registry->bucket_count; ++i) {
         FA_LIST_EACH(node, &registry->buckets[i])
-            dialogue_reconsider(FA_OBJECT(node, dialogue, in_table));
+        dialogue_reconsider(FA_OBJECT(node, dialogue, in_table));
     }
     dialogues_tell_empty(registry);
 }
@@ -200,7 +201,8 @@ fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, 
     memcpy(asked->dialogue_id, d->id, sizeof(d->id));
     asked->turn = d->turn;
     fa_log_write(fa_worker_log(registry->worker), FA_LOG_INFO,
-                 "dialogue %s: turn %u begins; the client plays its local thinking sound (0 bytes sent)", d->id, d->epoch);
+                 "dialogue %s: turn %u begins; the client plays its local thinking sound (0 bytes sent)", d->id,
+                 d->epoch);
     return FA_OK;
 }
 
@@ -251,7 +253,8 @@ void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text 
             return;
         }
     }
-    bool over = d == NULL ? fa_fixed_table_get(registry->finished, &digest, now) != NULL : !follow && is_read(d, last_event_id);
+    bool over =
+        d == NULL ? fa_fixed_table_get(registry->finished, &digest, now) != NULL : !follow && is_read(d, last_event_id);
     if (over)
         answer_no_content(exchange);
     else if (d == NULL)

@@ -36,8 +36,8 @@ fa_result turn_begin(dialogue *d, fa_text question)
     fa_scope *scope;
     char label[FA_LABEL_SIZE];
     snprintf(label, sizeof(label), "turn %u of %.40s", d->epoch + 1, d->id);
-    fa_result result = fa_scope_new(fa_scope_ledger(d->scope), d->scope, FA_KIND_TURN, registry->options.turn_budget, label,
-                                    FA_HERE, &scope);
+    fa_result result = fa_scope_new(fa_scope_ledger(d->scope), d->scope, FA_KIND_TURN, registry->options.turn_budget,
+                                    label, FA_HERE, &scope);
     if (result != FA_OK)
         return result;
     fa_turn *turn = fa_scope_allocate(scope, sizeof(*turn));
@@ -121,7 +121,8 @@ void fa_turn_said(fa_turn *turn, fa_text text)
     size_t length = text.length < limit - used ? text.length : limit - used;
     while (length < text.length && length > 0 && ((unsigned char)text.data[length] & 0xc0) == 0x80)
         --length; /* not inside a character */
-    (void)!fa_buffer_append(turn->answer, text.data, length); /* without memory the history is shorter, the answer is not */
+    (void)!fa_buffer_append(turn->answer, text.data,
+                            length); /* without memory the history is shorter, the answer is not */
 }
 
 void fa_turn_wait(fa_turn *turn, fa_turn_waiter *waiter)
@@ -160,18 +161,20 @@ static double heard_until(fa_turn *turn, double played_ms, char *out, size_t siz
     return at;
 }
 
-static int write_metrics(const fa_turn *turn, fa_turn_status status, const char *reason, fa_text fields, char *json, size_t size)
+static int write_metrics(const fa_turn *turn, fa_turn_status status, const char *reason, fa_text fields, char *json,
+                         size_t size)
 {
     const dialogue *d = turn->dialogue;
     uint64_t now = fa_now_ms();
     uint64_t first = turn->first_audio_ms != 0 ? turn->first_audio_ms - turn->started_ms : 0;
-    return snprintf(json, size,
-                    "{\"status\":\"%s\",\"data\":\"%s\",\"dialogueId\":\"%s\",\"turn\":%u,\"chunks\":%u,\"failedChunks\":%u,"
-                    "\"processing_metrics\":{\"total_ms\":%" PRIu64 ",\"first_audio_ms\":%" PRIu64
-                    ",\"audio_ms\":%.0f,\"audio_bytes\":%zu},\"timestamp\":%" PRIu64 "%s%.*s}",
-                    status_names[status], reason, d->id, turn->epoch, turn->chunks, turn->failed_chunks, now - turn->started_ms,
-                    first, turn->audio_ms, turn->audio_bytes, fa_wall_ms(), fields.length > 0 ? "," : "", (int)fields.length,
-                    fields.data != NULL ? fields.data : "");
+    return snprintf(
+        json, size,
+        "{\"status\":\"%s\",\"data\":\"%s\",\"dialogueId\":\"%s\",\"turn\":%u,\"chunks\":%u,\"failedChunks\":%u,"
+        "\"processing_metrics\":{\"total_ms\":%" PRIu64 ",\"first_audio_ms\":%" PRIu64
+        ",\"audio_ms\":%.0f,\"audio_bytes\":%zu},\"timestamp\":%" PRIu64 "%s%.*s}",
+        status_names[status], reason, d->id, turn->epoch, turn->chunks, turn->failed_chunks, now - turn->started_ms,
+        first, turn->audio_ms, turn->audio_bytes, fa_wall_ms(), fields.length > 0 ? "," : "", (int)fields.length,
+        fields.data != NULL ? fields.data : "");
 }
 
 /* done, then complete with the same data. Without memory for them the listeners are cut off instead: they must not wait. */
@@ -182,8 +185,8 @@ static void tell_the_end(fa_turn *turn, fa_turn_status status, const char *reaso
     void *space;
     if (fields.length > MAX_DONE_FIELDS) {
         fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_WARN,
-                     "turn %u of dialogue %s: %zu bytes of its own for done are left out: at most %d", turn->epoch, d->id,
-                     fields.length, MAX_DONE_FIELDS);
+                     "turn %u of dialogue %s: %zu bytes of its own for done are left out: at most %d", turn->epoch,
+                     d->id, fields.length, MAX_DONE_FIELDS);
         fields.length = 0;
     }
     const size_t size = 600 + fields.length;
@@ -218,9 +221,9 @@ static void end_scope(dialogue *d, fa_turn *turn, fa_turn_status status, const c
     unsigned number = turn->epoch, chunks = turn->chunks;
     fa_scope_end(turn->scope, reason, &summary);
     fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_INFO,
-                 "turn %u of dialogue %s %s (%s): %u audio chunks; released %s in %zu buffers, %zu handles, %zu scopes", number,
-                 d->id, status_names[status], reason, chunks, fa_format_size(summary.bytes, size), summary.buffers,
-                 summary.handles, summary.scopes);
+                 "turn %u of dialogue %s %s (%s): %u audio chunks; released %s in %zu buffers, %zu handles, %zu scopes",
+                 number, d->id, status_names[status], reason, chunks, fa_format_size(summary.bytes, size),
+                 summary.buffers, summary.handles, summary.scopes);
 }
 
 void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fields, fa_interrupted *interrupted,
@@ -249,7 +252,8 @@ void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fi
 
 void fa_turn_finish(fa_turn *turn, fa_turn_status status, fa_text fields)
 {
-    turn_end(turn->dialogue, status, status == FA_TURN_COMPLETED ? "the answer is complete" : status_names[status], fields, NULL, -1);
+    turn_end(turn->dialogue, status, status == FA_TURN_COMPLETED ? "the answer is complete" : status_names[status],
+             fields, NULL, -1);
 }
 
 /* ---- asking a turn about itself ---- */

@@ -35,15 +35,13 @@ typedef struct fa_piece {
 
 enum { FA_MAX_PIECES = 16, FA_MAX_ANSWER_HEADERS = 40, FA_REQUEST_ID_SIZE = 40 };
 
-/* What a back end does. All on the worker's thread. A back end may call fa_exchange_sent from inside send; it never
- * ends the request scope from inside a call. */
+/* What a back end does. All on the worker's thread. It never ends the request scope from inside a call. */
 typedef struct fa_exchange_back_end {
     /* Begins the answer; the head may leave with the first send. headers: checked, borrowed for the call. length: of
      * the body, or -1 when unknown or when an answer of this kind has none. */
     fa_result (*start)(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length);
     /* Sends pieces; their buffers are already leased and stay so until fa_exchange_sent, which a back end calls from
-     * its loop, never from inside send. final: no more follows; a final send may end the request scope before it
-     * returns. */
+     * its loop, never from inside send. final: no more follows. */
     fa_result (*send)(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final);
     /* Cuts the connection; the request scope ends soon after. */
     void (*abort)(fa_exchange *exchange);

@@ -52,7 +52,7 @@ typedef struct fa_task {
     fa_script *script;
     lua_State *co;
     int reference;
-    fa_scope *scope; /* what the task belongs to; NULL once that has ended */
+    fa_scope *scope;       /* what the task belongs to; NULL once that has ended */
     fa_exchange *exchange; /* of a request's task, else NULL */
     fa_turn *turn;         /* of a turn's task, else NULL */
     fa_scope_hook at_end;
@@ -107,9 +107,9 @@ typedef struct fa_turn_state {
     fa_handle handle;
 } fa_turn_state;
 
-#define FA_META_BUFFER "fitnessally.buffer"
+#define FA_META_BUFFER  "fitnessally.buffer"
 #define FA_META_REQUEST "fitnessally.request"
-#define FA_META_TURN "fitnessally.turn"
+#define FA_META_TURN    "fitnessally.turn"
 
 /* Makes a handle for a buffer of `scope` and pushes it; on failure the buffer is released and nil, message are pushed: returns how
  * many values. */

@@ -96,7 +96,8 @@ static int app_static(lua_State *L)
     if (m->media.root == NULL)
         return luaL_error(L, "app:static(\"%s\"): root is missing", prefix);
     snprintf(pattern, sizeof(pattern), "%.*s/*file", (int)length, prefix);
-    if (fa_router_add(script->router, "GET", pattern, MAX_HANDLERS + script->mount_count, fa_script_here(L), &error) != FA_OK)
+    if (fa_router_add(script->router, "GET", pattern, MAX_HANDLERS + script->mount_count, fa_script_here(L), &error) !=
+        FA_OK)
         return luaL_error(L, "%s", error.text);
     script->mount_count++;
     return 0;
@@ -144,7 +145,8 @@ void fa_open_app(lua_State *L)
 
 /* ---- require ---- */
 
-static bool find_module(const fa_script *script, const char *name, char *path, size_t size, char *chunk, size_t chunk_size)
+static bool find_module(const fa_script *script, const char *name, char *path, size_t size, char *chunk,
+                        size_t chunk_size)
 {
     char relative[200];
     const char *const roots[] = {script->options.app, script->options.library};
@@ -155,7 +157,8 @@ static bool find_module(const fa_script *script, const char *name, char *path, s
     }
     snprintf(chunk, chunk_size, "@%s.lua", relative);
     for (size_t i = 0; i < 2; ++i) {
-        if (roots[i] != NULL && snprintf(path, size, "%s/%s.lua", roots[i], relative) < (int)size && access(path, R_OK) == 0)
+        if (roots[i] != NULL && snprintf(path, size, "%s/%s.lua", roots[i], relative) < (int)size &&
+            access(path, R_OK) == 0)
             return true;
     }
     return false;
@@ -205,9 +208,11 @@ static int require_module(lua_State *L)
         return 1;
     lua_pop(L, 1);
     if (!proper_name(name))
-        return luaL_error(L, "require \"%s\": a module's name is made of letters, digits, _ and - with dots between", name);
+        return luaL_error(L, "require \"%s\": a module's name is made of letters, digits, _ and - with dots between",
+                          name);
     if (!find_module(script, name, path, sizeof(path), chunk, sizeof(chunk)))
-        return luaL_error(L, "require \"%s\": no such file below %s or %s", name, script->options.app, script->options.library);
+        return luaL_error(L, "require \"%s\": no such file below %s or %s", name, script->options.app,
+                          script->options.library);
     if (load_text(L, path, chunk) != 0)
         return lua_error(L);
     lua_pushboolean(L, 1); /* what a circular require gets */

@@ -27,8 +27,8 @@ int fa_lua_push_buffer(lua_State *L, fa_buffer *buffer, fa_scope *scope)
 {
     fa_handle handle;
     fa_script *script = fa_script_of(L);
-    fa_result result = fa_handle_make(fa_worker_handles(script->worker), &fa_type_buffer, buffer, scope, fa_buffer_label(buffer),
-                                      fa_script_here(L), &handle);
+    fa_result result = fa_handle_make(fa_worker_handles(script->worker), &fa_type_buffer, buffer, scope,
+                                      fa_buffer_label(buffer), fa_script_here(L), &handle);
     if (result != FA_OK) {
         fa_buffer_release(buffer);
         return answer_error(L, result, "no handle for a buffer");
@@ -97,7 +97,8 @@ static int buffer_release(lua_State *L)
     fa_error error;
     check_buffer(L, 1);
     const fa_lua_handle *h = lua_touserdata(L, 1);
-    if (fa_handle_release(fa_worker_handles(fa_script_of(L)->worker), h->handle, &fa_type_buffer, fa_script_here(L), &error) != FA_OK)
+    if (fa_handle_release(fa_worker_handles(fa_script_of(L)->worker), h->handle, &fa_type_buffer, fa_script_here(L),
+                          &error) != FA_OK)
         return luaL_error(L, "%s", error.text);
     return 0;
 }
@@ -128,9 +129,8 @@ static int buffer_json(lua_State *L)
 void fa_open_buffer(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"len", buffer_len},         {"append", buffer_append}, {"seal", buffer_seal},
-        {"release", buffer_release}, {"copy", buffer_copy},     {"json", buffer_json},
-        {NULL, NULL},
+        {"len", buffer_len},   {"append", buffer_append}, {"seal", buffer_seal}, {"release", buffer_release},
+        {"copy", buffer_copy}, {"json", buffer_json},     {NULL, NULL},
     };
     luaL_getmetatable(L, FA_META_BUFFER);
     lua_newtable(L);

@@ -53,8 +53,8 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
             fa_exchange_fail(exchange, 500, "script_error",
                              task->script->options.development ? error : "The server made a mistake.", NULL);
     } else if (exchange->status == 0) {
-        fa_log_write(log, FA_LOG_ERROR, "request %s: the handler at %s returned without an answer", exchange->request_id,
-                     r->handler_name);
+        fa_log_write(log, FA_LOG_ERROR, "request %s: the handler at %s returned without an answer",
+                     exchange->request_id, r->handler_name);
         fa_exchange_fail(exchange, 500, "no_answer", "The server made a mistake.", NULL);
     }
 }
@@ -70,8 +70,8 @@ static void run_handler(fa_script *script, fa_exchange *exchange, const fa_route
     fa_handle handle;
     lua_State *L = script->lua;
     request *r = fa_scope_allocate(exchange->scope, sizeof(*r));
-    if (r == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_request, r, exchange->scope, exchange->request_id,
-                                    FA_HERE, &handle) != FA_OK) {
+    if (r == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_request, r, exchange->scope,
+                                    exchange->request_id, FA_HERE, &handle) != FA_OK) {
         out_of_room(exchange);
         return;
     }

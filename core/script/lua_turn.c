@@ -180,7 +180,7 @@ static int turn_audio(lua_State *L)
         return luaL_error(L, "only sealed audio can be sent: call audio:seal() first");
     lua_getfield(L, 3, "text"); /* 4 */
     luaL_checktype(L, 4, LUA_TSTRING);
-    fa_lua_encode_json(L, 4);        /* 5 */
+    fa_lua_encode_json(L, 4);         /* 5 */
     lua_getfield(L, 3, "isFinal");    /* 6 */
     lua_getfield(L, 3, "durationMs"); /* 7 */
     lua_getfield(L, 3, "fields");     /* 8 */

@@ -33,7 +33,8 @@ static fa_text extra_fields(lua_State *L, lua_State *co, int results)
     lua_pushvalue(co, -results);
     lua_xmove(co, L, 1);
     if (lua_pcall(L, 1, 1, 0) != 0) {
-        fa_log_write(fa_worker_log(fa_script_of(L)->worker), FA_LOG_ERROR, "what a flow returned is no JSON: %s", lua_tostring(L, -1));
+        fa_log_write(fa_worker_log(fa_script_of(L)->worker), FA_LOG_ERROR, "what a flow returned is no JSON: %s",
+                     lua_tostring(L, -1));
         return fields;
     }
     fields.data = lua_tolstring(L, -1, &fields.length);
@@ -50,8 +51,8 @@ static void on_flow_done(fa_task *task, const char *error, int results, void *co
     int top = lua_gettop(L);
     state->task = NULL;
     if (error != NULL) {
-        fa_log_write(fa_worker_log(task->script->worker), FA_LOG_ERROR, "turn %u of dialogue %s: %s", fa_turn_number(turn),
-                     fa_turn_dialogue_id(turn), error);
+        fa_log_write(fa_worker_log(task->script->worker), FA_LOG_ERROR, "turn %u of dialogue %s: %s",
+                     fa_turn_number(turn), fa_turn_dialogue_id(turn), error);
         fa_turn_finish(turn, FA_TURN_FAILED, (fa_text){NULL, 0});
     } else {
         fa_turn_finish(turn, FA_TURN_COMPLETED, extra_fields(L, task->co, results));
@@ -73,8 +74,8 @@ static bool start_flow(lua_State *L, fa_script *script, fa_turn *turn, int flow,
     fa_scope *scope = fa_turn_scope(turn);
     fa_turn_state *state = fa_scope_allocate(scope, sizeof(*state));
     snprintf(label, sizeof(label), "turn %u", fa_turn_number(turn));
-    if (state == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_turn, state, scope, label, fa_script_here(L),
-                                        &state->handle) != FA_OK)
+    if (state == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_turn, state, scope, label,
+                                        fa_script_here(L), &state->handle) != FA_OK)
         return false;
     state->turn = turn;
     lua_pushvalue(L, flow);
@@ -92,7 +93,9 @@ static bool start_flow(lua_State *L, fa_script *script, fa_turn *turn, int flow,
 static int refuse_ask(lua_State *L, fa_result result, const fa_error *error)
 {
     lua_pushnil(L);
-    lua_pushstring(L, result == FA_NOT_FOUND ? "unknown_dialogue" : result == FA_FULL ? "too_many_dialogues" : "over_budget");
+    lua_pushstring(L, result == FA_NOT_FOUND ? "unknown_dialogue"
+                      : result == FA_FULL    ? "too_many_dialogues"
+                                             : "over_budget");
     lua_pushstring(L, error->text);
     return 3;
 }
@@ -188,7 +191,8 @@ static int voice_interrupt(lua_State *L)
 void fa_open_voice(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"ask", voice_ask}, {"listen", voice_listen}, {"delete", voice_delete}, {"interrupt", voice_interrupt}, {NULL, NULL},
+        {"ask", voice_ask}, {"listen", voice_listen}, {"delete", voice_delete}, {"interrupt", voice_interrupt},
+        {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

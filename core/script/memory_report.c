@@ -61,7 +61,8 @@ static void push_kinds(lua_State *L, fa_ledger *ledger, const self *asking)
     lua_newtable(L);
     for (int kind = 0; kind < FA_KIND_COUNT; ++kind) {
         const fa_kind_counters *c = fa_ledger_kind(ledger, (fa_kind)kind);
-        size_t less_bytes = kind == FA_KIND_REQUEST ? asking->bytes : 0, less = kind == FA_KIND_REQUEST ? asking->scopes : 0;
+        size_t less_bytes = kind == FA_KIND_REQUEST ? asking->bytes : 0,
+               less = kind == FA_KIND_REQUEST ? asking->scopes : 0;
         lua_createtable(L, 0, 6);
         set_number(L, "bytes", (double)(c->bytes - less_bytes));
         set_number(L, "count", (double)(c->count - less));
@@ -97,7 +98,7 @@ static size_t count_list(const fa_list *list)
 {
     size_t count = 0;
     FA_LIST_EACH(node, list)
-        count++;
+    count++;
     return count;
 }
 

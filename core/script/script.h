@@ -26,11 +26,11 @@ typedef struct fa_script_options {
     fa_worker *worker;
     fa_dialogues *dialogues;
     fa_media *media;
-    fa_native *const *natives; /* NULL-terminated */
+    fa_native *const *natives;  /* NULL-terminated */
     const fa_setting *settings; /* ends with name NULL */
-    const char *app;      /* folder of the application */
-    const char *library;  /* folder that holds fitnessally/ */
-    bool development;     /* error answers carry the message and the traceback */
+    const char *app;            /* folder of the application */
+    const char *library;        /* folder that holds fitnessally/ */
+    bool development;           /* error answers carry the message and the traceback */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
     size_t (*connections)(void *context);

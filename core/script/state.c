@@ -30,7 +30,8 @@ fa_origin fa_script_here(lua_State *L)
     fa_script *script = fa_script_of(L);
     for (int level = 1; lua_getstack(L, level, &info) && lua_getinfo(L, "Sl", &info); ++level) {
         if (info.currentline > 0)
-            return (fa_origin){fa_ledger_intern(fa_scope_ledger(script->scope), info.short_src), (uint32_t)info.currentline};
+            return (fa_origin){fa_ledger_intern(fa_scope_ledger(script->scope), info.short_src),
+                               (uint32_t)info.currentline};
     }
     return (fa_origin){"(no script)", 0};
 }
@@ -106,9 +107,9 @@ static void keep_only_the_clock(lua_State *L)
 
 static void open_language(lua_State *L)
 {
-    static const char *const forbidden[] = {"dofile",  "loadfile", "load",       "loadstring", "newproxy", "module",
-                                            "require", "package",  "gcinfo",     "getfenv",    "setfenv",  "collectgarbage",
-                                            "debug",   "io",       "jit",        NULL};
+    static const char *const forbidden[] = {"dofile",  "loadfile", "load",   "loadstring", "newproxy", "module",
+                                            "require", "package",  "gcinfo", "getfenv",    "setfenv",  "collectgarbage",
+                                            "debug",   "io",       "jit",    NULL};
     open_library(L, "", luaopen_base);
     open_library(L, LUA_TABLIBNAME, luaopen_table);
     open_library(L, LUA_STRLIBNAME, luaopen_string);
@@ -207,7 +208,8 @@ void fa_lua_encode_json(lua_State *L, int index)
 
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length)
 {
-    if (length > 0 && memchr(text, '\0', length) != NULL) { /* lua-cjson takes it for the end and would not see what follows */
+    if (length > 0 &&
+        memchr(text, '\0', length) != NULL) { /* lua-cjson takes it for the end and would not see what follows */
         lua_pushnil(L);
         lua_pushliteral(L, "a NUL byte is no JSON");
         return 2;

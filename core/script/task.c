@@ -63,7 +63,8 @@ static void finish(fa_task *task, int status)
     if (task->scope != NULL && task->done != NULL)
         task->done(task, error, status == 0 ? lua_gettop(task->co) : 0, task->context);
     else if (error != NULL)
-        fa_log_write(fa_worker_log(task->script->worker), FA_LOG_WARN, "a task failed after its owner had ended: %s", error);
+        fa_log_write(fa_worker_log(task->script->worker), FA_LOG_WARN, "a task failed after its owner had ended: %s",
+                     error);
     if (error != NULL)
         lua_pop(task->script->lua, 1);
     free_task(task);
@@ -80,7 +81,8 @@ void fa_task_resume(fa_task *task, int arguments)
     script->current = outer;
     if (status == LUA_YIELD && task->scope != NULL && task->wait != NULL)
         return;
-    if (status == LUA_YIELD && task->scope != NULL) { /* coroutine.yield at the top of a task: nobody would ever resume it */
+    if (status == LUA_YIELD &&
+        task->scope != NULL) { /* coroutine.yield at the top of a task: nobody would ever resume it */
         lua_settop(task->co, 0);
         lua_pushliteral(task->co, "attempt to yield from a task: only functions of the server may wait");
         status = LUA_ERRRUN;
@@ -115,7 +117,9 @@ fa_task *fa_task_waiting(lua_State *L, const char *what)
         luaL_error(L, "%s: the owner of this task has ended", what);
     /* Before anything waits: a yield that fails would leave the operation behind, to resume the task at the wrong place. */
     if (!lua_isyieldable(L))
-        luaL_error(L, "%s waits, and nothing can wait inside a function that C calls (table.sort, string.gsub, require)", what);
+        luaL_error(L,
+                   "%s waits, and nothing can wait inside a function that C calls (table.sort, string.gsub, require)",
+                   what);
     return task;
 }
 

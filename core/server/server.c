@@ -114,8 +114,6 @@ static fa_result bind_all(fa_server *server, fa_error *error)
 /* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
 static fa_result build(fa_server *server, bool app, fa_error *error)
 {
-    if (server->running != NULL)
-        return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_result result =
         fa_scope_new(server->ledger, server->root, FA_KIND_SERVER, fa_config_size(server->config, "memory_budget"),
                      "running server", FA_HERE, &server->running);
@@ -149,9 +147,9 @@ static void take_down(fa_server *server)
 
 fa_result fa_server_start(fa_server *server, fa_error *error)
 {
+    if (server->running != NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_result result = build(server, true, error);
-    if (result == FA_WRONG_STATE)
-        return result;
     if (result == FA_OK)
         result = bind_all(server, error);
     if (result == FA_OK)
@@ -219,6 +217,8 @@ int fa_server_run_tool(fa_server *server, const char *script, int argc, char **a
 
 fa_result fa_server_check(fa_server *server, fa_error *error)
 {
+    if (server->running != NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_result result = build(server, true, error);
     take_down(server);
     return result;

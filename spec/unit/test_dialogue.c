@@ -40,10 +40,13 @@ static void a_whole_turn_to_one_listener(void **state)
     assert_int_equal(fa_dialogues_running(w->dialogues), 1);
     fa_turn_finish(w->turn, FA_TURN_COMPLETED, FA_TEXT("\"own\":7"));
     assert_int_equal(fa_dialogues_running(w->dialogues), 0);
-    assert_heard(a, GREETING "words@1.1 audioChunk(1)@1.2 audioChunk(2!)@1.3 done(completed)@1.4 complete(completed)@1.5 |");
+    assert_heard(a, GREETING
+                 "words@1.1 audioChunk(1)@1.2 audioChunk(2!)@1.3 done(completed)@1.4 complete(completed)@1.5 |");
     assert_says(a, "retry: 500\n\n");
-    assert_says(a, "event: audioChunk\nid: 1.2\ndata: {\"chunkIndex\":1,\"seq\":2,\"isFinal\":false,\"text\":\"four words of it "
-                   "\",\"mime\":\"audio/wav\",\"audio\":\"YWFhYWE=\"}\n\n");
+    assert_says(
+        a,
+        "event: audioChunk\nid: 1.2\ndata: {\"chunkIndex\":1,\"seq\":2,\"isFinal\":false,\"text\":\"four words of it "
+        "\",\"mime\":\"audio/wav\",\"audio\":\"YWFhYWE=\"}\n\n");
     assert_says(a, "{\"chunkIndex\":2,\"seq\":3,\"isFinal\":true,\"text\":\"lost\",\"audio\":\"\",\"failed\":true}");
     assert_says(a, "\"status\":\"completed\",\"data\":\"the answer is complete\"");
     assert_says(a, "\"turn\":1,\"chunks\":2,\"failedChunks\":1,");

@@ -65,9 +65,10 @@ static void vanish_after(int last, bool follow, size_t speed, bool alone)
             fa_inprocess_take(a, speed);
     }
     if (other != NULL)
-        assert_heard(other, "retry ping words@1.1 audioChunk(1)@1.2 words@1.3 done(cancelled)@1.4 complete(cancelled)@1.5 "
-                            "audioChunk(1)@2.6 done(completed)@2.7 complete(completed)@2.8 done(cancelled)@3.9 "
-                            "complete(cancelled)@3.10 |");
+        assert_heard(other,
+                     "retry ping words@1.1 audioChunk(1)@1.2 words@1.3 done(cancelled)@1.4 complete(cancelled)@1.5 "
+                     "audioChunk(1)@2.6 done(completed)@2.7 complete(completed)@2.8 done(cancelled)@3.9 "
+                     "complete(cancelled)@3.10 |");
     assert_nothing_left(w); /* it has been deleted: nothing waits for any grace */
     dialogue_world_end(w);
 }
@@ -95,7 +96,9 @@ static void a_client_comes_at_every_stage(void **state)
             dialogue_ask(w, NULL);
             for (int i = 0; i <= STEPS; ++i) {
                 if (i == at)
-                    a = dialogue_listen(w, (listening){.follow = bits & 1, .stepped = bits & 2, .last_event_id = at % 3 ? "1.0" : NULL});
+                    a = dialogue_listen(
+                        w,
+                        (listening){.follow = bits & 1, .stepped = bits & 2, .last_event_id = at % 3 ? "1.0" : NULL});
                 step(w, i);
             }
             fa_inprocess_take(a, SIZE_MAX);
@@ -172,7 +175,8 @@ static bool rest_scenario(dialogue_world *w)
         assert_ok(fa_dialogues_delete(w->dialogues, id_of(w)));
     else
         RUN_UNTIL(w, dialogue_ended(clients[0]));
-    RUN_UNTIL(w, fa_dialogues_live(w->dialogues) == 0); /* the graces are short here, and they come to an end in any case */
+    RUN_UNTIL(w, fa_dialogues_live(w->dialogues) ==
+                     0); /* the graces are short here, and they come to an end in any case */
     clients[1] = dialogue_listen(w, (listening){.follow = true});
     NEED(clients[1] != NULL && fa_inprocess_answered(clients[1])->status == 200);
     NEED(dialogue_try_ask(w, w->id) == FA_OK && dialogue_push(w, "words") == FA_OK);

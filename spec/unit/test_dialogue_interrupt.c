@@ -35,8 +35,9 @@ static void an_interruption_drops_what_nobody_has_begun_to_get(void **state)
     assert_int_equal((int)what.heard_ms, 100);
     assert_string_equal(what.heard_text, "four words of it ");
     fa_inprocess_take(a, SIZE_MAX);
-    assert_heard(a, GREETING "audioChunk(1)@1.1 done(cancelled)@1.2 complete(cancelled)@1.3 |"); /* no hole in the numbers */
-    what = interrupt(w, -1); /* again: there is no turn */
+    assert_heard(a, GREETING
+                 "audioChunk(1)@1.1 done(cancelled)@1.2 complete(cancelled)@1.3 |"); /* no hole in the numbers */
+    what = interrupt(w, -1);                                                         /* again: there is no turn */
     assert_int_equal(what.dropped_events, 0);
     assert_string_equal(what.heard_text, "");
     dialogue_world_end(w);
@@ -96,7 +97,8 @@ static void the_next_question_interrupts(void **state)
     (void)state;
     dialogue_world *w = dialogue_world_begin(NULL);
     dialogue_ask(w, NULL);
-    fa_inprocess *a = dialogue_listen(w, (listening){.follow = false}), *f = dialogue_listen(w, (listening){.follow = true});
+    fa_inprocess *a = dialogue_listen(w, (listening){.follow = false}),
+                 *f = dialogue_listen(w, (listening){.follow = true});
     assert_ok(dialogue_push(w, "words"));
     dialogue_settle(w);
     dialogue_ask(w, w->id);
@@ -147,7 +149,8 @@ static void who_was_behind_is_told_of_the_gap(void **state)
     options.listener_queue = 4096;
     dialogue_world *w = dialogue_world_begin(&options);
     dialogue_ask(w, NULL);
-    fa_inprocess *fast = dialogue_listen(w, (listening){.follow = false}), *slow = dialogue_listen(w, (listening){.stepped = true});
+    fa_inprocess *fast = dialogue_listen(w, (listening){.follow = false}),
+                 *slow = dialogue_listen(w, (listening){.stepped = true});
     for (int i = 0; i < 4; ++i)
         assert_ok(dialogue_push_bytes(w, 3000));
     dialogue_settle(w);
@@ -155,7 +158,8 @@ static void who_was_behind_is_told_of_the_gap(void **state)
     dialogue_settle(w);
     dialogue_ask(w, w->id);
     fa_inprocess_take(slow, SIZE_MAX);
-    assert_heard(fast, GREETING "words@1.1 words@1.2 words@1.3 words@1.4 done(cancelled)@1.5 complete(cancelled)@1.6 |");
+    assert_heard(fast,
+                 GREETING "words@1.1 words@1.2 words@1.3 words@1.4 done(cancelled)@1.5 complete(cancelled)@1.6 |");
     assert_heard(slow, GREETING "words@1.1 words@1.2 gap(3-4)@2.4 done(cancelled)@1.5 complete(cancelled)@1.6 |");
     dialogue_world_end(w);
 }
@@ -165,7 +169,8 @@ static void a_deletion_finishes_the_frame_and_says_farewell(void **state)
     (void)state;
     dialogue_world *w = dialogue_world_begin(NULL);
     dialogue_ask(w, NULL);
-    fa_inprocess *slow = dialogue_listen(w, (listening){.stepped = true}), *none = dialogue_listen(w, (listening){.stepped = true}),
+    fa_inprocess *slow = dialogue_listen(w, (listening){.stepped = true}),
+                 *none = dialogue_listen(w, (listening){.stepped = true}),
                  *f = dialogue_listen(w, (listening){.follow = true});
     assert_ok(dialogue_push_bytes(w, 20000)); /* more than a window */
     assert_ok(dialogue_push_bytes(w, 100));

@@ -38,7 +38,8 @@ static void nobody_comes(void **state)
     assert_ok(dialogue_push(w, "words"));
     wait_for_end(w);
     assert_in_range(fa_now_ms() - start, 15, 10000);
-    assert_int_equal(fa_dialogues_resting(w->dialogues), 0); /* a question that nobody heard leaves nothing to go on with */
+    assert_int_equal(fa_dialogues_resting(w->dialogues),
+                     0); /* a question that nobody heard leaves nothing to go on with */
     assert_open(w, w->id, "204");
     dialogue_ask(w, NULL);
     dialogue_finish(w); /* over before anybody came: the same */
@@ -67,7 +68,8 @@ static void the_last_listener_does_not_come_back(void **state)
     options.reconnect_grace_ms = 20;
     dialogue_world *w = dialogue_world_begin(&options);
     dialogue_ask(w, NULL);
-    fa_inprocess *a = dialogue_listen(w, (listening){.follow = false}), *b = dialogue_listen(w, (listening){.follow = false});
+    fa_inprocess *a = dialogue_listen(w, (listening){.follow = false}),
+                 *b = dialogue_listen(w, (listening){.follow = false});
     dialogue_vanish(w, a);
     for (uint64_t start = fa_now_ms(); fa_now_ms() - start < 60;)
         dialogue_turn_loop(w);
@@ -183,7 +185,8 @@ static void too_large_to_linger(void **state)
     options.linger_budget = 5000;
     dialogue_world *w = dialogue_world_begin(&options);
     dialogue_ask(w, NULL);
-    fa_inprocess *a = dialogue_listen(w, (listening){.follow = false}), *slow = dialogue_listen(w, (listening){.stepped = true});
+    fa_inprocess *a = dialogue_listen(w, (listening){.follow = false}),
+                 *slow = dialogue_listen(w, (listening){.stepped = true});
     assert_ok(dialogue_push_bytes(w, 10000));
     dialogue_finish(w);
     RUN_UNTIL(w, dialogue_ended(a));

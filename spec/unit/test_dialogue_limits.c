@@ -208,7 +208,8 @@ static void a_cut_text_is_still_text(void **state)
     (void)state;
     dialogue_world *w = dialogue_world_begin(NULL);
     fa_history *history = fa_history_new(w->clients, 32);
-    fa_history_add(history, 'a', FA_TEXT("aaaaaaaaaaa\xe2\x82\xac\xe2\x82\xac")); /* 12 bytes have room, which is in a character */
+    fa_history_add(history, 'a',
+                   FA_TEXT("aaaaaaaaaaa\xe2\x82\xac\xe2\x82\xac")); /* 12 bytes have room, which is in a character */
     assert_true(fa_history_get(history, 0, &role, &text));
     assert_true(fa_text_is(text, "aaaaaaaaaaa"));
     dialogue_world_end(w);

@@ -46,8 +46,9 @@ static void it_goes_on_after_the_last_event(void **state)
 
 static void an_id_that_is_none_of_ours_is_a_gap(void **state)
 {
-    static const char *const foreign[] = {"1.4", "1.999999", "2.1", "0.1", "7", "1.", ".1", "1.1x", "x", "1.99999999999999999999",
-                                          "-1.1", "1.2.3", " 1.1"};
+    static const char *const foreign[] = {"1.4",  "1.999999", "2.1",  "0.1", "7",
+                                          "1.",   ".1",       "1.1x", "x",   "1.99999999999999999999",
+                                          "-1.1", "1.2.3",    " 1.1"};
     (void)state;
     dialogue_world *w = dialogue_world_begin(NULL);
     dialogue_vanish(w, three_events(w));
@@ -99,7 +100,8 @@ static void what_is_gone_is_named(void **state)
     assert_resumes(w, "junk", false, GREETING "gap(1-0)@1.0 gap(1-2)@1.2 words@1.3 words@1.4");
     assert_open(w, w->id, GREETING "gap(1-2)@1.2 words@1.3 words@1.4"); /* late, and not everything is there any more */
     dialogue_finish(w);
-    assert_resumes(w, "1.1", true, GREETING "gap(2-2)@1.2 words@1.3 words@1.4 done(completed)@1.5 complete(completed)@1.6");
+    assert_resumes(w, "1.1", true,
+                   GREETING "gap(2-2)@1.2 words@1.3 words@1.4 done(completed)@1.5 complete(completed)@1.6");
     dialogue_world_end(w);
 }
 

@@ -133,7 +133,8 @@ static void who_was_too_slow_may_come_back_twice(void **state)
     fa_inprocess *fast = dialogue_listen(w, (listening){.remote = "10.0.0.1"});
     producer p = begin_producer(w, 0);
     for (int i = 0; i < 3; ++i) {
-        fa_inprocess *slow = dialogue_listen(w, (listening){.stepped = true, .remote = "10.0.0.2", .last_event_id = "1.0"});
+        fa_inprocess *slow =
+            dialogue_listen(w, (listening){.stepped = true, .remote = "10.0.0.2", .last_event_id = "1.0"});
         dialogue_settle(w);
         assert_int_equal(fa_inprocess_answered(slow)->status, 200);
         p.wanted += 12;

@@ -261,7 +261,8 @@ static void add_event(line *out, const char *frame)
     if (strcmp(name, "done") == 0 || strcmp(name, "complete") == 0)
         snprintf(detail, sizeof(detail), "(%s)", member(data, "status", a));
     else if (strcmp(name, "audioChunk") == 0)
-        snprintf(detail, sizeof(detail), "(%s%s)", member(data, "chunkIndex", a), strstr(data, "\"failed\":true") ? "!" : "");
+        snprintf(detail, sizeof(detail), "(%s%s)", member(data, "chunkIndex", a),
+                 strstr(data, "\"failed\":true") ? "!" : "");
     else if (strcmp(name, "gap") == 0)
         snprintf(detail, sizeof(detail), "(%s-%s)", member(data, "from", a), member(data, "to", b));
     add(out, "%s%s%s", name, detail, id);

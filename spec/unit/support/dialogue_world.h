@@ -26,7 +26,7 @@ typedef struct dialogue_world {
     fa_worker *worker;
     fa_scope *clients; /* owns every client */
     fa_dialogues *dialogues;
-    size_t worker_bytes; /* before anything happened */
+    size_t worker_bytes;          /* before anything happened */
     char id[FA_DIALOGUE_ID_SIZE]; /* of the last question's dialogue */
     fa_turn *turn;                /* of the last question; dead once it has ended */
     unsigned questions;
@@ -61,7 +61,7 @@ typedef struct listening {
 fa_inprocess *dialogue_listen(dialogue_world *w, listening how); /* NULL when there was no memory */
 
 fa_result dialogue_push(dialogue_world *w, const char *event);
-fa_result dialogue_push_bytes(dialogue_world *w, size_t size);             /* an event "words" with so many bytes of JSON */
+fa_result dialogue_push_bytes(dialogue_world *w, size_t size); /* an event "words" with so many bytes of JSON */
 fa_result dialogue_push_audio(dialogue_world *w, size_t size, bool final); /* 100 ms, "piece N of it" */
 void dialogue_finish(dialogue_world *w);
 

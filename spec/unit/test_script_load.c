@@ -1,0 +1,255 @@
+/* core/script: how an application is loaded, what app:on_start may do, JSON, and memory that runs out on the way. */
+#include "script_world.h"
+
+#include <stdio.h>
+
+static void refuse_app(const char *app, const char *part)
+{
+    script_world *w = script_world_new();
+    script_world_write(w, "app.lua", app, strlen(app));
+    script_world_write(w, "broken.lua", "return {\n  oops oops\n}\n", 21);
+    script_world_write(w, "raises.lua", "\nerror('on purpose')", 20);
+    script_world_write(w, "circle.lua", "return require 'circle'", 23);
+    if (script_world_try(w, NULL, WITH_NOTHING))
+        fail_msg("loaded: %s", app);
+    if (strstr(w->error.text, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, w->error.text);
+    script_world_end(w);
+}
+
+static void what_is_wrong_with_an_app_is_said(void **state)
+{
+    (void)state;
+    refuse_app("x = = 1", "app.lua:1: unexpected symbol near '='");
+    refuse_app("require 'broken'", "broken.lua:2: '}' expected");
+    refuse_app("\n\nrequire 'raises'", "raises.lua:2: on purpose\nstack traceback:");
+    refuse_app("\n\nrequire 'raises'", "app.lua:3: in main chunk");
+    refuse_app("require 'nothere'", "require \"nothere\": no such file below /tmp/fa-script-");
+    refuse_app("error({})", "an error that is not a text");
+    refuse_app("app:get('/a', print)\napp:get('/a', print)", "declared twice: at app.lua:1 and at app.lua:2");
+    refuse_app("app:get('a', print)", "a pattern begins with /");
+    refuse_app("app:get('/a')", "function expected");
+    refuse_app("app:static('/m', {})", "root is missing");
+    refuse_app("app:static('m', { root = '.' })", "a prefix begins with /");
+    refuse_app("for i = 1, 513 do app:get('/' .. i, print) end", "more than 512 routes");
+    refuse_app("for i = 1, 17 do app:static('/' .. i, { root = '.' }) end", "more than 16 static folders");
+    refuse_app("for i = 1, 17 do app:on_start(print) end", "at most 16 functions");
+    refuse_app("fitnessally.sleep(1)", "nothing can wait while scripts are loaded");
+    refuse_app("fitnessally.buffer()", "this needs a request or a turn to own it");
+    refuse_app("\x1bLJ\x02", "attempt to load chunk with wrong mode");
+    script_world *w = script_world_new();
+    assert_false(script_world_try(w, NULL, WITH_NOTHING));
+    assert_non_null(strstr(w->error.text, "cannot open /tmp/fa-script-"));
+    script_world_end(w);
+}
+
+static void a_circle_ends(void **state)
+{
+    (void)state;
+    static const char app[] =
+        "assert(require 'circle' == true)\nassert(require 'fitnessally.flow' == require 'fitnessally.flow')\n"
+        "app:static('/files/', { root = settings.app, index = 'app.lua' })";
+    script_world *w = script_world_new();
+    script_world_write(w, "app.lua", app, sizeof(app) - 1);
+    script_world_write(w, "circle.lua", "return require 'circle'", 23);
+    if (!script_world_try(w, NULL, WITH_NOTHING))
+        fail_msg("%s", w->error.text);
+    assert_answer_has(w, "GET /files/circle.lua", "200 return require 'circle'");
+    assert_answer_has(w, "GET /files/", "200 assert(");
+    assert_answer_has(w, "GET /files/none", "404 {\"error\":");
+    assert_answer_has(w, "POST /files/none", "405 {\"error\":");
+    script_world_end(w);
+}
+
+/* ---- app:on_start ---- */
+
+static void starters_run_as_tasks(void **state)
+{
+    (void)state;
+    script_world *w =
+        script_world_begin("local n = 0\n"
+                           "app:on_start(function() fitnessally.sleep(1) n = n + 1 end)\n"
+                           "app:on_start(function() error('cannot start') end)\n"
+                           "app:on_start(function()\n"
+                           "  local b = fitnessally.buffer()\n"
+                           "  b:append('x'):release()\n"
+                           "  while true do fitnessally.sleep(1) n = n + 1 end\n"
+                           "end)\n"
+                           "app:get('/', function(req) req:reply { text = n > 3 and 'many' or 'few' } end)\n");
+    assert_logged(w, "app:on_start: app.lua:3: cannot start");
+    SCRIPT_UNTIL(w, strcmp(script_ask(w, "GET /"), "200 many") == 0);
+    assert_int_equal(fa_script_tasks(w->script), 1);
+    script_world_end(w); /* it is still asleep: its state goes first, and takes it along */
+}
+
+/* What runs for ever must not keep a server from stopping. */
+static void starters_can_be_stopped(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin("app:on_start(function() while true do fitnessally.sleep(1) end end)");
+    fa_test_run_for(w->worker, 5);
+    fa_script_stop(w->script);
+    assert_int_equal(fa_script_tasks(w->script), 0);
+    fa_scope_end(w->clients, "test", NULL);
+    w->clients = NULL;
+    fa_worker_finish(w->worker);
+    fa_worker_run(w->worker); /* returns */
+    script_world_end(w);
+}
+
+/* ---- JSON ---- */
+
+static void json_goes_both_ways(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin(
+        "local e = json.empty_array\n"
+        "app:get('/arrays', function(req) req:reply { json = { a = e, b = {}, c = { e, { e } }, d = 'x', f = json.null "
+        "} } end)\n"
+        "app:get('/encode', function(req) req:reply { text = json.encode('a\"\\n\\0b') } end)\n"
+        "app:get('/none', function(req) req:reply { text = tostring(pcall(json.encode, print)) } end)\n"
+        "app:get('/nan', function(req) req:reply { text = tostring(pcall(json.encode, { 0/0 })) } end)\n"
+        "app:get('/loop', function(req) local t = {} t.t = t req:reply { text = tostring(pcall(json.encode, t)) } "
+        "end)\n"
+        "app:get('/key', function(req) req:reply { json = { x = 'say ' .. e } } end)\n"
+        "app:post('/decode', function(req)\n"
+        "  local value, problem = req:json()\n"
+        "  req:reply { text = value and json.encode(value) or problem }\n"
+        "end)\n"
+        "app:post('/text', function(req)\n"
+        "  local value, problem = json.decode(req.body and req.body:copy { max = 1000 } or '')\n"
+        "  req:reply { text = problem or json.encode(value) }\n"
+        "end)\n"
+        "app:post('/empty', function(req)\n"
+        "  local value, problem = fitnessally.buffer():json()\n"
+        "  req:reply { text = tostring(problem) }\n"
+        "end)\n"
+        "app:post('/copy', function(req) req:reply { text = select(2, req.body:copy { max = 2 }) } end)\n");
+    const char *arrays = script_ask(w, "GET /arrays");
+    assert_non_null(strstr(arrays, "\"a\":[]"));
+    assert_non_null(strstr(arrays, "\"b\":{}"));
+    assert_non_null(strstr(arrays, "\"c\":[[],[[]]]"));
+    assert_non_null(strstr(arrays, "\"f\":null"));
+    assert_answer(w, "GET /encode", "200 \"a\\\"\\n\\u0000b\"");
+    assert_answer(w, "GET /none", "200 false");
+    assert_answer(w, "GET /nan", "200 false");
+    assert_answer(w, "GET /loop", "200 false");
+    assert_answer_has(w, "GET /key", "200 {\"x\":\"say empty-array-"); /* only the whole text stands for it */
+    assert_string_equal(script_post(w, "POST /decode", "{\"a\":[1,null,\"x\"]}"), "200 {\"a\":[1,null,\"x\"]}");
+    assert_string_equal(script_post(w, "POST /decode", ""), "200 the request has no body");
+    assert_string_equal(script_post(w, "POST /decode", "7"), "200 the body is neither an object nor an array");
+    assert_string_equal(script_post(w, "POST /decode", "null"), "200 the body is neither an object nor an array");
+    assert_non_null(strstr(script_post(w, "POST /decode", "{\"a\":}"), "Expected value"));
+    assert_non_null(strstr(script_post(w, "POST /decode", "{} x"), "Expected the end"));
+    assert_non_null(strstr(script_post(w, "POST /decode", "[NaN]"), "invalid"));
+    char deep[400] = "";
+    memset(deep, '[', 100);
+    memset(deep + 100, ']', 100);
+    assert_non_null(strstr(script_post(w, "POST /decode", deep), "too many nested"));
+    assert_string_equal(script_post(w, "POST /text", "1.5"), "200 1.5");
+    assert_non_null(strstr(script_post(w, "POST /empty", "x"), "200 Expected value"));
+    assert_string_equal(script_post(w, "POST /copy", "abc"),
+                        "200 the buffer has 3 bytes, more than the 2 that may be copied");
+    script_world_end(w);
+}
+
+static void a_nul_is_no_json(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin("app:get('/', function(req)\n"
+                                         "  local value, problem = json.decode('{}\\0{')\n"
+                                         "  req:reply { text = problem }\n"
+                                         "end)\n");
+    assert_answer(w, "GET /", "200 a NUL byte is no JSON");
+    script_world_end(w);
+}
+
+static void the_report_is_json(void **state)
+{
+    fa_buffer *out;
+    (void)state;
+    script_world *w =
+        script_world_begin("app:get('/', function(req) req:reply { json = fitnessally.memory() } end)\n"
+                           "app:get('/status', function(req) req:reply { json = fitnessally.status() } end)\n");
+    assert_answer_has(w, "GET /", "\"request\":{");
+    const char *report = script_ask(w, "GET /");
+    assert_non_null(strstr(report, "\"warnings\":[]"));
+    assert_non_null(strstr(report, "\"handles\":0")); /* the asking request is left out */
+    assert_answer_has(w, "GET /status", "\"draining\":false");
+    assert_ok(fa_buffer_new(w->clients, 0, "report", FA_HERE, &out));
+    assert_ok(fa_script_memory_report(w->script, out));
+    assert_true(fa_buffer_length(out) > 500);
+    fa_buffer_release(out);
+    script_world_end(w);
+}
+
+/* ---- memory ---- */
+
+static bool scenario(script_world *w, fa_ledger *ledger)
+{
+    bool reached = false;
+    if (!script_world_try(w, ledger, WITH_NOTHING))
+        goto out;
+    fa_inprocess *client = script_start(w, (asking){.what = "POST /ask", .body = "{}"});
+    NEED(client != NULL);
+    SCRIPT_UNTIL(w, fa_inprocess_answered(client)->ended);
+    NEED(fa_inprocess_answered(client)->status == 200 && fa_inprocess_answered(client)->complete);
+    fa_test_run_for(w->worker, 2);
+    client = script_start(w, (asking){.what = "GET /listen"});
+    NEED(client != NULL);
+    /* A flow that was refused memory has failed its turn; one that was not has ended it: the stream ends in any case. */
+    SCRIPT_UNTIL(w, fa_inprocess_answered(client)->ended);
+    const fa_buffer *body = fa_inprocess_answered(client)->body;
+    reached = fa_inprocess_answered(client)->complete && fa_buffer_length(body) > 20000;
+out:
+    script_world_close(w);
+    return reached;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    static const char app[] =
+        "local id\n"
+        "local function flow(turn)\n"
+        "  local b = fitnessally.buffer()\n"
+        "  if b then b:append(('x'):rep(9000)) turn:audio(b:seal(), { text = 'x', fields = { a = 1 } }) end\n"
+        "  fitnessally.sleep(0)\n"
+        "  turn:push('words', { text = ('x'):rep(9000) })\n"
+        "  return { own = 1 }\n"
+        "end\n"
+        "app:on_start(function() fitnessally.sleep(0) end)\n"
+        "app:post('/ask', function(req)\n"
+        "  req:query('none')\n"
+        "  fitnessally.sleep(0)\n"
+        "  local asked = assert(voice.ask(req, { text = 'why', flow = flow }))\n"
+        "  id = asked.dialogueId\n"
+        "  req:reply { json = { id = id, body = req:json() } }\n"
+        "end)\n"
+        "app:get('/listen', function(req) voice.listen(req, id) end)\n";
+    bool reached = false;
+    (void)state;
+    script_world *w = script_world_new();
+    script_world_write(w, "app.lua", app, sizeof(app) - 1);
+    FA_FAIL_EACH_ALLOCATION(failing)
+    {
+        reached = scenario(w, failing);
+    }
+    assert_true(reached);
+    assert_true(fa_failing_runs() > 100);
+    script_world_end(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_wrong_with_an_app_is_said),
+        cmocka_unit_test(a_circle_ends),
+        cmocka_unit_test(starters_run_as_tasks),
+        cmocka_unit_test(starters_can_be_stopped),
+        cmocka_unit_test(json_goes_both_ways),
+        cmocka_unit_test(a_nul_is_no_json),
+        cmocka_unit_test(the_report_is_json),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests_name("scripts: loading, starting, JSON", tests, NULL, NULL);
+}
