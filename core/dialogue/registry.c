@@ -124,6 +124,19 @@ static const char *first_of_double(fa_dialogues *registry, const double_key *key
 
 /* ---- asking ---- */
 
+/* Admission at the door: a turn that could not be given its budget beside those that run is refused now rather than starved later
+ * (DESIGN.md 8). What dialogues and turns have already counts as theirs. */
+static bool has_room_for_a_turn(fa_dialogues *registry)
+{
+    fa_scope *scope = fa_worker_scope(registry->worker);
+    fa_ledger *ledger = fa_scope_ledger(scope);
+    size_t room = fa_account_room(fa_scope_account(scope));
+    if (room == SIZE_MAX)
+        return true;
+    size_t theirs = fa_ledger_kind(ledger, FA_KIND_DIALOGUE)->bytes + fa_ledger_kind(ledger, FA_KIND_TURN)->bytes;
+    return room + theirs >= (registry->running + 1) * registry->options.dialogue_budget;
+}
+
 /* Takes a resting dialogue up again: its history and its numbers go on. */
 static fa_result wake_resting(fa_dialogues *registry, fa_text id, dialogue **out)
 {
@@ -180,7 +193,9 @@ fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, 
         memcpy(asked->dialogue_id, first, sizeof(asked->dialogue_id));
         return FA_OK;
     }
-    fa_result result = registry->draining ? FA_FULL : find_or_make(registry, question->dialogue_id, &d);
+    fa_result result = registry->draining               ? FA_FULL
+                       : !has_room_for_a_turn(registry) ? FA_OVER_BUDGET
+                                                        : find_or_make(registry, question->dialogue_id, &d);
     if (result != FA_OK)
         return explain(result, registry, error);
 
@@ -223,6 +238,14 @@ static void answer_no_content(fa_exchange *exchange)
     fa_exchange_reply(exchange, 204, &(fa_header){FA_TEXT("cache-control"), FA_TEXT("no-store")}, 1, NULL);
 }
 
+/* HEAD: as the stream would begin, without one. */
+static void answer_head(fa_exchange *exchange)
+{
+    fa_header type = {FA_TEXT("content-type"), FA_TEXT("text/event-stream")};
+    if (fa_exchange_start(exchange, 200, &type, 1, -1) == FA_OK)
+        fa_exchange_send(exchange, NULL, 0, true);
+}
+
 /* Whether there is nothing to come for: the turn is over, and was read to its end by this client or, when it does not say how
  * far it read, by anybody. */
 static bool is_read(dialogue *d, fa_text last_event_id)
@@ -260,7 +283,7 @@ void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text 
     else if (d == NULL)
         fa_exchange_fail(exchange, 404, "unknown_dialogue", "There is no such dialogue.", NULL);
     else if (exchange->head_only)
-        fa_exchange_reply(exchange, 200, &(fa_header){FA_TEXT("content-type"), FA_TEXT("text/event-stream")}, 1, NULL);
+        answer_head(exchange);
     else
         listener_attach(d, exchange, follow, last_event_id);
 }

@@ -203,8 +203,12 @@ static void tell_the_end(fa_turn *turn, fa_turn_status status, const char *reaso
     }
     d->terminal_seq = d->next_seq - 1;
     listeners_turn_over(d);
-    if (result != FA_OK)
+    if (result != FA_OK) {
+        fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_WARN,
+                     "dialogue %s: no memory to tell the end of turn %u (%s): its listeners are cut off", d->id,
+                     turn->epoch, fa_result_name(result));
         listeners_farewell(d);
+    }
 }
 
 static void keep_history(fa_turn *turn)

@@ -27,6 +27,11 @@ void fa_media_answer(fa_exchange *exchange, const fa_media_mount *mount, const c
                      fa_open_file *open)
 {
     fa_header headers[FA_MEDIA_MAX_HEADERS];
+    if (!fa_text_is(exchange->method, "GET") && !exchange->head_only) {
+        fa_exchange_fail(exchange, 405, "method_not_allowed", "This file can only be read.",
+                         &(fa_header){FA_TEXT("allow"), FA_TEXT("GET, HEAD")});
+        return;
+    }
     bool current = fa_not_modified(exchange, file->etag, file->id.seconds);
     if (!current && file->bytes == NULL) {
         fa_media_stream(exchange, mount, type, file, open);

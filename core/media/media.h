@@ -31,7 +31,9 @@ fa_media *fa_media_new(fa_scope *server_scope, const fa_media_options *options);
 /* When no worker uses it any more. Buffers still in flight are freed by their last lease. */
 void fa_media_free(fa_media *media);
 
-/* Answers the exchange with the file `path` (already percent-decoded, relative to the mount, no leading slash) for GET
+/* Any method but GET and HEAD is 405 for a file that is there, and 404 for one that is not.
+ *
+ * Answers the exchange with the file `path` (already percent-decoded, relative to the mount, no leading slash) for GET
  * and HEAD: 200, 304 (If-None-Match before If-Modified-Since), 404, 503 when a budget is reached. mount: borrowed until
  * the exchange has ended; path: copied. Thread: the exchange's worker. */
 void fa_media_serve(fa_media *media, fa_exchange *exchange, const fa_media_mount *mount, fa_text path);

@@ -114,10 +114,18 @@ void fa_script_handle(fa_exchange *exchange, void *context)
         else
             run_handler(script, exchange, &route);
         break;
-    case FA_UNSUPPORTED:
+    case FA_UNSUPPORTED: {
+        char unused[64];
+        /* Whether a path below a static folder exists at all, only the folder knows: unknown is 404, not 405. */
+        if (fa_router_match(script->router, FA_TEXT("GET"), exchange->path, &route, unused) == FA_OK &&
+            route.target >= MAX_HANDLERS) {
+            serve_mount(script, exchange, &script->mounts[route.target - MAX_HANDLERS]);
+            break;
+        }
         fa_exchange_fail(exchange, 405, "method_not_allowed", "This path does not answer to this method.",
                          &(fa_header){FA_TEXT("allow"), {allow, strlen(allow)}});
         break;
+    }
     default:
         fa_exchange_fail(exchange, 404, "not_found", "There is nothing at this path.", NULL);
     }

@@ -53,7 +53,9 @@ static void on_flow_done(fa_task *task, const char *error, int results, void *co
     if (error != NULL) {
         fa_log_write(fa_worker_log(task->script->worker), FA_LOG_ERROR, "turn %u of dialogue %s: %s",
                      fa_turn_number(turn), fa_turn_dialogue_id(turn), error);
-        fa_turn_finish(turn, FA_TURN_FAILED, (fa_text){NULL, 0});
+        fa_turn_finish(
+            turn, FA_TURN_FAILED,
+            FA_TEXT("\"error\":{\"code\":\"flow_failed\",\"message\":\"The answer could not be finished.\"}"));
     } else {
         fa_turn_finish(turn, FA_TURN_COMPLETED, extra_fields(L, task->co, results));
     }

@@ -1,6 +1,7 @@
 /* `fitnessally serve`: runs the server in the foreground until a signal ends it. */
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/cli.h"
@@ -19,8 +20,15 @@ static void block_signals(sigset_t *awaited)
     signal(SIGPIPE, SIG_IGN); /* a vanished client is a result of write, not a reason to die */
 }
 
+static struct timespec first_signal;
+
 static void stop_at_once(int number)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double waited = (double)(now.tv_sec - first_signal.tv_sec) + (double)(now.tv_nsec - first_signal.tv_nsec) / 1e9;
+    if (number != SIGALRM && waited < 0.3) /* the same wish told twice, to the process and to its group */
+        return;
     static const char text[] = "fitnessally: stopped at once\n";
     ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
     (void)ignored;
@@ -29,7 +37,7 @@ static void stop_at_once(int number)
 }
 
 /* While this thread drains it waits for no signal: a second one comes in as a handler. */
-static void heed_second_signal(void)
+static void heed_second_signal(uint64_t drain_ms)
 {
     struct sigaction action = {.sa_handler = stop_at_once};
     sigset_t impatient;
@@ -38,6 +46,9 @@ static void heed_second_signal(void)
     sigaddset(&impatient, SIGINT);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &first_signal);
+    alarm((unsigned)(drain_ms / 1000) + 5); /* a script that never gives the thread back must not keep the process */
     pthread_sigmask(SIG_UNBLOCK, &impatient, NULL);
 }
 
@@ -93,7 +104,7 @@ static int run(const fa_cli *cli)
         for (size_t i = 0; (address = fa_server_address(server, i)) != NULL; ++i)
             fprintf(stderr, "listening on %s\n", address);
         heed_signals(server, &awaited);
-        heed_second_signal();
+        heed_second_signal(fa_server_drain_ms(server));
         fa_server_stop(server, fa_server_drain_ms(server));
     } else {
         status = fa_cli_failed("%s", error.text[0] != '\0' ? error.text : fa_result_name(result));

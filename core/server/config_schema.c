@@ -93,7 +93,7 @@ static const fa_config_key keys[] = {
     KEY("spool_threshold", SIZE, "256KB", 4 * KB, 25 * MB,
         "request bodies beyond it wait on disk instead of in memory"),
     KEY("memory_budget", SIZE, "512MB", 0, 1024 * GB,
-        "memory the server may own; beyond it the answer is 503; 0: no limit"),
+        "memory the server may own; a question is answered 503 unless each running turn could have its dialogue_budget; 0: no limit"),
     {NULL, FA_CONFIG_TEXT, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */

@@ -229,12 +229,24 @@ static fa_result make_edge(fa_runtime *runtime, const fa_config *config, fa_erro
     return fa_http_new(runtime->worker, &options, fa_script_handle, runtime->script, &runtime->http, error);
 }
 
+/* A folder that somebody named must be there; one that nobody named may be missing. */
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return path == NULL || (stat(path, &info) == 0 && S_ISDIR(info.st_mode));
+}
+
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
                          fa_media *media, bool app, fa_runtime **out, fa_error *error)
 {
     fa_runtime *runtime = fa_scope_allocate(scope, sizeof(*runtime));
     if (runtime == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
+    if (!is_folder(fa_config_text(config, "data")) || !is_folder(fa_config_text(config, "media_root")))
+        return fa_fail(error, FA_NOT_FOUND, "%s: there is no such folder (%s)",
+                       is_folder(fa_config_text(config, "data")) ? fa_config_text(config, "media_root")
+                                                                 : fa_config_text(config, "data"),
+                       is_folder(fa_config_text(config, "data")) ? "media_root" : "data");
     fa_message_init(&runtime->stop, on_stop);
     fa_message_init(&runtime->finish, on_finish);
     fill_settings(runtime, config);

@@ -57,7 +57,8 @@ static void a_circle_ends(void **state)
     assert_answer_has(w, "GET /files/circle.lua", "200 return require 'circle'");
     assert_answer_has(w, "GET /files/", "200 assert(");
     assert_answer_has(w, "GET /files/none", "404 {\"error\":");
-    assert_answer_has(w, "POST /files/none", "405 {\"error\":");
+    assert_answer_has(w, "POST /files/none", "404 {\"error\":");
+    assert_answer_has(w, "POST /files/circle.lua", "405 {\"error\":");
     script_world_end(w);
 }
 

@@ -1,4 +1,5 @@
 /* core/script and core/plugin: calls of scripts to a native plugin (spec/unit/support/plugin_echo.c), and their ends. */
+#include "plugin/internal.h"
 #include "script_world.h"
 
 #include <stdio.h>
@@ -180,6 +181,20 @@ static void everything_ends_during_a_call(void **state)
     script_world_end(w);
 }
 
+/* Waits until the plugin's thread has taken every call that was queued. */
+static void wait_until_taken(fa_native *native)
+{
+    bool taken = false;
+    for (int i = 0; i < 40000 && !taken; ++i) {
+        pthread_mutex_lock(&native->lock);
+        taken = native->queued == 0;
+        pthread_mutex_unlock(&native->lock);
+        if (!taken)
+            usleep(500);
+    }
+    assert_true(taken);
+}
+
 /* A plugin that closes tells those who still wait in its queue. */
 static void a_plugin_that_closes_answers_what_waits(void **state)
 {
@@ -187,7 +202,7 @@ static void a_plugin_that_closes_answers_what_waits(void **state)
     script_world *w = script_world_begin_with(app, WITH_ECHO);
     NEED_ECHO(w);
     fa_inprocess *running = script_start(w, (asking){.what = "GET /wait"});
-    usleep(5000);
+    wait_until_taken(w->natives[0]);
     fa_inprocess *queued = script_start(w, (asking){.what = "GET /echo"});
     fa_native_close(w->natives[0]);
     w->natives[0] = NULL;
