@@ -166,10 +166,9 @@ static fa_result read_manifest(lua_State *L, const char *plugin, const fa_config
     return result;
 }
 
-static fa_result check_unknown(const fa_config *config, const char *plugin, values *v, lua_State *L, fa_error *error)
+static fa_result check_unknown(const fa_config *config, const char *plugin, lua_State *L, fa_error *error)
 {
     const char *key, *where;
-    (void)v;
     for (size_t i = 0; (key = fa_config_plugin_key(config, plugin, i, &where)) != NULL; ++i) {
         lua_getfield(L, -1, "config");
         bool known = lua_istable(L, -1);
@@ -196,7 +195,7 @@ static fa_result load_manifest(const char *manifest, const char *plugin, const f
         result = fa_fail(error, FA_INVALID, "plugin %s: %s", plugin, lua_tostring(L, -1));
     else if (!lua_istable(L, -1))
         result = fa_fail(error, FA_INVALID, "plugin %s: %s does not return a table", plugin, manifest);
-    else if ((result = check_unknown(config, plugin, v, L, error)) == FA_OK)
+    else if ((result = check_unknown(config, plugin, L, error)) == FA_OK)
         result = read_manifest(L, plugin, config, scope, v, error);
     lua_close(L);
     return result;

@@ -230,10 +230,13 @@ static fa_result make_edge(fa_runtime *runtime, const fa_config *config, fa_erro
 }
 
 /* A folder that somebody named must be there; one that nobody named may be missing. */
-static bool is_folder(const char *path)
+static fa_result check_folder(const fa_config *config, const char *key, fa_error *error)
 {
     struct stat info;
-    return path == NULL || (stat(path, &info) == 0 && S_ISDIR(info.st_mode));
+    const char *path = fa_config_text(config, key);
+    if (path == NULL || (stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
+        return FA_OK;
+    return fa_fail(error, FA_NOT_FOUND, "%s: there is no such folder (%s)", path, key);
 }
 
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
@@ -242,16 +245,16 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_runtime *runtime = fa_scope_allocate(scope, sizeof(*runtime));
     if (runtime == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
-    if (!is_folder(fa_config_text(config, "data")) || !is_folder(fa_config_text(config, "media_root")))
-        return fa_fail(error, FA_NOT_FOUND, "%s: there is no such folder (%s)",
-                       is_folder(fa_config_text(config, "data")) ? fa_config_text(config, "media_root")
-                                                                 : fa_config_text(config, "data"),
-                       is_folder(fa_config_text(config, "data")) ? "media_root" : "data");
+    fa_result result = check_folder(config, "data", error);
+    if (result == FA_OK)
+        result = check_folder(config, "media_root", error);
+    if (result != FA_OK)
+        return result;
     fa_message_init(&runtime->stop, on_stop);
     fa_message_init(&runtime->finish, on_finish);
     fill_settings(runtime, config);
     fa_dialogue_options dialogues = dialogue_options(config);
-    fa_result result = fa_worker_new(fa_scope_ledger(scope), scope, 0, log, &runtime->worker, error);
+    result = fa_worker_new(fa_scope_ledger(scope), scope, 0, log, &runtime->worker, error);
     if (result == FA_OK) {
         fa_timer_init(&runtime->patience, runtime->worker, fa_worker_scope(runtime->worker), on_patience_ended);
         result = fa_dialogues_new(runtime->worker, &dialogues, &runtime->dialogues, error);

@@ -128,13 +128,27 @@ static void a_call_ends_with_its_caller(void **state)
     script_world_end(w);
 }
 
+/* Waits until the plugin's thread has taken all but `left` of the calls that were queued. */
+static void wait_until_taken(fa_native *native, unsigned left)
+{
+    bool taken = false;
+    for (int i = 0; i < 40000 && !taken; ++i) {
+        pthread_mutex_lock(&native->lock);
+        taken = native->queued <= left;
+        pthread_mutex_unlock(&native->lock);
+        if (!taken)
+            usleep(500);
+    }
+    assert_true(taken);
+}
+
 static void a_full_queue_says_so(void **state)
 {
     (void)state;
     script_world *w = script_world_begin_with(app, WITH_ECHO | WITH_SHORT_QUEUE);
     NEED_ECHO(w);
     fa_inprocess *running = script_start(w, (asking){.what = "GET /wait"});
-    usleep(5000); /* the plugin's thread has taken it */
+    wait_until_taken(w->natives[0], 0);
     fa_inprocess *queued = script_start(w, (asking){.what = "GET /wait"});
     assert_answer(w, "GET /echo", "200 busy: The plugin has too much to do.");
     script_answer(w, running);
@@ -177,22 +191,8 @@ static void everything_ends_during_a_call(void **state)
                                 "app:on_start(function() plugin.echo.echo {} end)\n",
                                 WITH_ECHO);
     NEED_ECHO(w);
-    usleep(5000);
+    wait_until_taken(w->natives[0], 2);
     script_world_end(w);
-}
-
-/* Waits until the plugin's thread has taken every call that was queued. */
-static void wait_until_taken(fa_native *native)
-{
-    bool taken = false;
-    for (int i = 0; i < 40000 && !taken; ++i) {
-        pthread_mutex_lock(&native->lock);
-        taken = native->queued == 0;
-        pthread_mutex_unlock(&native->lock);
-        if (!taken)
-            usleep(500);
-    }
-    assert_true(taken);
 }
 
 /* A plugin that closes tells those who still wait in its queue. */
@@ -202,7 +202,7 @@ static void a_plugin_that_closes_answers_what_waits(void **state)
     script_world *w = script_world_begin_with(app, WITH_ECHO);
     NEED_ECHO(w);
     fa_inprocess *running = script_start(w, (asking){.what = "GET /wait"});
-    wait_until_taken(w->natives[0]);
+    wait_until_taken(w->natives[0], 0);
     fa_inprocess *queued = script_start(w, (asking){.what = "GET /echo"});
     fa_native_close(w->natives[0]);
     w->natives[0] = NULL;
