@@ -4,90 +4,106 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SLOTS_PER_PAGE = 64, NO_SLOT = UINT32_MAX };
+/* KEPT_PAGES are made with the table and stay: the stories of the last thousand late uses, and a table that stands where it
+ * stood once nothing is alive. */
+enum { SLOTS_PER_PAGE = 64, KEPT_PAGES = 16 };
 
-/* Slots are allocated in pages and never move: scopes link to them. */
 typedef struct slot {
-    fa_list in_scope; /* while live */
-    fa_handle_table *table;
+    fa_list link; /* while live: in its scope; else among the free ones, oldest first */
+    struct page *page;
     const fa_handle_type *type;
     void *object;
     uint32_t index, generation;
-    uint32_t next_free;
     bool live;
     fa_origin made_at, released_at;
     char label[40], owner[FA_LABEL_SIZE], reason[FA_REASON_SIZE];
 } slot;
 
+/* Slots never move: scopes link to them. */
+typedef struct page {
+    fa_handle_table *table;
+    uint32_t number, live;
+    slot slots[SLOTS_PER_PAGE];
+} page;
+
 struct fa_handle_table {
     fa_scope *owner;
-    uint32_t maximum, live;
-    uint32_t slot_count, slot_limit;
+    uint32_t maximum, live, free_count;
     uint32_t
-        first_generation; /* of every slot; differs from table to table, so that one's handles do not fit another */
-    uint32_t free_head, free_tail; /* a queue: oldest first */
-    slot **pages;
+        last_generation; /* given out; starts differently from table to table, so that one's handles do not fit another */
+    fa_list free;        /* oldest first */
+    uint32_t page_limit;
+    page **pages; /* NULL where there is none (any more) */
 };
+
+static fa_result add_page(fa_handle_table *table, uint32_t number)
+{
+    page *fresh = fa_scope_allocate(table->owner, sizeof(*fresh));
+    if (fresh == NULL)
+        return FA_NO_MEMORY;
+    fresh->table = table;
+    fresh->number = number;
+    for (uint32_t i = SLOTS_PER_PAGE; i-- > 0;) { /* at the front: a page is used from its first moment on */
+        fresh->slots[i].page = fresh;
+        fresh->slots[i].index = number * SLOTS_PER_PAGE + i;
+        fa_list_prepend(&table->free, &fresh->slots[i].link);
+    }
+    table->pages[number] = fresh;
+    table->free_count += SLOTS_PER_PAGE;
+    return FA_OK;
+}
+
+static fa_result add_any_page(fa_handle_table *table)
+{
+    for (uint32_t number = KEPT_PAGES; number < table->page_limit; ++number) {
+        if (table->pages[number] == NULL)
+            return add_page(table, number);
+    }
+    return FA_FULL;
+}
+
+/* A page beyond those that are kept goes with its last live handle. */
+static void drop_page(page *old)
+{
+    fa_handle_table *table = old->table;
+    for (uint32_t i = 0; i < SLOTS_PER_PAGE; ++i)
+        fa_list_remove(&old->slots[i].link);
+    table->free_count -= SLOTS_PER_PAGE;
+    table->pages[old->number] = NULL;
+    fa_scope_free(table->owner, old);
+}
 
 fa_handle_table *fa_handle_table_new(fa_scope *owner, uint32_t maximum)
 {
     fa_handle_table *table = fa_scope_allocate(owner, sizeof(*table));
     if (table == NULL)
         return NULL;
-    uint32_t pages = (maximum + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE;
-    table->pages = fa_scope_allocate(owner, pages * sizeof(slot *));
-    if (table->pages == NULL) {
-        fa_scope_free(owner, table);
-        return NULL;
-    }
     table->owner = owner;
     table->maximum = maximum;
-    table->slot_limit = pages * SLOTS_PER_PAGE;
-    table->first_generation = (uint32_t)((uintptr_t)table >> 4) * UINT32_C(2654435761);
-    table->free_head = table->free_tail = NO_SLOT;
-    return table;
-}
-
-static slot *slot_at(const fa_handle_table *table, uint32_t index)
-{
-    return &table->pages[index / SLOTS_PER_PAGE][index % SLOTS_PER_PAGE];
-}
-
-static void queue_free(fa_handle_table *table, slot *s)
-{
-    s->next_free = NO_SLOT;
-    if (table->free_tail == NO_SLOT)
-        table->free_head = s->index;
-    else
-        slot_at(table, table->free_tail)->next_free = s->index;
-    table->free_tail = s->index;
-}
-
-static fa_result add_page(fa_handle_table *table)
-{
-    if (table->slot_count == table->slot_limit)
-        return FA_FULL;
-    slot *page = fa_scope_allocate(table->owner, SLOTS_PER_PAGE * sizeof(slot));
-    if (page == NULL)
-        return FA_NO_MEMORY;
-    table->pages[table->slot_count / SLOTS_PER_PAGE] = page;
-    for (uint32_t i = 0; i < SLOTS_PER_PAGE; ++i) {
-        page[i].table = table;
-        page[i].index = table->slot_count + i;
-        page[i].generation = table->first_generation;
-        fa_list_init(&page[i].in_scope);
-        queue_free(table, &page[i]);
-    }
-    table->slot_count += SLOTS_PER_PAGE;
-    return FA_OK;
+    table->page_limit = (maximum + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE;
+    table->last_generation = (uint32_t)((uintptr_t)table >> 4) * UINT32_C(2654435761);
+    fa_list_init(&table->free);
+    table->pages = fa_scope_allocate(owner, table->page_limit * sizeof(page *));
+    fa_result result = table->pages != NULL ? FA_OK : FA_NO_MEMORY;
+    for (uint32_t i = table->page_limit < KEPT_PAGES ? table->page_limit : KEPT_PAGES; result == FA_OK && i > 0; --i)
+        result = add_page(table, i - 1);
+    if (result == FA_OK)
+        return table;
+    for (uint32_t i = 0; table->pages != NULL && i < table->page_limit; ++i)
+        fa_scope_free(owner, table->pages[i]);
+    fa_scope_free(owner, table->pages);
+    fa_scope_free(owner, table);
+    return NULL;
 }
 
 static slot *take_free(fa_handle_table *table)
 {
-    slot *s = slot_at(table, table->free_head);
-    table->free_head = s->next_free;
-    if (table->free_head == NO_SLOT)
-        table->free_tail = NO_SLOT;
+    slot *s = FA_OBJECT(fa_list_first(&table->free), slot, link);
+    fa_list_remove(&s->link);
+    table->free_count--;
+    if (++table->last_generation == 0)
+        table->last_generation = 1;
+    s->generation = table->last_generation;
     return s;
 }
 
@@ -99,14 +115,12 @@ fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, voi
     if (table->live == table->maximum)
         return FA_FULL;
     /* Keep a page of stale slots before one is reused: the story of a late use is worth 16 KB. */
-    if (table->slot_count - table->live < SLOTS_PER_PAGE) {
-        fa_result result = add_page(table);
-        if (result != FA_OK && table->free_head == NO_SLOT)
+    if (table->free_count < SLOTS_PER_PAGE) {
+        fa_result result = add_any_page(table);
+        if (result != FA_OK && table->free_count == 0)
             return result;
     }
     slot *s = take_free(table);
-    if (++s->generation == 0)
-        s->generation = 1;
     s->type = type;
     s->object = object;
     s->live = true;
@@ -115,19 +129,22 @@ fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, voi
     s->reason[0] = '\0';
     snprintf(s->label, sizeof(s->label), "%s", label);
     snprintf(s->owner, sizeof(s->owner), "%s", fa_scope_label(scope));
-    fa_list_append(fa_scope_handles(scope), &s->in_scope);
+    fa_list_append(fa_scope_handles(scope), &s->link);
+    s->page->live++;
     table->live++;
     (*fa_ledger_handles(fa_scope_ledger(table->owner)))++;
     *handle = (fa_handle){s->index, s->generation};
     return FA_OK;
 }
 
+/* The slot while it tells of this handle; NULL when it tells of another one since, or of none. */
 static slot *find_slot(const fa_handle_table *table, fa_handle handle)
 {
-    if (handle.generation == 0 || handle.index >= table->slot_count)
+    uint32_t number = handle.index / SLOTS_PER_PAGE;
+    if (number >= table->page_limit || table->pages[number] == NULL)
         return NULL;
-    slot *s = slot_at(table, handle.index);
-    return s->type != NULL ? s : NULL; /* without one it was never given out */
+    slot *s = &table->pages[number]->slots[handle.index % SLOTS_PER_PAGE];
+    return s->generation == handle.generation && handle.generation != 0 ? s : NULL;
 }
 
 static void describe(const slot *s, char *out, size_t size)
@@ -150,11 +167,11 @@ static void tell_story(const slot *s, fa_error *error)
 static slot *resolve(const fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_error *error)
 {
     slot *s = find_slot(table, handle);
-    if (s == NULL) {
+    if (s == NULL && (handle.generation == 0 || handle.index / SLOTS_PER_PAGE >= table->page_limit)) {
         fa_fail(error, FA_INVALID, "%s handle expected, got none", type->name);
         return NULL;
     }
-    if (s->generation != handle.generation) {
+    if (s == NULL) {
         fa_fail(error, FA_INVALID, "%s #%u: used after release (its slot has been reused since)", type->name,
                 (unsigned)handle.index);
         return NULL;
@@ -179,15 +196,21 @@ void *fa_handle_resolve(fa_handle_table *table, fa_handle handle, const fa_handl
 /* The slot is stale from here on; its story stays until it is reused. */
 static void retire(slot *s)
 {
+    page *home = s->page;
+    fa_handle_table *table = home->table;
+    const fa_handle_type *type = s->type;
     void *object = s->object;
     s->live = false;
     s->object = NULL;
-    fa_list_remove(&s->in_scope);
-    s->table->live--;
-    (*fa_ledger_handles(fa_scope_ledger(s->table->owner)))--;
-    queue_free(s->table, s);
-    if (s->type->release != NULL)
-        s->type->release(object);
+    fa_list_remove(&s->link);
+    fa_list_append(&table->free, &s->link);
+    table->free_count++;
+    table->live--;
+    (*fa_ledger_handles(fa_scope_ledger(table->owner)))--;
+    if (--home->live == 0 && home->number >= KEPT_PAGES)
+        drop_page(home);
+    if (type->release != NULL)
+        type->release(object);
 }
 
 fa_result fa_handle_release(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_origin released_at,
@@ -209,8 +232,8 @@ fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_hand
         return FA_INVALID;
     if (!fa_scope_live(scope))
         return fa_fail(error, FA_WRONG_STATE, "%s has ended", fa_scope_label(scope));
-    fa_list_remove(&s->in_scope);
-    fa_list_append(fa_scope_handles(scope), &s->in_scope);
+    fa_list_remove(&s->link);
+    fa_list_append(fa_scope_handles(scope), &s->link);
     snprintf(s->owner, sizeof(s->owner), "%s", fa_scope_label(scope));
     return FA_OK;
 }
@@ -218,7 +241,7 @@ fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_hand
 void fa_handle_describe(fa_handle_table *table, fa_handle handle, char *out, size_t size)
 {
     const slot *s = find_slot(table, handle);
-    if (s == NULL || s->generation != handle.generation)
+    if (s == NULL)
         snprintf(out, size, "handle #%u (released, its slot reused)", (unsigned)handle.index);
     else
         describe(s, out, size);
@@ -228,7 +251,7 @@ size_t fa_handles_end_scope(fa_scope *scope, const char *reason)
 {
     size_t ended = 0;
     for (fa_list *node; (node = fa_list_first(fa_scope_handles(scope))) != NULL; ++ended) {
-        slot *s = FA_OBJECT(node, slot, in_scope);
+        slot *s = FA_OBJECT(node, slot, link);
         snprintf(s->reason, sizeof(s->reason), "%s", reason);
         retire(s);
     }

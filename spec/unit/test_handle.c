@@ -191,6 +191,29 @@ static void a_handle_moves_to_another_scope(void **state)
     assert_string_equal(text, "buffer #0 'tts chunk 3' of worker");
 }
 
+/* What a crowd of handles needed goes with them: after every burst the table is as large as it was. */
+static void a_table_shrinks_to_what_it_was(void **state)
+{
+    enum { CROWD = 3000 };
+    (void)state;
+    table = fa_handle_table_new(worker, 65536);
+    size_t before = fa_account_bytes(fa_scope_account(worker));
+    fa_handle first = make(worker), last = {0, 0};
+    for (int i = 0; i < CROWD; ++i)
+        last = make(turn);
+    assert_true(fa_account_bytes(fa_scope_account(worker)) > before);
+    fa_scope_end(turn, "interrupted", NULL);
+    assert_ok(fa_handle_release(table, first, &buffer_type, line_40, NULL));
+    assert_int_equal(fa_account_bytes(fa_scope_account(worker)), before);
+    assert_null(fa_handle_resolve(table, last, &buffer_type, NULL));
+    assert_ok(fa_scope_new(ledger, worker, FA_KIND_TURN, 0, "turn 8", FA_HERE, &turn));
+    for (int i = 0; i < CROWD; ++i) { /* no later handle is taken for an earlier one */
+        fa_handle again = make(turn);
+        assert_true(again.index != last.index || again.generation != last.generation);
+    }
+    assert_null(fa_handle_resolve(table, last, &buffer_type, NULL));
+}
+
 /* A type's release may use the table, and end other scopes. */
 static fa_handle chained;
 
@@ -288,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(forged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_table_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_handle_moves_to_another_scope, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_table_shrinks_to_what_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(release_may_use_the_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(release_may_add_a_hook, set_up, tear_down),
         cmocka_unit_test(every_allocation_may_fail),
