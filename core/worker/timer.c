@@ -53,6 +53,7 @@ fa_result fa_timer_start(fa_timer *timer, uint64_t delay_ms)
         uv_timer_init(fa_worker_loop(timer->worker), &h->uv);
         timer->handle = h;
     }
+    uv_update_time(fa_worker_loop(timer->worker)); /* from now, not from when the loop woke up */
     uv_timer_start(&timer->handle->uv, on_fire, delay_ms, 0);
     return FA_OK;
 }
