@@ -10,6 +10,7 @@
 #ifndef FA_DIALOGUE_DIALOGUE_H
 #define FA_DIALOGUE_DIALOGUE_H
 
+#include "base/fixed_table.h"
 #include "exchange/exchange.h"
 
 typedef struct fa_dialogues fa_dialogues;
@@ -31,9 +32,27 @@ typedef struct fa_dialogue_options {
 
 enum { FA_DIALOGUE_ID_SIZE = 40, FA_MAX_CHUNKS = 2000 };
 
-/* options: copied. Everything hangs from the worker's scope. */
+/* What the dialogues of all workers share (directory.h). options: copied. It hangs from the scope. NULL: no memory. */
+typedef struct fa_directory fa_directory;
+fa_directory *fa_directory_new(fa_scope *server_scope, const fa_dialogue_options *options);
+size_t fa_directory_live(const fa_directory *directory);
+size_t fa_directory_running(const fa_directory *directory); /* turns */
+size_t fa_directory_resting(fa_directory *directory, uint64_t now);
+
+/* Listeners on their way from one worker to another: while there are any, no worker may finish. on_quiet: called, on whatever thread, each
+ * time that there is none any more. Set before any worker runs. */
+size_t fa_directory_travelling(const fa_directory *directory);
+void fa_directory_on_quiet(fa_directory *directory, void (*on_quiet)(void *context), void *context);
+
+/* options: copied. Everything hangs from the worker's scope. This one stands alone, with a directory of its own. */
 fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options, fa_dialogues **dialogues,
                            fa_error *error);
+
+/* One of several, each on its worker. directory: shared, outlives them. adopt: makes an exchange of this worker out of one that is moved
+ * here, as fa_http_adopt does; borrowed with its context. */
+typedef fa_result (*fa_adopt)(void *context, fa_moving *moving, fa_exchange **exchange);
+fa_result fa_dialogues_new_in(fa_directory *directory, fa_worker *worker, const fa_dialogue_options *options, fa_adopt adopt,
+                              void *context, fa_dialogues **dialogues, fa_error *error);
 
 /* Ends every dialogue, telling its listeners. What a drain waits for: fa_dialogues_running. */
 void fa_dialogues_end_all(fa_dialogues *dialogues, const char *reason);
@@ -44,7 +63,8 @@ void fa_dialogues_drain(fa_dialogues *dialogues, void (*on_empty)(void *context)
 
 size_t fa_dialogues_running(const fa_dialogues *dialogues); /* turns */
 size_t fa_dialogues_live(const fa_dialogues *dialogues);
-size_t fa_dialogues_resting(const fa_dialogues *dialogues); /* histories between turns */
+size_t fa_dialogues_resting(const fa_dialogues *dialogues); /* histories between turns, of all workers */
+fa_directory *fa_dialogues_directory(const fa_dialogues *dialogues);
 
 /* ---- asking ---- */
 
@@ -59,18 +79,27 @@ typedef struct fa_question {
 typedef struct fa_asked {
     char dialogue_id[FA_DIALOGUE_ID_SIZE];
     bool joined;   /* a double: the first one's answer is this one's */
+    fa_digest key; /* by which doubles of it are known; only the dialogue floor looks at it */
+    bool keyed;
     fa_turn *turn; /* the new turn; NULL when joined. Borrowed until it ends. */
 } fa_asked;
 
-/* Opens a dialogue, or the next turn of one (interrupting a running turn), or joins a double. FA_NOT_FOUND for an unknown
- * dialogue, FA_FULL at max_dialogues and while draining, FA_OVER_BUDGET, FA_NO_MEMORY. */
+/* Opens a dialogue, or the next turn of one (interrupting a running turn), or joins a double: fa_dialogues_claim and
+ * fa_dialogues_take_up in one, for a dialogue that is at home here. FA_NOT_FOUND for an unknown dialogue, FA_FULL at max_dialogues and
+ * while draining, FA_OVER_BUDGET, FA_NO_MEMORY. */
 fa_result fa_dialogues_ask(fa_dialogues *dialogues, const fa_question *question, fa_asked *asked, fa_error *error);
 
-/* The question could not be taken up after all: its turn ends as failed, and who asks again is no double. question: as it was
- * asked. */
-void fa_dialogues_take_back(fa_dialogues *dialogues, const fa_question *question, fa_turn *turn);
+/* The two halves, between which a dialogue may have to be fetched from another worker (FA_REMOTE_FETCH). claim: gives the dialogue's id,
+ * or says that the question is a double. take_up: what claim gave is filled in further; FA_CONFLICT when the dialogue has gone to another
+ * worker meanwhile. unclaim: the question is not taken up; who asks it again is no double. */
+fa_result fa_dialogues_claim(fa_dialogues *dialogues, const fa_question *question, fa_asked *asked, fa_error *error);
+fa_result fa_dialogues_take_up(fa_dialogues *dialogues, const fa_question *question, fa_asked *asked, fa_error *error);
+void fa_dialogues_unclaim(fa_dialogues *dialogues, const fa_asked *asked);
 
-/* ---- listening and ending ---- */
+/* The question could not be taken up after all: its turn ends as failed, and who asks again is no double. */
+void fa_dialogues_take_back(fa_dialogues *dialogues, const fa_asked *asked);
+
+/* ---- listening and ending: dialogues that are at home here ---- */
 
 /* Answers the exchange with the event stream of the dialogue's current turn (or, with `follow`, of all its turns): 200, 204 when
  * the turn is over and read, 404, 429. */
@@ -89,6 +118,36 @@ typedef struct fa_interrupted {
  * no turn running nothing is dropped. FA_NOT_FOUND. */
 fa_result fa_dialogues_interrupt(fa_dialogues *dialogues, fa_text dialogue_id, double played_ms,
                                  fa_interrupted *interrupted);
+
+/* ---- the same, wherever the dialogue is at home (remote.c) ---- */
+
+typedef enum fa_remote_kind { FA_REMOTE_FETCH, FA_REMOTE_LISTEN, FA_REMOTE_DELETE, FA_REMOTE_INTERRUPT } fa_remote_kind;
+
+typedef struct fa_remote_request {
+    fa_remote_kind kind;
+    fa_text dialogue_id;   /* borrowed for the call */
+    fa_exchange *exchange; /* LISTEN: is answered; borrowed until done or fa_remote_cancel */
+    bool follow;           /* LISTEN */
+    double played_ms;      /* INTERRUPT */
+} fa_remote_request;
+
+typedef struct fa_remote fa_remote;
+
+/* Whether the dialogue is at home on another worker: then the functions above do not find it, and these do. */
+bool fa_dialogues_elsewhere(fa_dialogues *dialogues, fa_text dialogue_id);
+
+/* Does it where the dialogue is at home, also when it changes its home meanwhile.
+ *   FETCH      a running turn ends as cancelled, the dialogue rests and can be taken up here; listeners that follow come after it
+ *   LISTEN     the exchange is moved to the dialogue's worker, or answered here when it is refused there
+ *   DELETE, INTERRUPT  as above
+ * done: from the loop, once, unless cancelled. result: FA_OK or FA_NOT_FOUND; of LISTEN always FA_OK. interrupted: borrowed for the
+ * call. remote: the caller's until done. FA_NO_MEMORY, FA_OVER_BUDGET: nothing was begun. */
+typedef void (*fa_remote_done)(void *context, fa_result result, const fa_interrupted *interrupted);
+fa_result fa_remote_start(fa_dialogues *dialogues, const fa_remote_request *request, fa_remote_done done, void *context,
+                          fa_remote **remote);
+
+/* Whoever asked is gone: done is not called any more. What is under way elsewhere still happens. */
+void fa_remote_cancel(fa_remote *remote);
 
 /* ---- producing ---- */
 

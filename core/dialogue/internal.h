@@ -3,11 +3,13 @@
 #define FA_DIALOGUE_INTERNAL_H
 
 #include "base/fixed_table.h"
-#include "dialogue/dialogue.h"
-#include "dialogue/history.h"
+#include "dialogue/directory.h"
 #include "worker/timer.h"
 
 typedef struct dialogue dialogue;
+typedef struct arrival arrival; /* a listener on its way to another worker */
+
+enum { HEARD_SIZE = 2048 };
 
 /* One event of the log: who it is, and its framed bytes. */
 typedef struct log_event {
@@ -36,6 +38,7 @@ typedef struct listener {
     fa_buffer *extra;       /* frames of its own (retry, ping, gap), sealed; sent before the next log_event */
     fa_buffer *farewell[2]; /* done and complete, leased; then the stream ends */
     size_t farewell_count;
+    arrival *departure; /* after its farewell it goes after its dialogue; NULL: it ends */
     fa_timer ping;
     fa_scope_hook at_end;
 } listener;
@@ -53,6 +56,7 @@ typedef struct slow_remote {
 struct dialogue {
     fa_dialogues *registry;
     fa_list in_table, in_lingering;
+    fa_directory_entry entry;
     fa_scope *scope;
     char id[FA_DIALOGUE_ID_SIZE];
 
@@ -108,18 +112,18 @@ struct fa_turn {
 
 struct fa_dialogues {
     fa_worker *worker;
+    fa_directory *directory; /* shared by all workers */
+    fa_adopt adopt;          /* NULL: it stands alone */
+    void *adopt_context;
     fa_dialogue_options options;
-    fa_list *buckets; /* dialogues by id */
+    fa_list *buckets; /* dialogues that are at home here, by id */
     size_t bucket_count, live, running;
     fa_list lingering; /* oldest first */
     size_t linger_bytes;
-    fa_fixed_table *finished;   /* id -> nothing */
-    fa_fixed_table *idempotent; /* key or double -> dialogue id */
-    fa_resting *resting;
     bool draining;
     void (*on_empty)(void *context);
     void *on_empty_context;
-    char heard[2048]; /* the last interruption's text */
+    char heard[HEARD_SIZE]; /* the last interruption's text */
 };
 
 /* event_log.c */
@@ -136,7 +140,22 @@ uint64_t dialogue_passed_seq(const dialogue *d);                            /* w
 void dialogue_wake(dialogue *d);                                            /* the producer may look again */
 
 /* join.c */
-void listener_attach(dialogue *d, fa_exchange *exchange, bool follow, fa_text last_event_id);
+
+/* How a listener comes in. */
+typedef struct entrance {
+    bool follow;
+    uint64_t next_seq; /* it comes with its dialogue from another worker and goes on here; 0: it is new */
+    fa_text last_event_id;
+} entrance;
+
+enum { LISTENER_HEADERS = 3 };
+extern const fa_header listener_headers[LISTENER_HEADERS];
+
+bool dialogue_is_full_for(const dialogue *d, fa_text remote); /* 429 */
+void refuse_too_many(fa_exchange *exchange);
+void refuse_listener(fa_exchange *exchange); /* no memory */
+/* The exchange may have been begun already, by whoever moved it here. */
+void listener_attach(dialogue *d, fa_exchange *exchange, entrance how);
 
 /* listener.c */
 void listener_enter(listener *l, dialogue *d);
@@ -154,6 +173,14 @@ void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fi
               double played_ms);
 
 /* registry.c */
+typedef enum listening_verdict { LISTEN_STREAM, LISTEN_NO_CONTENT, LISTEN_UNKNOWN, LISTEN_TOO_MANY } listening_verdict;
+
+/* What a listener would be answered here, by whom it was brought. */
+listening_verdict dialogue_judge_listening(fa_dialogues *registry, fa_text id, bool follow, fa_text last_event_id, fa_text remote);
+/* Answers it by the verdict of the dialogue's home, `home`. */
+void dialogue_answer_listening(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id, bool follow,
+                               listening_verdict verdict);
+fa_result dialogue_wake_resting(fa_dialogues *registry, fa_text id, dialogue **out);
 void dialogues_tell_empty(fa_dialogues *registry); /* when a drain waits for it */
 
 /* life.c */
@@ -162,6 +189,16 @@ dialogue *dialogue_find(fa_dialogues *registry, fa_text id);
 void dialogue_reconsider(dialogue *d); /* which grace runs now */
 void dialogue_delivered(dialogue *d);
 void dialogue_end(dialogue *d, const char *reason, bool rest); /* rest: its history lives on */
+void dialogue_leave(dialogue *d, const char *reason);          /* for another worker: it rests in any case */
 fa_digest dialogue_digest(fa_text id);
+
+/* migrate.c */
+
+/* NULL: no memory. next_seq: see entrance. */
+arrival *arrival_new(fa_dialogues *from, fa_dialogues *to, fa_text id, bool follow, uint64_t next_seq);
+void arrival_free(arrival *a);
+/* Moves the exchange; the arrival is gone in any case. False: the exchange is as it was. */
+bool arrival_take(arrival *a, fa_exchange *exchange);
+void dialogue_hand_over(fa_dialogues *registry, fa_text id, fa_dialogues *to);
 
 #endif

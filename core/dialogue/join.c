@@ -89,41 +89,60 @@ static listener *listener_new(dialogue *d, fa_exchange *exchange)
     return l;
 }
 
-static void refuse(fa_exchange *exchange, const char *message)
+const fa_header listener_headers[LISTENER_HEADERS] = {
+    {FA_TEXT("content-type"), FA_TEXT("text/event-stream")},
+    {FA_TEXT("cache-control"), FA_TEXT("no-cache")},
+    {FA_TEXT("x-accel-buffering"), FA_TEXT("no")},
+};
+
+bool dialogue_is_full_for(const dialogue *d, fa_text remote)
 {
-    fa_exchange_fail(exchange, 503, "over_budget", message, &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
+    return d->listener_count >= d->registry->options.max_listeners || listener_dropped_too_often(d, remote);
 }
 
-void listener_attach(dialogue *d, fa_exchange *exchange, bool follow, fa_text last_event_id)
+void refuse_too_many(fa_exchange *exchange)
 {
-    static const fa_header headers[] = {
-        {FA_TEXT("content-type"), FA_TEXT("text/event-stream")},
-        {FA_TEXT("cache-control"), FA_TEXT("no-cache")},
-        {FA_TEXT("x-accel-buffering"), FA_TEXT("no")},
-    };
-    if (d->listener_count >= d->registry->options.max_listeners || listener_dropped_too_often(d, exchange->remote)) {
-        fa_exchange_fail(exchange, 429, "too_many_listeners", "This dialogue has as many listeners as it may have.",
-                         &(fa_header){FA_TEXT("retry-after"), FA_TEXT("5")});
+    fa_exchange_fail(exchange, 429, "too_many_listeners", "This dialogue has as many listeners as it may have.",
+                     &(fa_header){FA_TEXT("retry-after"), FA_TEXT("5")});
+}
+
+void refuse_listener(fa_exchange *exchange)
+{
+    fa_exchange_fail(exchange, 503, "over_budget", "There is no room for another listener now.",
+                     &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
+}
+
+/* Where it starts, and what it is greeted with; one that comes with its dialogue from another worker just goes on. */
+static fa_result prepare(listener *l, const dialogue *d, entrance how)
+{
+    l->follow = how.follow;
+    if (how.next_seq != 0) {
+        l->next_seq = how.next_seq;
+        l->sent_seq = l->planned_seq = how.next_seq - 1;
+        return FA_OK;
+    }
+    bool gap = place_cursor(l, d, how.last_event_id);
+    if (!how.follow && d->turn == NULL)
+        l->end_seq = d->terminal_seq;
+    return write_greeting(l, gap);
+}
+
+void listener_attach(dialogue *d, fa_exchange *exchange, entrance how)
+{
+    if (dialogue_is_full_for(d, exchange->remote)) {
+        refuse_too_many(exchange);
         return;
     }
     listener *l = listener_new(d, exchange);
-    if (l == NULL) {
-        refuse(exchange, "There is no room for another listener now.");
-        dialogue_reconsider(d);
-        return;
-    }
-    l->follow = follow;
-    bool gap = place_cursor(l, d, last_event_id);
-    if (!follow && d->turn == NULL)
-        l->end_seq = d->terminal_seq;
-    if (write_greeting(l, gap) != FA_OK) {
-        fa_scope_end(l->scope, "no memory", NULL);
-        refuse(exchange, "There is no room for another listener now.");
+    if (l == NULL || prepare(l, d, how) != FA_OK) {
+        if (l != NULL)
+            fa_scope_end(l->scope, "no memory", NULL);
+        refuse_listener(exchange);
         dialogue_reconsider(d);
         return;
     }
     exchange->stall_ms = d->registry->options.listener_stall_ms;
-    if (fa_exchange_start(exchange, 200, headers, 3, -1) != FA_OK) {
+    if (exchange->status == 0 && fa_exchange_start(exchange, 200, listener_headers, LISTENER_HEADERS, -1) != FA_OK) {
         fa_scope_end(l->scope, "could not start", NULL);
         fa_exchange_abort(exchange);
         dialogue_reconsider(d);

@@ -150,8 +150,6 @@ fa_result dialogue_new(fa_dialogues *registry, const char *id, dialogue **out)
 {
     fa_scope *scope, *parent = fa_worker_scope(registry->worker);
     char label[FA_LABEL_SIZE];
-    if (registry->live >= registry->options.max_dialogues)
-        return FA_FULL;
     snprintf(label, sizeof(label), "dialogue %s", id);
     fa_result result = fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_DIALOGUE, 0, label, FA_HERE, &scope);
     if (result != FA_OK)
@@ -177,31 +175,30 @@ fa_result dialogue_new(fa_dialogues *registry, const char *id, dialogue **out)
     }
     fa_timer_pause(&d->grace_timer);
     fa_timer_pause(&d->slow_timer);
+    fa_digest digest = dialogue_digest((fa_text){d->id, strlen(d->id)});
+    if ((result = fa_directory_enter(registry->directory, &d->entry, &digest, registry)) != FA_OK) {
+        fa_scope_end(scope, "refused", NULL);
+        return result;
+    }
     fa_list_append(bucket_of(registry, (fa_text){d->id, strlen(d->id)}), &d->in_table);
     registry->live++;
     *out = d;
     return FA_OK;
 }
 
-void dialogue_end(dialogue *d, const char *reason, bool rest)
+static void end(dialogue *d, const char *reason, bool rest)
 {
     fa_dialogues *registry = d->registry;
-    uint64_t now = fa_worker_now(registry->worker);
-    fa_digest digest = dialogue_digest((fa_text){d->id, strlen(d->id)});
     fa_scope_summary summary = {0};
     char id[FA_DIALOGUE_ID_SIZE], released[16], in_flight[16];
 
-    rest = rest && registry->options.history_dialogues > 0;
     d->ending = true;
     listeners_farewell(d);
     leave_lingering(d);
     fa_list_remove(&d->in_table);
     registry->live--;
-    if (rest)
-        fa_resting_put(registry->resting, &digest, d->history, d->next_seq, d->epoch, now,
-                       now + registry->options.history_ttl_ms);
-    else
-        fa_fixed_table_put(registry->finished, &digest, now, now + registry->options.finished_ttl_ms);
+    fa_directory_leave(registry->directory, &d->entry, rest ? d->history : NULL, d->next_seq, d->epoch,
+                       fa_worker_now(registry->worker));
     memcpy(id, d->id, sizeof(id));
     fa_scope_end(d->scope, reason, &summary);
     fa_log_write(fa_worker_log(registry->worker), FA_LOG_INFO,
@@ -209,4 +206,14 @@ void dialogue_end(dialogue *d, const char *reason, bool rest)
                  rest ? "rests" : "ended", reason, fa_format_size(summary.bytes, released), summary.buffers,
                  summary.handles, summary.scopes, fa_format_size(summary.in_flight, in_flight));
     dialogues_tell_empty(registry);
+}
+
+void dialogue_end(dialogue *d, const char *reason, bool rest)
+{
+    end(d, reason, rest && d->registry->options.history_dialogues > 0);
+}
+
+void dialogue_leave(dialogue *d, const char *reason)
+{
+    end(d, reason, true);
 }

@@ -44,6 +44,9 @@ static void on_end(fa_scope_hook *hook)
     for (size_t i = 0; i < l->farewell_count; ++i)
         fa_buffer_return(l->farewell[i]);
     l->farewell_count = 0;
+    if (l->departure != NULL)
+        arrival_free(l->departure);
+    l->departure = NULL;
     detach(l);
     if (d != NULL) {
         dialogue_reconsider(d);
@@ -189,12 +192,37 @@ static bool has_nothing_more(const listener *l)
     return e == NULL || e->seq > l->end_seq;
 }
 
+/* Its dialogue has gone to another worker, and it goes after it. */
+static void depart(listener *l)
+{
+    fa_exchange *exchange = l->exchange;
+    arrival *departure = l->departure;
+    l->departure = NULL;
+    exchange->on_sent = NULL;
+    exchange->on_gone = NULL;
+    if (!arrival_take(departure, exchange))
+        send_last(exchange, NULL, 0);
+}
+
 static void say_farewell(listener *l)
 {
     fa_piece pieces[2];
-    for (size_t i = 0; i < l->farewell_count; ++i)
+    size_t count = l->farewell_count;
+    for (size_t i = 0; i < count; ++i)
         pieces[i] = (fa_piece){l->farewell[i], 0, fa_buffer_length(l->farewell[i])};
-    send_last(l->exchange, pieces, l->farewell_count);
+    if (l->departure == NULL) {
+        send_last(l->exchange, pieces, count);
+        return;
+    }
+    if (count == 0) {
+        depart(l);
+        return;
+    }
+    fa_result result = fa_exchange_send(l->exchange, pieces, count, false);
+    for (l->farewell_count = 0; count > 0; --count)
+        fa_buffer_return(l->farewell[count - 1]);
+    if (result != FA_OK)
+        fa_exchange_abort(l->exchange);
 }
 
 void listener_pump(listener *l)

@@ -7,37 +7,39 @@
 
 /* ---- making it ---- */
 
-static bool make_tables(fa_dialogues *registry, fa_scope *scope)
+fa_result fa_dialogues_new_in(fa_directory *directory, fa_worker *worker, const fa_dialogue_options *options, fa_adopt adopt,
+                              void *context, fa_dialogues **dialogues, fa_error *error)
 {
-    const fa_dialogue_options *options = &registry->options;
-    void *finished = fa_scope_allocate(scope, fa_fixed_table_size(options->finished_dialogues, 0));
-    void *idempotent = fa_scope_allocate(scope, fa_fixed_table_size(options->idempotency_keys, FA_DIALOGUE_ID_SIZE));
-    registry->bucket_count = options->max_dialogues < 64 ? 64 : options->max_dialogues;
-    registry->buckets = fa_scope_allocate(scope, registry->bucket_count * sizeof(fa_list));
-    registry->resting = fa_resting_new(scope, options->history_dialogues, options->history_limit);
-    if (finished == NULL || idempotent == NULL || registry->buckets == NULL || registry->resting == NULL)
-        return false;
-    registry->finished = fa_fixed_table_init(finished, options->finished_dialogues, 0);
-    registry->idempotent = fa_fixed_table_init(idempotent, options->idempotency_keys, FA_DIALOGUE_ID_SIZE);
-    for (size_t i = 0; i < registry->bucket_count; ++i)
+    fa_scope *scope = fa_worker_scope(worker);
+    size_t buckets = options->max_dialogues < 64 ? 64 : options->max_dialogues;
+    fa_dialogues *registry = fa_scope_allocate(scope, sizeof(*registry));
+    if (registry == NULL || (registry->buckets = fa_scope_allocate(scope, buckets * sizeof(fa_list))) == NULL)
+        return fa_fail(error, FA_NO_MEMORY, "no memory for dialogues");
+    registry->worker = worker;
+    registry->directory = directory;
+    registry->adopt = adopt;
+    registry->adopt_context = context;
+    registry->options = *options;
+    registry->bucket_count = buckets;
+    fa_list_init(&registry->lingering);
+    for (size_t i = 0; i < buckets; ++i)
         fa_list_init(&registry->buckets[i]);
-    return true;
+    *dialogues = registry;
+    return FA_OK;
 }
 
 fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options, fa_dialogues **dialogues,
                            fa_error *error)
 {
-    fa_scope *scope = fa_worker_scope(worker);
-    fa_dialogues *registry = fa_scope_allocate(scope, sizeof(*registry));
-    if (registry != NULL) {
-        registry->worker = worker;
-        registry->options = *options;
-        fa_list_init(&registry->lingering);
-    }
-    if (registry == NULL || !make_tables(registry, scope))
+    fa_directory *directory = fa_directory_new(fa_worker_scope(worker), options);
+    if (directory == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory for the dialogue tables");
-    *dialogues = registry;
-    return FA_OK;
+    return fa_dialogues_new_in(directory, worker, options, NULL, NULL, dialogues, error);
+}
+
+fa_directory *fa_dialogues_directory(const fa_dialogues *registry)
+{
+    return registry->directory;
 }
 
 void fa_dialogues_end_all(fa_dialogues *registry, const char *reason)
@@ -85,7 +87,7 @@ size_t fa_dialogues_live(const fa_dialogues *registry)
 
 size_t fa_dialogues_resting(const fa_dialogues *registry)
 {
-    return fa_resting_count(registry->resting, fa_worker_now(registry->worker));
+    return fa_directory_resting(registry->directory, fa_worker_now(registry->worker));
 }
 
 /* ---- the same question twice ---- */
@@ -108,64 +110,39 @@ static double_key key_of(const fa_dialogues *registry, const fa_question *q)
     return (double_key){fa_digest_of(parts, lengths, 5), registry->options.duplicate_window_ms, false};
 }
 
-/* The dialogue that the first of two equal questions opened, or NULL. A key promises the first's reply whatever became of it; a mere
- * likeness is no double of a question whose dialogue has ended since. */
-static const char *first_of_double(fa_dialogues *registry, const double_key *key, uint64_t now)
-{
-    if (key->window_ms == 0)
-        return NULL;
-    const char *first = fa_fixed_table_get(registry->idempotent, &key->digest, now);
-    if (first == NULL || key->named)
-        return first;
-    fa_text id = {first, strlen(first)};
-    fa_digest digest = dialogue_digest(id);
-    return dialogue_find(registry, id) != NULL || fa_resting_has(registry->resting, &digest, now) ? first : NULL;
-}
-
 /* ---- asking ---- */
 
-/* Admission at the door: a turn that could not be given its budget beside those that run is refused now rather than starved later
- * (DESIGN.md 8). What dialogues and turns have already counts as theirs. */
-static bool has_room_for_a_turn(fa_dialogues *registry)
-{
-    fa_scope *scope = fa_worker_scope(registry->worker);
-    fa_ledger *ledger = fa_scope_ledger(scope);
-    size_t room = fa_account_room(fa_scope_account(scope));
-    if (room == SIZE_MAX)
-        return true;
-    size_t theirs = fa_ledger_kind(ledger, FA_KIND_DIALOGUE)->bytes + fa_ledger_kind(ledger, FA_KIND_TURN)->bytes;
-    return room + theirs >= (registry->running + 1) * registry->options.dialogue_budget;
-}
-
 /* Takes a resting dialogue up again: its history and its numbers go on. */
-static fa_result wake_resting(fa_dialogues *registry, fa_text id, dialogue **out)
+fa_result dialogue_wake_resting(fa_dialogues *registry, fa_text id, dialogue **out)
 {
     char name[FA_DIALOGUE_ID_SIZE];
     uint64_t now = fa_worker_now(registry->worker);
     fa_digest digest = dialogue_digest(id);
-    if (id.length >= sizeof(name) || !fa_resting_has(registry->resting, &digest, now))
+    if (id.length >= sizeof(name) || !fa_directory_rests(registry->directory, &digest, now))
         return FA_NOT_FOUND;
     snprintf(name, sizeof(name), "%.*s", (int)id.length, id.data);
-    fa_result result = dialogue_new(registry, name, out);
-    if (result == FA_OK) {
-        dialogue *d = *out;
-        fa_resting_take(registry->resting, &digest, d->history, &d->next_seq, &d->epoch, now);
-        d->claimed_seq = d->next_seq - 1;
-        d->terminal_seq = d->next_seq - 1;
-        d->delivered = true;
+    dialogue *d;
+    fa_result result = dialogue_new(registry, name, &d);
+    if (result != FA_OK)
+        return result;
+    /* At home here from now on; what it was until now may have been ended by somebody else just before. */
+    if (!fa_directory_wake(registry->directory, &digest, d->history, &d->next_seq, &d->epoch, now)) {
+        dialogue_end(d, "it had ended meanwhile", false);
+        return FA_NOT_FOUND;
     }
-    return result;
+    d->claimed_seq = d->next_seq - 1;
+    d->terminal_seq = d->next_seq - 1;
+    d->delivered = true;
+    *out = d;
+    return FA_OK;
 }
 
-static fa_result find_or_make(fa_dialogues *registry, fa_text id, dialogue **out)
+static fa_result find_or_make(fa_dialogues *registry, fa_text id, const char *name, dialogue **out)
 {
-    char name[FA_DIALOGUE_ID_SIZE];
-    if (id.length > 0) {
-        *out = dialogue_find(registry, id);
-        return *out != NULL ? FA_OK : wake_resting(registry, id, out);
-    }
-    fa_random_id(name, sizeof(name), "vd-", 16);
-    return dialogue_new(registry, name, out);
+    if (id.length == 0)
+        return dialogue_new(registry, name, out);
+    *out = dialogue_find(registry, id);
+    return *out != NULL ? FA_OK : dialogue_wake_resting(registry, id, out);
 }
 
 static fa_result explain(fa_result result, const fa_dialogues *registry, fa_error *error)
@@ -173,6 +150,8 @@ static fa_result explain(fa_result result, const fa_dialogues *registry, fa_erro
     switch (result) {
     case FA_NOT_FOUND:
         return fa_fail(error, result, "There is no such dialogue.");
+    case FA_CONFLICT:
+        return fa_fail(error, result, "The dialogue is asked something else at this moment.");
     case FA_FULL:
         if (registry->draining)
             return fa_fail(error, result, "The server stops: it takes no more questions.");
@@ -182,23 +161,38 @@ static fa_result explain(fa_result result, const fa_dialogues *registry, fa_erro
     }
 }
 
-fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, fa_asked *asked, fa_error *error)
+fa_result fa_dialogues_claim(fa_dialogues *registry, const fa_question *question, fa_asked *asked, fa_error *error)
 {
-    dialogue *d;
     uint64_t now = fa_worker_now(registry->worker);
     double_key key = key_of(registry, question);
-    const char *first = first_of_double(registry, &key, now);
-    *asked = (fa_asked){.joined = first != NULL};
-    if (first != NULL) {
-        memcpy(asked->dialogue_id, first, sizeof(asked->dialogue_id));
-        return FA_OK;
-    }
-    fa_result result = registry->draining               ? FA_FULL
-                       : !has_room_for_a_turn(registry) ? FA_OVER_BUDGET
-                                                        : find_or_make(registry, question->dialogue_id, &d);
-    if (result != FA_OK)
-        return explain(result, registry, error);
+    fa_text id = question->dialogue_id;
+    *asked = (fa_asked){.joined = false};
+    if (id.length >= sizeof(asked->dialogue_id))
+        return explain(FA_NOT_FOUND, registry, error);
+    if (id.length > 0)
+        memcpy(asked->dialogue_id, id.data, id.length);
+    else
+        fa_random_id(asked->dialogue_id, sizeof(asked->dialogue_id), "vd-", 16);
+    asked->key = key.digest;
+    asked->keyed = key.window_ms > 0;
+    if (asked->keyed)
+        asked->joined = !fa_directory_claim(registry->directory, &key.digest, !key.named, asked->dialogue_id, now,
+                                            now + key.window_ms);
+    return FA_OK;
+}
 
+void fa_dialogues_unclaim(fa_dialogues *registry, const fa_asked *asked)
+{
+    if (asked->keyed)
+        fa_directory_unclaim(registry->directory, &asked->key);
+}
+
+static fa_result begin_turn(fa_dialogues *registry, const fa_question *question, fa_asked *asked)
+{
+    dialogue *d;
+    fa_result result = find_or_make(registry, question->dialogue_id, asked->dialogue_id, &d);
+    if (result != FA_OK)
+        return result;
     d->ending = true; /* between two turns no grace begins */
     turn_end(d, FA_TURN_CANCELLED, "interrupted by the next question", (fa_text){0}, NULL, -1);
     dialogue_drop_older(d);
@@ -208,12 +202,9 @@ fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, 
             dialogue_end(d, "no memory for its turn", false);
         else
             dialogue_reconsider(d);
-        return explain(result, registry, error);
+        return result;
     }
     dialogue_reconsider(d);
-    if (key.window_ms > 0)
-        memcpy(fa_fixed_table_put(registry->idempotent, &key.digest, now, now + key.window_ms), d->id, sizeof(d->id));
-    memcpy(asked->dialogue_id, d->id, sizeof(d->id));
     asked->turn = d->turn;
     fa_log_write(fa_worker_log(registry->worker), FA_LOG_INFO,
                  "dialogue %s: turn %u begins; the client plays its local thinking sound (0 bytes sent)", d->id,
@@ -221,11 +212,33 @@ fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, 
     return FA_OK;
 }
 
-void fa_dialogues_take_back(fa_dialogues *registry, const fa_question *question, fa_turn *turn)
+fa_result fa_dialogues_take_up(fa_dialogues *registry, const fa_question *question, fa_asked *asked, fa_error *error)
 {
+    fa_result result = FA_OVER_BUDGET;
+    if (registry->draining) {
+        result = FA_FULL;
+    } else if (fa_directory_admit_turn(registry->directory, fa_scope_account(fa_worker_scope(registry->worker)))) {
+        result = begin_turn(registry, question, asked);
+        if (result != FA_OK)
+            fa_directory_turn_over(registry->directory);
+    }
+    if (result == FA_OK)
+        return FA_OK;
+    fa_dialogues_unclaim(registry, asked);
+    return explain(result, registry, error);
+}
+
+fa_result fa_dialogues_ask(fa_dialogues *registry, const fa_question *question, fa_asked *asked, fa_error *error)
+{
+    fa_result result = fa_dialogues_claim(registry, question, asked, error);
+    return result != FA_OK || asked->joined ? result : fa_dialogues_take_up(registry, question, asked, error);
+}
+
+void fa_dialogues_take_back(fa_dialogues *registry, const fa_asked *asked)
+{
+    fa_turn *turn = asked->turn;
     dialogue *d = turn->dialogue;
-    double_key key = key_of(registry, question);
-    fa_fixed_table_remove(registry->idempotent, &key.digest);
+    fa_dialogues_unclaim(registry, asked);
     fa_turn_finish(turn, FA_TURN_FAILED, (fa_text){0});
     if (d->epoch == 1 && d->listener_count == 0)
         dialogue_end(d, "its only question was taken back", false);
@@ -259,33 +272,71 @@ static bool is_read(dialogue *d, fa_text last_event_id)
     return by_this_one || (d->delivered && (last_event_id.length == 0 || fa_list_empty(&d->events)));
 }
 
-void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text id, bool follow)
+listening_verdict dialogue_judge_listening(fa_dialogues *registry, fa_text id, bool follow, fa_text last_event_id, fa_text remote)
 {
     uint64_t now = fa_worker_now(registry->worker);
-    fa_text last_event_id = fa_exchange_header(exchange, "last-event-id");
     fa_digest digest = dialogue_digest(id);
     dialogue *d = dialogue_find(registry, id);
-    if (d == NULL && fa_resting_has(registry->resting, &digest, now)) {
-        if (!follow || exchange->head_only) { /* HEAD brings no listener for whom a dialogue could stay awake */
-            answer_no_content(exchange);
-            return;
-        }
-        if (wake_resting(registry, id, &d) != FA_OK) {
-            fa_exchange_fail(exchange, 503, "over_budget", "There is no memory for another dialogue now.",
-                             &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
-            return;
-        }
-    }
-    bool over =
-        d == NULL ? fa_fixed_table_get(registry->finished, &digest, now) != NULL : !follow && is_read(d, last_event_id);
-    if (over)
-        answer_no_content(exchange);
-    else if (d == NULL)
-        fa_exchange_fail(exchange, 404, "unknown_dialogue", "There is no such dialogue.", NULL);
-    else if (exchange->head_only)
-        answer_head(exchange);
+    if (d == NULL && fa_directory_rests(registry->directory, &digest, now))
+        return follow ? LISTEN_STREAM : LISTEN_NO_CONTENT;
+    if (d == NULL)
+        return fa_directory_finished(registry->directory, &digest, now) ? LISTEN_NO_CONTENT : LISTEN_UNKNOWN;
+    if (!follow && is_read(d, last_event_id))
+        return LISTEN_NO_CONTENT;
+    return dialogue_is_full_for(d, remote) ? LISTEN_TOO_MANY : LISTEN_STREAM;
+}
+
+/* Goes to another worker; or, where several work together, one that follows comes to its own anew: only an exchange that has been moved once
+ * can later go with its dialogue to another worker. */
+static bool move_listener(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id, bool follow)
+{
+    arrival *a = home->adopt != NULL ? arrival_new(registry, home, id, follow, 0) : NULL;
+    return a != NULL && arrival_take(a, exchange);
+}
+
+static void attach_here(fa_dialogues *registry, fa_exchange *exchange, fa_text id, bool follow)
+{
+    dialogue *d = dialogue_find(registry, id);
+    if (follow && move_listener(registry, registry, exchange, id, true))
+        return;
+    if (d == NULL && dialogue_wake_resting(registry, id, &d) != FA_OK)
+        refuse_listener(exchange);
     else
-        listener_attach(d, exchange, follow, last_event_id);
+        listener_attach(d, exchange, (entrance){follow, 0, fa_exchange_header(exchange, "last-event-id")});
+}
+
+void dialogue_answer_listening(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id, bool follow,
+                               listening_verdict verdict)
+{
+    switch (verdict) {
+    case LISTEN_NO_CONTENT:
+        answer_no_content(exchange);
+        break;
+    case LISTEN_UNKNOWN:
+        fa_exchange_fail(exchange, 404, "unknown_dialogue", "There is no such dialogue.", NULL);
+        break;
+    case LISTEN_TOO_MANY:
+        refuse_too_many(exchange);
+        break;
+    case LISTEN_STREAM:
+        if (exchange->head_only)
+            answer_head(exchange);
+        else if (home == registry)
+            attach_here(registry, exchange, id, follow);
+        else if (!move_listener(registry, home, exchange, id, follow))
+            refuse_listener(exchange);
+        break;
+    }
+}
+
+void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text id, bool follow)
+{
+    fa_text last_event_id = fa_exchange_header(exchange, "last-event-id");
+    bool stays = follow && !exchange->head_only; /* HEAD brings no listener for whom a resting dialogue could wake */
+    if (follow && !stays && dialogue_find(registry, id) != NULL)
+        stays = true;
+    listening_verdict verdict = dialogue_judge_listening(registry, id, stays, last_event_id, exchange->remote);
+    dialogue_answer_listening(registry, registry, exchange, id, follow, verdict);
 }
 
 /* ---- ending ---- */
@@ -295,12 +346,8 @@ fa_result fa_dialogues_delete(fa_dialogues *registry, fa_text id)
     uint64_t now = fa_worker_now(registry->worker);
     fa_digest digest = dialogue_digest(id);
     dialogue *d = dialogue_find(registry, id);
-    if (d == NULL) {
-        if (!fa_resting_take(registry->resting, &digest, NULL, NULL, NULL, now))
-            return FA_NOT_FOUND;
-        fa_fixed_table_put(registry->finished, &digest, now, now + registry->options.finished_ttl_ms);
-        return FA_OK;
-    }
+    if (d == NULL)
+        return fa_directory_forget(registry->directory, &digest, now) ? FA_OK : FA_NOT_FOUND;
     d->ending = true;
     turn_end(d, FA_TURN_CANCELLED, "deleted", (fa_text){0}, NULL, -1);
     dialogue_end(d, "deleted", false);
@@ -314,7 +361,8 @@ fa_result fa_dialogues_interrupt(fa_dialogues *registry, fa_text id, double play
     registry->heard[0] = '\0';
     *interrupted = (fa_interrupted){.heard_text = registry->heard};
     if (d == NULL)
-        return fa_resting_has(registry->resting, &digest, fa_worker_now(registry->worker)) ? FA_OK : FA_NOT_FOUND;
+        return fa_directory_rests(registry->directory, &digest, fa_worker_now(registry->worker)) ? FA_OK
+                                                                                                  : FA_NOT_FOUND;
     turn_end(d, FA_TURN_CANCELLED, "interrupted", (fa_text){0}, interrupted, played_ms);
     return FA_OK;
 }

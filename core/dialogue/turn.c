@@ -249,6 +249,7 @@ void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fi
     tell_the_end(turn, status, reason, fields);
     keep_history(turn);
     d->registry->running--;
+    fa_directory_turn_over(d->registry->directory);
     end_scope(d, turn, status, reason);
     listeners_pump(d);
     dialogue_reconsider(d);

@@ -102,20 +102,11 @@ static int refuse_ask(lua_State *L, fa_result result, const fa_error *error)
     return 3;
 }
 
-static int voice_ask(lua_State *L)
+static fa_question question_of(const fa_exchange *exchange, fa_text dialogue_id, fa_text text)
 {
-    fa_asked asked;
-    fa_error error;
-    fa_script *script = fa_script_of(L);
-    fa_exchange *exchange = fa_lua_check_exchange(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    lua_getfield(L, 2, "flow");    /* 3 */
-    lua_getfield(L, 2, "context"); /* 4 */
-    luaL_checktype(L, 3, LUA_TFUNCTION);
     fa_question question = {
-        .dialogue_id = optional_text(L, 2, "dialogueId"),
-        .text = optional_text(L, 2, "text"),
+        .dialogue_id = dialogue_id,
+        .text = text,
         .idempotency_key = fa_exchange_header(exchange, "idempotency-key"),
         .authorization = fa_exchange_header(exchange, "authorization"),
         .user_agent = fa_exchange_header(exchange, "user-agent"),
@@ -123,19 +114,182 @@ static int voice_ask(lua_State *L)
     };
     if (exchange->body != NULL)
         question.body = (fa_text){(const char *)fa_buffer_data(exchange->body), fa_buffer_length(exchange->body)};
-    fa_result result = fa_dialogues_ask(script->options.dialogues, &question, &asked, &error);
-    if (result != FA_OK)
-        return refuse_ask(L, result, &error);
-    if (!asked.joined && !start_flow(L, script, asked.turn, 3, 4)) {
-        fa_dialogues_take_back(script->options.dialogues, &question, asked.turn);
-        return refuse_ask(L, FA_NO_MEMORY, &(fa_error){"There is no memory for another turn now."});
-    }
+    return question;
+}
+
+static int push_asked(lua_State *L, const fa_asked *asked)
+{
     lua_createtable(L, 0, 2);
-    lua_pushstring(L, asked.dialogue_id);
+    lua_pushstring(L, asked->dialogue_id);
     lua_setfield(L, -2, "dialogueId");
-    lua_pushboolean(L, asked.joined);
+    lua_pushboolean(L, asked->joined);
     lua_setfield(L, -2, "joined");
     return 1;
+}
+
+/* flow, context: places on L. Answers how many values it has pushed. */
+static int take_up(lua_State *L, const fa_question *question, fa_asked *asked, int flow, int context)
+{
+    fa_error error;
+    fa_script *script = fa_script_of(L);
+    fa_result result = fa_dialogues_take_up(script->options.dialogues, question, asked, &error);
+    if (result != FA_OK)
+        return refuse_ask(L, result, &error);
+    if (!start_flow(L, script, asked->turn, flow, context)) {
+        fa_dialogues_take_back(script->options.dialogues, asked);
+        return refuse_ask(L, FA_NO_MEMORY, &(fa_error){"There is no memory for another turn now."});
+    }
+    return push_asked(L, asked);
+}
+
+/* ---- what has to be done on another worker ---- */
+
+/* In memory of the scripts' scope. */
+typedef struct remote_op {
+    fa_wait wait;
+    fa_task *task;
+    fa_remote *remote;
+    fa_remote_kind kind;
+    /* FETCH: the question goes on when the dialogue is here */
+    fa_asked asked;
+    fa_exchange *exchange;
+    char *text;
+    size_t text_length;
+    int flow, context; /* references */
+} remote_op;
+
+static void free_remote_op(remote_op *op)
+{
+    fa_script *script = op->task->script;
+    luaL_unref(script->lua, LUA_REGISTRYINDEX, op->flow);
+    luaL_unref(script->lua, LUA_REGISTRYINDEX, op->context);
+    fa_scope_free(script->scope, op->text);
+    fa_scope_free(script->scope, op);
+}
+
+static void cancel_remote(fa_wait *wait)
+{
+    remote_op *op = FA_OBJECT(wait, remote_op, wait);
+    fa_remote_cancel(op->remote);
+    if (op->kind == FA_REMOTE_FETCH)
+        fa_dialogues_unclaim(op->task->script->options.dialogues, &op->asked);
+    free_remote_op(op);
+}
+
+static int push_interrupted(lua_State *L, const fa_interrupted *what)
+{
+    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)what->dropped_events);
+    lua_setfield(L, -2, "events");
+    lua_pushinteger(L, (lua_Integer)what->dropped_bytes);
+    lua_setfield(L, -2, "bytes");
+    lua_setfield(L, -2, "dropped");
+    lua_createtable(L, 0, 2);
+    lua_pushnumber(L, what->heard_ms);
+    lua_setfield(L, -2, "ms");
+    lua_pushstring(L, what->heard_text);
+    lua_setfield(L, -2, "text");
+    lua_setfield(L, -2, "heard");
+    return 1;
+}
+
+static int go_on_asking(remote_op *op)
+{
+    lua_State *L = op->task->co;
+    fa_question question = question_of(op->exchange, (fa_text){op->asked.dialogue_id, strlen(op->asked.dialogue_id)},
+                                       (fa_text){op->text, op->text_length});
+    lua_rawgeti(L, LUA_REGISTRYINDEX, op->flow);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, op->context);
+    int top = lua_gettop(L);
+    return take_up(L, &question, &op->asked, top - 1, top);
+}
+
+static void on_remote_done(void *context, fa_result result, const fa_interrupted *interrupted)
+{
+    remote_op *op = context;
+    fa_task *task = op->task;
+    int count = 0;
+    switch (op->kind) {
+    case FA_REMOTE_FETCH:
+        count = go_on_asking(op);
+        break;
+    case FA_REMOTE_DELETE:
+        lua_pushboolean(task->co, result == FA_OK);
+        count = 1;
+        break;
+    case FA_REMOTE_INTERRUPT:
+        count = result == FA_OK ? push_interrupted(task->co, interrupted) : 0;
+        break;
+    case FA_REMOTE_LISTEN:
+        break;
+    }
+    task->wait = NULL;
+    free_remote_op(op);
+    fa_task_resume(task, count);
+}
+
+/* Raises when there is no memory. The caller fills in what its kind needs, and then waits. */
+static remote_op *start_remote(lua_State *L, const char *what, const fa_remote_request *request)
+{
+    fa_task *task = fa_task_waiting(L, what);
+    fa_script *script = task->script;
+    remote_op *op = fa_scope_allocate(script->scope, sizeof(*op));
+    if (op != NULL) {
+        op->wait.cancel = cancel_remote;
+        op->task = task;
+        op->kind = request->kind;
+        op->flow = op->context = LUA_NOREF;
+        if (fa_remote_start(script->options.dialogues, request, on_remote_done, op, &op->remote) == FA_OK)
+            return op;
+        fa_scope_free(script->scope, op);
+    }
+    luaL_error(L, "%s: no memory", what);
+    return NULL; /* not reached */
+}
+
+static int fetch_and_ask(lua_State *L, const fa_asked *asked, fa_exchange *exchange, fa_text text)
+{
+    fa_remote_request request = {.kind = FA_REMOTE_FETCH,
+                                 .dialogue_id = {asked->dialogue_id, strlen(asked->dialogue_id)}};
+    remote_op *op = start_remote(L, "voice.ask", &request);
+    op->asked = *asked;
+    op->exchange = exchange;
+    op->text_length = text.length;
+    op->text = fa_scope_copy_text(op->task->script->scope, text.data, text.length);
+    if (op->text == NULL) {
+        cancel_remote(&op->wait);
+        return luaL_error(L, "voice.ask: no memory");
+    }
+    lua_pushvalue(L, 3);
+    op->flow = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, 4);
+    op->context = luaL_ref(L, LUA_REGISTRYINDEX);
+    return fa_task_wait(L, op->task, &op->wait);
+}
+
+static int voice_ask(lua_State *L)
+{
+    fa_asked asked;
+    fa_error error;
+    fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
+    fa_exchange *exchange = fa_lua_check_exchange(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_getfield(L, 2, "flow");    /* 3 */
+    lua_getfield(L, 2, "context"); /* 4 */
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    fa_text id = optional_text(L, 2, "dialogueId"), text = optional_text(L, 2, "text");
+    fa_question question = question_of(exchange, id, text);
+    bool elsewhere = fa_dialogues_elsewhere(dialogues, id);
+    if (elsewhere)
+        fa_task_waiting(L, "voice.ask"); /* or it raises, before anything is claimed */
+    fa_result result = fa_dialogues_claim(dialogues, &question, &asked, &error);
+    if (result != FA_OK)
+        return refuse_ask(L, result, &error);
+    if (asked.joined)
+        return push_asked(L, &asked);
+    return elsewhere ? fetch_and_ask(L, &asked, exchange, text) : take_up(L, &question, &asked, 3, 4);
 }
 
 /* ---- listening, deleting, interrupting ---- */
@@ -150,6 +304,7 @@ static fa_text dialogue_id(lua_State *L, int index)
 static int voice_listen(lua_State *L)
 {
     bool follow = false;
+    fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
     fa_exchange *exchange = fa_lua_check_exchange(L, 1);
     fa_text id = dialogue_id(L, 2);
     if (lua_istable(L, 3)) {
@@ -158,36 +313,42 @@ static int voice_listen(lua_State *L)
     }
     if (exchange->status != 0)
         return luaL_error(L, "this request has been answered already");
-    fa_dialogues_listen(fa_script_of(L)->options.dialogues, exchange, id, follow);
-    return 0;
+    if (!fa_dialogues_elsewhere(dialogues, id)) {
+        fa_dialogues_listen(dialogues, exchange, id, follow);
+        return 0;
+    }
+    remote_op *op = start_remote(L, "voice.listen", &(fa_remote_request){.kind = FA_REMOTE_LISTEN,
+                                                                         .dialogue_id = id,
+                                                                         .exchange = exchange,
+                                                                         .follow = follow});
+    return fa_task_wait(L, op->task, &op->wait);
 }
 
 static int voice_delete(lua_State *L)
 {
-    lua_pushboolean(L, fa_dialogues_delete(fa_script_of(L)->options.dialogues, dialogue_id(L, 1)) == FA_OK);
-    return 1;
+    fa_text id = dialogue_id(L, 1);
+    fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
+    if (!fa_dialogues_elsewhere(dialogues, id)) {
+        lua_pushboolean(L, fa_dialogues_delete(dialogues, id) == FA_OK);
+        return 1;
+    }
+    remote_op *op =
+        start_remote(L, "voice.delete", &(fa_remote_request){.kind = FA_REMOTE_DELETE, .dialogue_id = id});
+    return fa_task_wait(L, op->task, &op->wait);
 }
 
 static int voice_interrupt(lua_State *L)
 {
     fa_interrupted what;
+    fa_text id = dialogue_id(L, 1);
     double played_ms = luaL_optnumber(L, 2, -1);
-    if (fa_dialogues_interrupt(fa_script_of(L)->options.dialogues, dialogue_id(L, 1), played_ms, &what) != FA_OK)
-        return 0;
-    lua_createtable(L, 0, 2);
-    lua_createtable(L, 0, 2);
-    lua_pushinteger(L, (lua_Integer)what.dropped_events);
-    lua_setfield(L, -2, "events");
-    lua_pushinteger(L, (lua_Integer)what.dropped_bytes);
-    lua_setfield(L, -2, "bytes");
-    lua_setfield(L, -2, "dropped");
-    lua_createtable(L, 0, 2);
-    lua_pushnumber(L, what.heard_ms);
-    lua_setfield(L, -2, "ms");
-    lua_pushstring(L, what.heard_text);
-    lua_setfield(L, -2, "text");
-    lua_setfield(L, -2, "heard");
-    return 1;
+    fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
+    if (!fa_dialogues_elsewhere(dialogues, id))
+        return fa_dialogues_interrupt(dialogues, id, played_ms, &what) == FA_OK ? push_interrupted(L, &what) : 0;
+    remote_op *op = start_remote(L, "voice.interrupt",
+                                 &(fa_remote_request){
+                                     .kind = FA_REMOTE_INTERRUPT, .dialogue_id = id, .played_ms = played_ms});
+    return fa_task_wait(L, op->task, &op->wait);
 }
 
 void fa_open_voice(lua_State *L)

@@ -96,7 +96,7 @@ static void a_question_is_taken_back(void **state)
     dialogue_world *w = dialogue_world_begin(NULL);
     fa_question question = {.idempotency_key = FA_TEXT("k"), .text = FA_TEXT("a")};
     fa_asked first = ask(w, question);
-    fa_dialogues_take_back(w->dialogues, &question, first.turn);
+    fa_dialogues_take_back(w->dialogues, &first);
     assert_int_equal(fa_dialogues_live(w->dialogues), 0);
     fa_asked second = ask(w, question);
     assert_true(!second.joined && !same(first, second));
@@ -104,7 +104,7 @@ static void a_question_is_taken_back(void **state)
     fa_asked third = ask(w, question);
     memcpy(w->id, second.dialogue_id, sizeof(w->id));
     fa_inprocess *a = dialogue_listen(w, (listening){.follow = false});
-    fa_dialogues_take_back(w->dialogues, &question, third.turn); /* a later turn: the dialogue lives */
+    fa_dialogues_take_back(w->dialogues, &third); /* a later turn: the dialogue lives */
     assert_heard(a, GREETING "done(failed)@2.3 complete(failed)@2.4 |");
     assert_int_equal(fa_dialogues_live(w->dialogues), 1);
     dialogue_world_end(w);
