@@ -20,6 +20,8 @@ typedef struct edge_world {
     fa_worker *worker;
     fa_http *http;
     fa_http_options options;
+    fa_http_handler handler; /* NULL: edge_routes; its context is the world */
+    void *extra;             /* that handler's */
     size_t budget; /* of the server's scope, 0: none */
     pthread_t thread;
     int port;
@@ -36,6 +38,13 @@ typedef struct edge_world {
 void world_init(edge_world *world);
 void world_up(edge_world *world);
 void world_down(edge_world *world);
+
+/* world_up in parts, for several workers under one server: begin makes the ledger and the server, start the thread;
+ * stop sees one worker off, end_server what begin has made. */
+void world_begin(edge_world *world);
+void world_start(edge_world *world);
+void world_stop(edge_world *world);
+void world_end_server(edge_world *world);
 
 /* Runs it on the worker's thread, and waits for it. */
 void world_order(edge_world *world, void (*what)(edge_world *world));
