@@ -24,6 +24,13 @@ static void on_head_left(void *context, h2o_socket_t *socket, size_t request_siz
     fa_moving_deliver(moving);
 }
 
+/* A duplicate of the descriptor is all there is to such a connection. With TLS its state would have to go along
+ * (h2o_socket_export has it), and a stream of HTTP/2 cannot go alone. */
+static bool is_bare(h2o_req_t *req)
+{
+    return req->version < 0x200 && req->conn->callbacks->get_socket(req->conn)->ssl == NULL;
+}
+
 fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t count,
                        void (*moved)(fa_moving *moving, void *context), void *context)
 {
@@ -31,6 +38,8 @@ fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t c
     h2o_req_t *req = request->req;
     if (exchange->status != 0 || req == NULL || request->cut != NULL || request->phase != FA_PHASE_READY)
         return FA_WRONG_STATE;
+    if (!is_bare(req))
+        return FA_UNSUPPORTED;
     fa_result result = fa_moving_new(request->http->account, exchange, fa_http_connection_fd(request->connection),
                                      moved, context, &request->moving);
     if (result != FA_OK)

@@ -39,12 +39,15 @@ static void reset(int fd)
     close(fd);
 }
 
+/* Who is on the way is in nobody's connections. */
 static void nobody_is_left(void)
 {
+    for (uint64_t start = fa_now_ms(); world.travellers != 0 && fa_now_ms() - start < 5000;)
+        usleep(200);
+    assert_int_equal(world.travellers, 0);
     assert_true(world_wait_count(&world.edges[0], FA_KIND_REQUEST, 0, 5000));
     assert_true(world_wait_count(&world.edges[0], FA_KIND_CONNECTION, 0, 5000));
     assert_int_equal(fa_ledger_in_flight(world.edges[0].ledger), 0);
-    assert_int_equal(world.travellers, 0);
 }
 
 static const client_reply *read_reply(int fd)
@@ -345,6 +348,7 @@ static void drain_waits_and_cut_cuts(void **state)
     world_order(home, drain);
     int late = move_client(&world, 0, "/go?to=1"); /* the door is closed */
     assert_true(client_sees_end(late, 2000, NULL));
+    assert_true(wait_for(&world.refused, 1, 2000));
     assert_int_equal(world.refusal, FA_WRONG_STATE);
     usleep(120000);
     assert_int_equal(home->drained, 0);
@@ -373,6 +377,21 @@ static void a_moved_connection_does_not_hold_its_old_edge(void **state)
     close(fd);
 }
 
+static void a_ticket_outlives_the_worker_it_came_from(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; ++i) {
+        world.way = HOLD;
+        int fd = move_client(&world, 2 - (int)i, "/go?to=0&events=3");
+        assert_true(wait_for(&world.moved, i + 1, 2000));
+        world_stop(&world.edges[2 - i]);
+        world.stopped[2 - i] = true;
+        move_release(&world);
+        assert_events(read_reply(fd)->body, 3);
+        close(fd);
+    }
+}
+
 #define ON(setup, name) cmocka_unit_test_setup_teardown(name, setup, down)
 
 int main(void)
@@ -393,6 +412,7 @@ int main(void)
         ON(up, a_client_that_goes_on_sending_is_cut),
         ON(up, drain_waits_and_cut_cuts),
         ON(up, a_moved_connection_does_not_hold_its_old_edge),
+        ON(up, a_ticket_outlives_the_worker_it_came_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

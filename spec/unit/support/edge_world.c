@@ -74,7 +74,7 @@ void world_init(edge_world *world)
     fa_message_init(&world->order, carry_out);
 }
 
-static fa_result make_big(edge_world *world)
+fa_result world_make_big(edge_world *world)
 {
     void *space;
     fa_result result = fa_buffer_new(world->server, 0, "big", FA_HERE, &world->big);
@@ -100,8 +100,8 @@ fa_result world_make(edge_world *world)
     if (result == FA_OK)
         result = fa_worker_new(world->ledger, world->server, 0, &world->log, &world->worker, &error);
     if (result == FA_OK)
-        result = fa_http_new(world->worker, &world->options, world->handler != NULL ? world->handler : edge_routes, world,
-                             &world->http, &error);
+        result = fa_http_new(world->worker, &world->options, world->handler != NULL ? world->handler : edge_routes,
+                             world, &world->http, &error);
     if (result == FA_OK)
         result = fa_http_bind("127.0.0.1:0", &fd, name, sizeof(name), &error);
     if (result == FA_OK)
@@ -122,7 +122,7 @@ void world_begin(edge_world *world)
     world->descriptors = open_descriptors();
     world->ledger = fa_test_ledger(&world->failing);
     assert_ok(fa_scope_new(world->ledger, NULL, FA_KIND_SERVER, world->budget, "server", FA_HERE, &world->server));
-    assert_ok(make_big(world));
+    assert_ok(world_make_big(world));
 }
 
 void world_start(edge_world *world)

@@ -22,7 +22,7 @@ typedef struct edge_world {
     fa_http_options options;
     fa_http_handler handler; /* NULL: edge_routes; its context is the world */
     void *extra;             /* that handler's */
-    size_t budget; /* of the server's scope, 0: none */
+    size_t budget;           /* of the server's scope, 0: none */
     pthread_t thread;
     int port;
     size_t descriptors; /* before */
@@ -51,7 +51,8 @@ void world_order(edge_world *world, void (*what)(edge_world *world));
 
 /* The parts, for tests that turn the loop themselves and may fail at any point. NULL error texts. */
 fa_result world_make(edge_world *world);
-void world_end(edge_world *world); /* drain, cut, free; turns the loop */
+fa_result world_make_big(edge_world *world); /* after it: there is a server then */
+void world_end(edge_world *world);           /* drain, cut, free; turns the loop */
 
 size_t world_count(const edge_world *world, fa_kind kind);
 bool world_wait_count(const edge_world *world, fa_kind kind, size_t wanted, unsigned milliseconds);

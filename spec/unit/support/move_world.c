@@ -178,11 +178,11 @@ static void go(fa_exchange *exchange, void *context)
 {
     edge_world *edge = context;
     move_world *world = edge->extra;
-    edge->handled++;
     if (!fa_text_is(exchange->path, "/go")) {
         edge_routes(exchange, context);
         return;
     }
+    edge->handled++;
     traveller *t = calloc(1, sizeof(*t));
     *t = (traveller){.world = world,
                      .exchange = exchange,
@@ -231,13 +231,17 @@ static void cut(edge_world *edge)
 void move_down(move_world *world)
 {
     for (int round = 0; world->travellers != 0 && round < 100; ++round) { /* some may be on their way */
-        for (int i = 0; i < MOVE_EDGES; ++i)
-            world_order(&world->edges[i], cut);
+        for (int i = 0; i < MOVE_EDGES; ++i) {
+            if (!world->stopped[i])
+                world_order(&world->edges[i], cut);
+        }
         usleep(10000);
     }
     assert_int_equal(world->travellers, 0);
-    for (int i = 0; i < MOVE_EDGES; ++i)
-        world_stop(&world->edges[i]);
+    for (int i = 0; i < MOVE_EDGES; ++i) {
+        if (!world->stopped[i])
+            world_stop(&world->edges[i]);
+    }
     world_end_server(&world->edges[0]);
 }
 

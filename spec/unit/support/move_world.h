@@ -20,7 +20,8 @@ typedef enum on_the_way { PASS_ON, DISCARD, HOLD } on_the_way;
 
 typedef struct move_world {
     edge_world edges[MOVE_EDGES]; /* the first one owns the server and the ledger */
-    unsigned count;  /* of edges */
+    unsigned count;               /* of edges */
+    bool stopped[MOVE_EDGES];     /* by the test: move_down leaves them alone */
     _Atomic int way;              /* an on_the_way: what is done with a ticket */
     traveller *_Atomic held;
     _Atomic unsigned moved, lost, adopted, refused, gone, travellers;
