@@ -69,18 +69,23 @@ static bool has_no_body(int status)
     return status == 204 || status == 304;
 }
 
+static void add_request_id(const fa_exchange *exchange, const fa_header *headers, size_t count, fa_header *all)
+{
+    if (count != 0)
+        memcpy(all, headers, count * sizeof(*headers));
+    all[count] = (fa_header){FA_TEXT("x-request-id"), {exchange->request_id, strlen(exchange->request_id)}};
+}
+
 /* ---- sending ---- */
 
 fa_result fa_exchange_start(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length)
 {
+    fa_header all[FA_MAX_ANSWER_HEADERS + 1];
     if (exchange->status != 0 || exchange->gone)
         return FA_WRONG_STATE;
     if (!head_is_clean(status, headers, count))
         return FA_INVALID;
-    fa_header all[FA_MAX_ANSWER_HEADERS + 1];
-    if (count != 0)
-        memcpy(all, headers, count * sizeof(*headers));
-    all[count] = (fa_header){FA_TEXT("x-request-id"), {exchange->request_id, strlen(exchange->request_id)}};
+    add_request_id(exchange, headers, count, all);
     exchange->status = status;
     exchange->length = has_no_body(status) ? -1 : length;
     fa_result result = exchange->back_end->start(exchange, status, all, count + 1, exchange->length);
@@ -191,6 +196,31 @@ fa_result fa_exchange_reply_text(fa_exchange *exchange, int status, const char *
     result = fa_exchange_reply(exchange, status, &type, 1, body);
     fa_buffer_release(body); /* from here on the lease holds it */
     return result;
+}
+
+/* ---- moving ---- */
+
+fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size_t count,
+                           void (*moved)(fa_moving *moving, void *context), void *context)
+{
+    fa_header all[FA_MAX_ANSWER_HEADERS + 1];
+    bool begun = exchange->status != 0;
+    if (exchange->gone || exchange->finished || exchange->sending)
+        return FA_WRONG_STATE;
+    if (exchange->back_end->move == NULL || exchange->head_only)
+        return FA_UNSUPPORTED;
+    if (!begun && !head_is_clean(200, headers, count))
+        return FA_INVALID;
+    if (!begun)
+        add_request_id(exchange, headers, count, all);
+    fa_result result = begun ? exchange->back_end->move(exchange, NULL, 0, moved, context)
+                             : exchange->back_end->move(exchange, all, count + 1, moved, context);
+    if (result != FA_OK)
+        return result;
+    exchange->status = 200;
+    exchange->gone = true; /* for whoever still looks: no send, no abort, no watch */
+    exchange->on_sent = exchange->on_gone = NULL;
+    return FA_OK;
 }
 
 /* ---- the end ---- */

@@ -14,6 +14,10 @@
 
 typedef struct fa_exchange fa_exchange;
 
+/* A ticket: an exchange between two workers. It owns the connection's socket and copies of what the new exchange needs
+ * to know of the request, and is charged to an account of the ledger, not to a scope. */
+typedef struct fa_moving fa_moving;
+
 /* Not NUL-terminated. Borrowed from whoever holds the bytes. */
 typedef struct fa_text {
     const char *data;
@@ -33,7 +37,7 @@ typedef struct fa_piece {
     size_t offset, length;
 } fa_piece;
 
-enum { FA_MAX_PIECES = 16, FA_MAX_ANSWER_HEADERS = 40, FA_REQUEST_ID_SIZE = 40 };
+enum { FA_MAX_PIECES = 16, FA_MAX_ANSWER_HEADERS = 40, FA_REQUEST_ID_SIZE = 40, FA_MOVING_MOST_BYTES = 16 * 1024 };
 
 /* What a back end does. All on the worker's thread. It never ends the request scope from inside a call. */
 typedef struct fa_exchange_back_end {
@@ -47,6 +51,10 @@ typedef struct fa_exchange_back_end {
     void (*abort)(fa_exchange *exchange);
     /* From now on the client's leaving must be noticed though nobody reads or writes. */
     void (*watch)(fa_exchange *exchange);
+    /* See fa_exchange_move; NULL when this back end cannot. headers: of the 200 head, checked, with the request id,
+     * borrowed for the call; NULL when the answer has begun already. Anything but FA_OK: nothing has happened. */
+    fa_result (*move)(fa_exchange *exchange, const fa_header *headers, size_t count,
+                      void (*moved)(fa_moving *moving, void *context), void *context);
 } fa_exchange_back_end;
 
 struct fa_exchange {
@@ -118,6 +126,24 @@ fa_result fa_exchange_start(fa_exchange *exchange, int status, const fa_header *
  * does not keep to the declared length; a final one that is short of it also cuts the connection, for nothing can mend
  * that. */
 fa_result fa_exchange_send(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final);
+
+/* Sends the exchange to another worker, socket and all: writes a 200 head now (a body of unknown length follows, which
+ * ends with the connection) and, once it has left, calls `moved` from the loop with the ticket, which is the caller's
+ * from then on; with NULL when the client vanished meanwhile. Exactly once, after the request scope has ended ("moved
+ * to another worker"); context is not tied to that scope. fa_http_adopt makes an exchange of the ticket again.
+ *
+ * On an exchange that has been adopted it moves the stream on, between two sends; headers are ignored then.
+ *
+ * After FA_OK the exchange must not be used any more (on_gone is not told, a send is refused); otherwise it is as
+ * before: FA_UNSUPPORTED where the back end cannot, and for HEAD; FA_WRONG_STATE when the answer has begun otherwise,
+ * while a send is under way, when it is gone; FA_INVALID for headers, as fa_exchange_start; FA_FULL when what the
+ * request's head holds is above FA_MOVING_MOST_BYTES; FA_IO without a descriptor; FA_NO_MEMORY, FA_OVER_BUDGET. A body
+ * of the request does not move along. */
+fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size_t count,
+                           void (*moved)(fa_moving *moving, void *context), void *context);
+
+/* Closes the socket and frees the ticket. NULL is ignored. Thread: any. */
+void fa_moving_discard(fa_moving *moving);
 
 /* Cuts the connection now. */
 void fa_exchange_abort(fa_exchange *exchange);

@@ -184,7 +184,7 @@ static void back_watch(fa_exchange *exchange)
     (void)exchange; /* a client that vanishes says so */
 }
 
-static const fa_exchange_back_end in_process = {back_start, back_send, back_abort, back_watch};
+static const fa_exchange_back_end in_process = {back_start, back_send, back_abort, back_watch, NULL};
 
 /* ---- making a request ---- */
 

@@ -1,4 +1,4 @@
-/* The exchange's back end over h2o: starting, sending, cutting, and the deadline for clients that take nothing.
+/* The exchange's back end over h2o: starting, sending, cutting.
  *
  * Two rules keep h2o and us apart. First, while h2o owes `proceed` (a write is under way) it is not called: to end such
  * a request its socket is shut down, the write fails, and h2o closes. Second, an h2o_send that writes nothing ends the
@@ -36,7 +36,7 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
 {
     fa_http_request *request = FA_OBJECT(generator, fa_http_request, generator);
     (void)req;
-    fa_timer_pause(&request->stall);
+    fa_timer_pause(&request->stall.timer);
     request->phase = FA_PHASE_READY;
     if (request->cut == NULL) {
         fa_exchange_sent(&request->exchange); /* may send again */
@@ -62,9 +62,14 @@ void fa_http_cut_request(fa_http_request *request, const char *why)
     end_later(request);
 }
 
+static void cut_exchange(fa_exchange *exchange, const char *why)
+{
+    fa_http_cut_request(fa_http_request_of(exchange), why);
+}
+
 static void back_abort(fa_exchange *exchange)
 {
-    fa_http_cut_request(fa_http_request_of(exchange), "aborted");
+    cut_exchange(exchange, "aborted");
 }
 
 static void back_watch(fa_exchange *exchange)
@@ -72,47 +77,15 @@ static void back_watch(fa_exchange *exchange)
     fa_http_watch_start(fa_http_request_of(exchange));
 }
 
-/* ---- the deadline: h2o has none for writing ---- */
-
-static void on_stall(fa_timer *timer)
-{
-    fa_http_request *request = FA_OBJECT(timer, fa_http_request, stall);
-    int fd = fa_http_connection_fd(request->connection);
-    struct linger at_once = {1, 0};
-    uint64_t acked = fa_http_bytes_acked(fd);
-    if (acked != request->acked) {
-        request->acked = acked;
-        fa_timer_start(timer, request->exchange.stall_ms); /* cannot fail: it has run before */
-        return;
-    }
-    fa_log_write(fa_worker_log(request->http->worker), FA_LOG_INFO,
-                 "http: request %s: cut, %s took nothing for %llu ms", request->exchange.request_id,
-                 request->connection->remote, (unsigned long long)request->exchange.stall_ms);
-    /* The kernel would go on offering its copy to a client that does not read. */
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    fa_http_cut_request(request, "the client took nothing");
-}
-
-/* Only when the kernel did not take all at once: most answers never need a timer. */
-static void set_deadline(fa_http_request *request)
-{
-    uint64_t patience = request->exchange.stall_ms;
-    if (patience == 0 || uv_stream_get_write_queue_size((const uv_stream_t *)&request->connection->tcp) == 0)
-        return;
-    if (request->stall.fire == NULL)
-        fa_timer_init(&request->stall, request->http->worker, request->exchange.scope, on_stall);
-    request->acked = fa_http_bytes_acked(fa_http_connection_fd(request->connection));
-    if (fa_timer_start(&request->stall, patience) != FA_OK)
-        fa_http_cut_request(request, "no memory for a deadline");
-}
-
 /* ---- start and send ---- */
 
-static void copy_header(h2o_req_t *req, const fa_header *header)
+void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count)
 {
-    h2o_iovec_t name = h2o_strdup(&req->pool, header->name.data, header->name.length);
-    h2o_iovec_t value = h2o_strdup(&req->pool, header->value.data, header->value.length);
-    h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 0, NULL, value.base, value.len);
+    for (size_t i = 0; i < count; ++i) {
+        h2o_iovec_t name = h2o_strdup(&req->pool, headers[i].name.data, headers[i].name.length);
+        h2o_iovec_t value = h2o_strdup(&req->pool, headers[i].value.data, headers[i].value.length);
+        h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 0, NULL, value.base, value.len);
+    }
 }
 
 /* h2o frames a body of unknown length in chunks for HTTP/1.1 and 200; what else has one ends with the connection. h2o
@@ -132,8 +105,7 @@ static fa_result back_start(fa_exchange *exchange, int status, const fa_header *
     req->res.status = status;
     req->res.reason = fa_status_text(status);
     req->res.content_length = length < 0 ? SIZE_MAX : (size_t)length;
-    for (size_t i = 0; i < count; ++i)
-        copy_header(req, &headers[i]);
+    fa_http_copy_headers(req, headers, count);
     if (request->http->draining || ends_with_connection(exchange, req, status, length))
         req->http1_is_persistent = 0;
     start_h2o(request);
@@ -155,7 +127,7 @@ static fa_result back_send(fa_exchange *exchange, const fa_piece *pieces, size_t
     request->head_sent = true;
     request->phase = final ? FA_PHASE_LAST : FA_PHASE_OWED;
     h2o_send(request->req, bytes, count, final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
-    set_deadline(request);
+    fa_http_stall_watch(&request->stall);
     return FA_OK;
 }
 
@@ -163,12 +135,13 @@ void fa_http_answer_init(fa_http_request *request)
 {
     request->generator.proceed = on_proceed; /* no stop: the end of the request says it all */
     request->later.cb = on_later;
+    fa_http_stall_init(&request->stall, &request->exchange, request->connection, cut_exchange);
 }
 
 void fa_http_answer_end(fa_http_request *request)
 {
     h2o_timeout_unlink(&request->later);
-    fa_timer_stop(&request->stall);
+    fa_timer_stop(&request->stall.timer);
 }
 
 const fa_exchange_back_end fa_http_back_end = {
@@ -176,4 +149,5 @@ const fa_exchange_back_end fa_http_back_end = {
     .send = back_send,
     .abort = back_abort,
     .watch = back_watch,
+    .move = fa_http_move,
 };

@@ -120,6 +120,8 @@ void fa_http_connection_linger_after(fa_http_connection *connection)
 static void on_closed(uv_handle_t *handle)
 {
     fa_http_connection *connection = FA_OBJECT(handle, fa_http_connection, tcp);
+    if (connection->stream != NULL)
+        fa_http_stream_closed(connection->stream);
     if (connection->linger_fd >= 0 && begin_linger(connection))
         return;
     if (connection->linger_fd >= 0)
@@ -145,6 +147,28 @@ void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storag
     h2o_socket_t *socket = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
     socket->on_close.data = connection; /* no callback: it is how a request finds its connection */
     h2o_accept(&http->accept, socket);
+}
+
+fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, fa_http_connection **out)
+{
+    fa_http_block_sigpipe(http);
+    bool full = http->connection_count >= http->options.max_connections;
+    fa_http_connection *connection = add_connection(http);
+    if (connection == NULL)
+        return full ? FA_FULL : FA_NO_MEMORY;
+    snprintf(connection->remote, sizeof(connection->remote), "%.*s", (int)remote.length, remote.data);
+    uv_tcp_init(fa_worker_loop(http->worker), &connection->tcp);
+    if (uv_tcp_open(&connection->tcp, fd) != 0) {
+        fa_http_connection_close(connection);
+        return FA_IO;
+    }
+    *out = connection;
+    return FA_OK;
+}
+
+void fa_http_connection_close(fa_http_connection *connection)
+{
+    uv_close((uv_handle_t *)&connection->tcp, on_closed);
 }
 
 fa_http_connection *fa_http_connection_of(h2o_req_t *req)
@@ -175,7 +199,9 @@ void fa_http_connection_cut(fa_http_connection *connection)
         close(connection->linger_fd);
         connection->linger_fd = -1;
     }
-    if (connection->request != NULL)
+    if (connection->stream != NULL)
+        fa_http_stream_cut(connection->stream, "the server stops");
+    else if (connection->request != NULL)
         fa_http_cut_request(connection->request, "the server stops");
     else
         shut(connection, SHUT_RDWR); /* h2o reads or writes here, and closes when that fails */

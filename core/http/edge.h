@@ -6,6 +6,9 @@
  *   connection.c  accepted sockets: counted, closed, lingering
  *   request.c     an h2o request becomes an exchange, and the exchange's end
  *   answer.c      the exchange's back end: start, send, cut, deadlines
+ *   stall.c       the deadline for clients that take nothing
+ *   move.c        an answer goes to another worker, and is taken in there
+ *   stream.c      the back end of one that was taken in: a bare socket
  *   watch.c       clients that leave while nothing is read or written
  *   errors.c      answers that h2o makes on its own, in our shape
  *   library.c     what h2o keeps for the process and for each thread
@@ -20,6 +23,7 @@
 #include "worker/timer.h"
 
 typedef struct fa_http_request fa_http_request;
+typedef struct fa_http_stream fa_http_stream;
 
 struct fa_http {
     h2o_globalconf_t config; /* one for each worker: nothing of h2o is shared between threads */
@@ -39,16 +43,18 @@ struct fa_http {
     bool draining;
     void (*on_idle)(void *context);
     void *idle_context;
-    fa_timer sweep; /* while draining: closes connections that have become idle */
+    fa_timer sweep;   /* while draining: closes connections that have become idle */
+    char waste[4096]; /* where streams read what nobody wants */
 };
 
-/* An accepted socket. Lives from accept until its last file descriptor is closed, lingering included. */
+/* An accepted or adopted socket. Lives from then until its last file descriptor is closed, lingering included. */
 typedef struct fa_http_connection {
     uv_tcp_t tcp; /* first: h2o hands it back to its close callback */
     fa_list link; /* in fa_http.connections */
     fa_http *http;
     fa_account *account;      /* a reference */
     fa_http_request *request; /* the one that is being handled, or NULL */
+    fa_http_stream *stream;   /* of an adopted one, until it is closed; h2o has no part in it */
     char remote[INET6_ADDRSTRLEN];
 
     int linger_fd; /* a duplicate to read on from after h2o has closed, or -1 */
@@ -59,11 +65,21 @@ typedef struct fa_http_connection {
 
 /* Where a request's answer stands with h2o. */
 typedef enum fa_http_phase {
-    FA_PHASE_READY, /* h2o owes nothing: it may be called */
-    FA_PHASE_OWED,  /* h2o_send in progress: it will call proceed, or end the request */
-    FA_PHASE_LAST,  /* the final h2o_send is made: it will end the request */
-    FA_PHASE_ENDING /* `later` is set and will make the final h2o_send */
+    FA_PHASE_READY,  /* h2o owes nothing: it may be called */
+    FA_PHASE_OWED,   /* h2o_send in progress: it will call proceed, or end the request */
+    FA_PHASE_LAST,   /* the final h2o_send is made: it will end the request */
+    FA_PHASE_MOVING, /* h2o writes the head, ends the request, and lets go of the socket */
+    FA_PHASE_ENDING  /* `later` is set and will make the final h2o_send */
 } fa_http_phase;
+
+/* The deadline of an exchange for its client to take something. */
+typedef struct fa_http_stall {
+    fa_timer timer;
+    uint64_t acked; /* bytes that the peer had acknowledged when it was set */
+    fa_exchange *exchange;
+    fa_http_connection *connection;
+    void (*cut)(fa_exchange *exchange, const char *why);
+} fa_http_stall;
 
 /* One request; lies in its own request scope. */
 struct fa_http_request {
@@ -77,15 +93,36 @@ struct fa_http_request {
     bool head_sent;
     const char *cut; /* why the connection was cut; NULL while it was not */
     struct fa_http_watch *watch;
-    fa_timer stall;
-    uint64_t acked; /* bytes that the peer had acknowledged when `stall` was set */
+    fa_http_stall stall;
+    fa_moving *moving; /* once it is to go to another worker */
+};
+
+/* One that has come from another worker; lies in its own request scope, too. */
+struct fa_http_stream {
+    fa_exchange exchange;
+    fa_http_connection *connection;
+    const char *end;   /* why it ends: its handle is closing; NULL before */
+    fa_moving *moving; /* where to: the ticket to be delivered at the end */
+    bool client_ended; /* nothing more can be read */
+    size_t read_bytes; /* and thrown away */
+    fa_http_stall stall;
+    fa_timer last_moment;
+    union {
+        uv_write_t write;
+        uv_shutdown_t shut; /* after the last write */
+    } under_way;
+    _Alignas(fa_header) char texts[]; /* of the request */
 };
 
 /* listener.c. Closing frees what can be freed now; the rest goes with the worker's scope. */
 void fa_http_close_listeners(fa_http *http);
+void fa_http_block_sigpipe(fa_http *http); /* in the calling thread, the worker's */
 
 /* connection.c. open takes over fd, and closes it when there is no room. */
 void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address);
+fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, /* takes fd on success */
+                                   fa_http_connection **connection);
+void fa_http_connection_close(fa_http_connection *connection); /* an adopted one */
 fa_http_connection *fa_http_connection_of(h2o_req_t *req);
 int fa_http_connection_fd(const fa_http_connection *connection); /* -1 when closed */
 void fa_http_connection_linger_after(fa_http_connection *connection);
@@ -97,6 +134,7 @@ void fa_http_connection_is_gone(fa_http *http); /* tells on_idle when it was the
 
 /* request.c */
 void fa_http_register_handler(fa_http *http, h2o_pathconf_t *path);
+fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_scope **scope);
 void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE]);
 
 /* answer.c */
@@ -104,6 +142,22 @@ extern const fa_exchange_back_end fa_http_back_end;
 void fa_http_answer_init(fa_http_request *request);
 void fa_http_answer_end(fa_http_request *request); /* the request is about to be gone */
 void fa_http_cut_request(fa_http_request *request, const char *why);
+void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count);
+
+/* stall.c. watch: from now on, when the kernel did not take all at once (most answers never need a timer). The timer is
+ * paused and stopped by its owner. */
+void fa_http_stall_init(fa_http_stall *stall, fa_exchange *exchange, fa_http_connection *connection,
+                        void (*cut)(fa_exchange *exchange, const char *why));
+void fa_http_stall_watch(fa_http_stall *stall);
+
+/* move.c */
+fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t count,
+                       void (*moved)(fa_moving *moving, void *context), void *context);
+
+/* stream.c. new: takes the ticket's socket on success, never the ticket. closed: by the connection, from the loop. */
+fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, fa_http_stream **stream);
+void fa_http_stream_cut(fa_http_stream *stream, const char *why);
+void fa_http_stream_closed(fa_http_stream *stream);
 
 /* watch.c */
 void fa_http_watch_start(fa_http_request *request);

@@ -28,6 +28,13 @@ fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http
  * FA_NO_MEMORY. Thread: the worker's, or before it runs. */
 fa_result fa_http_listen(fa_http *http, int socket, fa_error *error);
 
+/* Takes in an exchange that fa_exchange_move sent away from another worker (or from this one): a new exchange in a new
+ * request scope, with status 200 begun and its length unknown; whoever calls this answers it. It counts as a connection
+ * and as a request of this edge. The ticket is gone in any case; when this fails the client sees its connection closed.
+ * FA_FULL at max_connections, FA_WRONG_STATE when the edge drains, FA_IO, FA_NO_MEMORY, FA_OVER_BUDGET. Thread: the
+ * worker's. */
+fa_result fa_http_adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange);
+
 /* Stops accepting; answers now carry `Connection: close`; idle keep-alive connections are closed. on_idle is called on
  * the worker's thread when the last connection is gone, perhaps at once. */
 void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context);

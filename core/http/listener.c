@@ -23,7 +23,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events);
 
 /* Writing to a socket whose peer is gone must be an error, not the end of an embedder's process. libuv writes without
  * MSG_NOSIGNAL; the signal goes to the thread that wrote, so blocking it there is enough and touches nobody else. */
-static void block_sigpipe(fa_http *http)
+void fa_http_block_sigpipe(fa_http *http)
 {
     sigset_t set;
     if (http->sigpipe_blocked)
@@ -56,7 +56,7 @@ static bool is_our_lack(int error)
 
 static void accept_some(listener *l)
 {
-    block_sigpipe(l->http);
+    fa_http_block_sigpipe(l->http);
     for (int i = 0; i < ACCEPTS_PER_TURN; ++i) {
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);

@@ -7,6 +7,7 @@
 #include "http/edge.h"
 
 #include "base/random_id.h"
+#include "exchange/moving.h"
 
 typedef struct handler {
     h2o_handler_t super;
@@ -97,21 +98,22 @@ static fa_result fill_in(fa_http_request *request, fa_scope *scope)
     return result;
 }
 
-/* "request GET /path", cut. Without the query, which may hold what no log should show. */
-static void make_label(const h2o_req_t *req, char label[FA_LABEL_SIZE])
+/* Its label is "request GET /path", cut. Without the query, which may hold what no log should show. */
+fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_scope **scope)
 {
-    h2o_iovec_t method = req->input.method, path = req->input.path;
-    size_t path_length = req->query_at < path.len ? req->query_at : path.len;
-    snprintf(label, FA_LABEL_SIZE, "request %.*s %.*s", (int)(method.len < 16 ? method.len : 16), method.base,
-             (int)(path_length < FA_LABEL_SIZE ? path_length : FA_LABEL_SIZE), path.base);
+    char label[FA_LABEL_SIZE];
+    fa_scope *worker_scope = fa_worker_scope(http->worker);
+    snprintf(label, FA_LABEL_SIZE, "request %.*s %.*s", (int)(method.length < 16 ? method.length : 16), method.data,
+             (int)(path.length < FA_LABEL_SIZE ? path.length : FA_LABEL_SIZE), path.data);
+    return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, 0, label, FA_HERE, scope);
 }
 
 static fa_result new_scope(fa_http *http, const h2o_req_t *req, fa_scope **scope)
 {
-    char label[FA_LABEL_SIZE];
-    make_label(req, label);
-    fa_scope *worker_scope = fa_worker_scope(http->worker);
-    return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, 0, label, FA_HERE, scope);
+    fa_text path = text_of(req->input.path);
+    if (req->query_at < path.length)
+        path.length = req->query_at;
+    return fa_http_request_scope(http, text_of(req->input.method), path, scope);
 }
 
 /* ---- the end ---- */
@@ -125,10 +127,13 @@ static void on_dispose(void *cell)
 {
     fa_http_request *request = ((pool_cell *)cell)->request;
     const char *reason = request->cut != NULL         ? request->cut
+                         : request->moving != NULL    ? "moved to another worker"
                          : request->exchange.finished ? "answered"
                                                       : "the client vanished";
     fa_http_answer_end(request);
     fa_http_watch_stop(request);
+    if (request->moving != NULL && request->cut != NULL)
+        request->moving->lost = true;
     request->req = NULL;
     request->connection->request = NULL;
     request->http->request_count--;

@@ -74,7 +74,7 @@ void world_init(edge_world *world)
     fa_message_init(&world->order, carry_out);
 }
 
-static fa_result make_big(edge_world *world)
+fa_result world_make_big(edge_world *world)
 {
     void *space;
     fa_result result = fa_buffer_new(world->server, 0, "big", FA_HERE, &world->big);
@@ -100,7 +100,8 @@ fa_result world_make(edge_world *world)
     if (result == FA_OK)
         result = fa_worker_new(world->ledger, world->server, 0, &world->log, &world->worker, &error);
     if (result == FA_OK)
-        result = fa_http_new(world->worker, &world->options, edge_routes, world, &world->http, &error);
+        result = fa_http_new(world->worker, &world->options, world->handler != NULL ? world->handler : edge_routes,
+                             world, &world->http, &error);
     if (result == FA_OK)
         result = fa_http_bind("127.0.0.1:0", &fd, name, sizeof(name), &error);
     if (result == FA_OK)
@@ -116,14 +117,24 @@ static void *run(void *context)
     return NULL;
 }
 
-void world_up(edge_world *world)
+void world_begin(edge_world *world)
 {
     world->descriptors = open_descriptors();
     world->ledger = fa_test_ledger(&world->failing);
     assert_ok(fa_scope_new(world->ledger, NULL, FA_KIND_SERVER, world->budget, "server", FA_HERE, &world->server));
-    assert_ok(make_big(world));
-    assert_ok(world_make(world));
+    assert_ok(world_make_big(world));
+}
+
+void world_start(edge_world *world)
+{
     assert_int_equal(pthread_create(&world->thread, NULL, run, world), 0);
+}
+
+void world_up(edge_world *world)
+{
+    world_begin(world);
+    assert_ok(world_make(world));
+    world_start(world);
 }
 
 static void finish(void *context)
@@ -166,18 +177,28 @@ void world_order(edge_world *world, void (*what)(edge_world *world))
     assert_true(world->carried_out);
 }
 
-void world_down(edge_world *world)
+void world_stop(edge_world *world)
 {
     world_order(world, drain_and_cut);
     pthread_join(world->thread, NULL);
     assert_int_equal(world->drained, 1);
+    fa_worker_free(world->worker);
+}
+
+void world_end_server(edge_world *world)
+{
     assert_int_equal(world_count(world, FA_KIND_REQUEST), 0);
     assert_int_equal(world_count(world, FA_KIND_CONNECTION), 0);
     assert_int_equal(fa_ledger_in_flight(world->ledger), 0);
-    fa_worker_free(world->worker);
     fa_scope_end(world->server, "test over", NULL);
     fa_test_ledger_free(&world->failing, world->ledger);
     assert_int_equal(open_descriptors(), world->descriptors);
+}
+
+void world_down(edge_world *world)
+{
+    world_stop(world);
+    world_end_server(world);
 }
 
 size_t world_count(const edge_world *world, fa_kind kind)

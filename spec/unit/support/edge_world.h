@@ -20,7 +20,9 @@ typedef struct edge_world {
     fa_worker *worker;
     fa_http *http;
     fa_http_options options;
-    size_t budget; /* of the server's scope, 0: none */
+    fa_http_handler handler; /* NULL: edge_routes; its context is the world */
+    void *extra;             /* that handler's */
+    size_t budget;           /* of the server's scope, 0: none */
     pthread_t thread;
     int port;
     size_t descriptors; /* before */
@@ -37,12 +39,20 @@ void world_init(edge_world *world);
 void world_up(edge_world *world);
 void world_down(edge_world *world);
 
+/* world_up in parts, for several workers under one server: begin makes the ledger and the server, start the thread;
+ * stop sees one worker off, end_server what begin has made. */
+void world_begin(edge_world *world);
+void world_start(edge_world *world);
+void world_stop(edge_world *world);
+void world_end_server(edge_world *world);
+
 /* Runs it on the worker's thread, and waits for it. */
 void world_order(edge_world *world, void (*what)(edge_world *world));
 
 /* The parts, for tests that turn the loop themselves and may fail at any point. NULL error texts. */
 fa_result world_make(edge_world *world);
-void world_end(edge_world *world); /* drain, cut, free; turns the loop */
+fa_result world_make_big(edge_world *world); /* after it: there is a server then */
+void world_end(edge_world *world);           /* drain, cut, free; turns the loop */
 
 size_t world_count(const edge_world *world, fa_kind kind);
 bool world_wait_count(const edge_world *world, fa_kind kind, size_t wanted, unsigned milliseconds);

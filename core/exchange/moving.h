@@ -1,0 +1,36 @@
+/* Inside of fa_moving (exchange.h), for back ends that can move: what an exchange leaves behind when it goes to another
+ * worker. The new one is made of it in a request scope of its own. Thread: any, but one at a time. */
+#ifndef FA_EXCHANGE_MOVING_H
+#define FA_EXCHANGE_MOVING_H
+
+#include "exchange/exchange.h"
+
+struct fa_moving {
+    fa_account *account; /* a reference; pays for all of this */
+    size_t size;
+    int fd; /* -1 once it has a new owner */
+    char request_id[FA_REQUEST_ID_SIZE];
+    uint64_t stall_ms;
+    fa_text method, target, remote;
+    const fa_header *headers;
+    size_t header_count;
+    size_t copied; /* bytes at `bytes`: what fa_moving_unpack needs */
+    bool lost;     /* the connection was cut on its way */
+    void (*moved)(fa_moving *moving, void *context);
+    void *context;
+    _Alignas(fa_header) char bytes[];
+};
+
+/* fd: duplicated. FA_FULL when the request's texts take more than FA_MOVING_MOST_BYTES, FA_IO when there is no
+ * descriptor, FA_NO_MEMORY, FA_OVER_BUDGET. */
+fa_result fa_moving_new(fa_account *account, const fa_exchange *exchange, int fd,
+                        void (*moved)(fa_moving *moving, void *context), void *context, fa_moving **moving);
+
+/* Tells whoever waits for it: it has the ticket now, or NULL when the ticket is lost, which is then discarded. */
+void fa_moving_deliver(fa_moving *moving);
+
+/* Copies the request into `place` (moving->copied bytes, aligned for a header) and lets the exchange point there. The
+ * target is parsed last, which may want memory of the exchange's scope. */
+void fa_moving_unpack(const fa_moving *moving, void *place, fa_exchange *exchange);
+
+#endif

@@ -1,0 +1,91 @@
+/* An answer that goes to another worker, and how it is taken in there.
+ *
+ * On the worker that h2o parsed the request on, h2o's upgrade is the way out: it writes a head and then lets go of the
+ * socket. The ticket has a duplicate of the descriptor from the beginning, so nothing can be lacking any more when the
+ * head has left; h2o's own descriptor is closed as ever, and the client does not notice. What h2o had read of a further
+ * request is dropped: the answer ends with the connection.
+ *
+ * The new worker needs no h2o for what follows: see stream.c. */
+#include "http/edge.h"
+
+#include <h2o/http1.h>
+
+#include "exchange/moving.h"
+
+/* From the loop; the request and its scope have ended before. */
+static void on_head_left(void *context, h2o_socket_t *socket, size_t request_size)
+{
+    fa_moving *moving = context;
+    (void)request_size;
+    if (socket != NULL)
+        h2o_socket_close(socket);
+    else
+        moving->lost = true;
+    fa_moving_deliver(moving);
+}
+
+/* A duplicate of the descriptor is all there is to such a connection. With TLS its state would have to go along
+ * (h2o_socket_export has it), and a stream of HTTP/2 cannot go alone. */
+static bool is_bare(h2o_req_t *req)
+{
+    return req->version < 0x200 && req->conn->callbacks->get_socket(req->conn)->ssl == NULL;
+}
+
+fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t count,
+                       void (*moved)(fa_moving *moving, void *context), void *context)
+{
+    fa_http_request *request = fa_http_request_of(exchange);
+    h2o_req_t *req = request->req;
+    if (exchange->status != 0 || req == NULL || request->cut != NULL || request->phase != FA_PHASE_READY)
+        return FA_WRONG_STATE;
+    if (!is_bare(req))
+        return FA_UNSUPPORTED;
+    fa_result result = fa_moving_new(request->http->account, exchange, fa_http_connection_fd(request->connection),
+                                     moved, context, &request->moving);
+    if (result != FA_OK)
+        return result;
+    req->res.status = 200;
+    req->res.reason = fa_status_text(200);
+    req->res.content_length = SIZE_MAX;
+    fa_http_copy_headers(req, headers, count);
+    request->phase = FA_PHASE_MOVING;
+    h2o_http1_upgrade(req, NULL, 0, on_head_left, request->moving);
+    fa_http_stall_watch(&request->stall);
+    return FA_OK;
+}
+
+/* ---- the other side ---- */
+
+static fa_result open_scope(fa_http *http, const fa_moving *moving, fa_scope **scope)
+{
+    const char *question = moving->target.length != 0 ? memchr(moving->target.data, '?', moving->target.length) : NULL;
+    fa_text path = moving->target;
+    if (question != NULL)
+        path.length = (size_t)(question - path.data);
+    return fa_http_request_scope(http, moving->method, path, scope);
+}
+
+static fa_result adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange)
+{
+    fa_scope *scope;
+    fa_http_stream *stream;
+    if (http->draining)
+        return FA_WRONG_STATE;
+    fa_result result = open_scope(http, moving, &scope);
+    if (result != FA_OK)
+        return result;
+    result = fa_http_stream_new(http, scope, moving, &stream);
+    if (result != FA_OK) {
+        fa_scope_end(scope, fa_result_name(result), NULL);
+        return result;
+    }
+    *exchange = &stream->exchange;
+    return FA_OK;
+}
+
+fa_result fa_http_adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange)
+{
+    fa_result result = adopt(http, moving, exchange);
+    fa_moving_discard(moving); /* what is left of it: not the socket when that has a new owner */
+    return result;
+}
