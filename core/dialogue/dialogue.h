@@ -39,7 +39,7 @@ size_t fa_directory_live(const fa_directory *directory);
 size_t fa_directory_running(const fa_directory *directory); /* turns */
 size_t fa_directory_resting(fa_directory *directory, uint64_t now);
 
-/* Listeners on their way from one worker to another: while there are any, no worker may finish. on_quiet: called, on whatever thread, each
+/* Listeners, and what is asked, on their way from one worker to another: while there are any, no worker may finish. on_quiet: called, on whatever thread, each
  * time that there is none any more. Set before any worker runs. */
 size_t fa_directory_travelling(const fa_directory *directory);
 void fa_directory_on_quiet(fa_directory *directory, void (*on_quiet)(void *context), void *context);
@@ -51,8 +51,8 @@ fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options
 /* One of several, each on its worker. directory: shared, outlives them. adopt: makes an exchange of this worker out of one that is moved
  * here, as fa_http_adopt does; borrowed with its context. */
 typedef fa_result (*fa_adopt)(void *context, fa_moving *moving, fa_exchange **exchange);
-fa_result fa_dialogues_new_in(fa_directory *directory, fa_worker *worker, const fa_dialogue_options *options, fa_adopt adopt,
-                              void *context, fa_dialogues **dialogues, fa_error *error);
+fa_result fa_dialogues_new_in(fa_directory *directory, fa_worker *worker, const fa_dialogue_options *options,
+                              fa_adopt adopt, void *context, fa_dialogues **dialogues, fa_error *error);
 
 /* Ends every dialogue, telling its listeners. What a drain waits for: fa_dialogues_running. */
 void fa_dialogues_end_all(fa_dialogues *dialogues, const char *reason);

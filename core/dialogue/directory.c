@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { LEAST_RESTING = 16 }; /* for those on their way from one home to another, where histories are not kept otherwise */
+enum {
+    LEAST_RESTING = 16
+}; /* for those on their way from one home to another, where histories are not kept otherwise */
 
 struct fa_directory {
     fa_dialogue_options options;
@@ -31,7 +33,7 @@ fa_directory *fa_directory_new(fa_scope *scope, const fa_dialogue_options *optio
     void *idempotent = fa_scope_allocate(scope, fa_fixed_table_size(options->idempotency_keys, FA_DIALOGUE_ID_SIZE));
     size_t bucket_count = options->max_dialogues < 64 ? 64 : options->max_dialogues;
     fa_list *buckets = fa_scope_allocate(scope, bucket_count * sizeof(fa_list));
-    size_t resting_places = options->history_dialogues > LEAST_RESTING ? options->history_dialogues : LEAST_RESTING;
+    size_t resting_places = options->history_dialogues > 0 ? options->history_dialogues : LEAST_RESTING;
     fa_resting *resting = fa_resting_new(scope, resting_places, options->history_limit);
     if (directory == NULL || finished == NULL || idempotent == NULL || buckets == NULL || resting == NULL)
         return NULL; /* what was got goes with the scope */
@@ -95,7 +97,8 @@ static fa_directory_entry *find(fa_directory *directory, const fa_digest *id)
     return NULL;
 }
 
-fa_result fa_directory_enter(fa_directory *directory, fa_directory_entry *entry, const fa_digest *id, fa_dialogues *home)
+fa_result fa_directory_enter(fa_directory *directory, fa_directory_entry *entry, const fa_digest *id,
+                             fa_dialogues *home)
 {
     fa_result result = FA_OK;
     pthread_mutex_lock(&directory->lock);
@@ -122,8 +125,8 @@ fa_dialogues *fa_directory_home(fa_directory *directory, const fa_digest *id)
     return home;
 }
 
-void fa_directory_leave(fa_directory *directory, fa_directory_entry *entry, const fa_history *history, uint64_t next_seq,
-                        unsigned epoch, uint64_t now)
+void fa_directory_leave(fa_directory *directory, fa_directory_entry *entry, const fa_history *history,
+                        uint64_t next_seq, unsigned epoch, uint64_t now)
 {
     pthread_mutex_lock(&directory->lock);
     fa_list_remove(&entry->link);
@@ -146,8 +149,8 @@ bool fa_directory_rests(fa_directory *directory, const fa_digest *id, uint64_t n
     return rests;
 }
 
-bool fa_directory_wake(fa_directory *directory, const fa_digest *id, fa_history *history, uint64_t *next_seq, unsigned *epoch,
-                       uint64_t now)
+bool fa_directory_wake(fa_directory *directory, const fa_digest *id, fa_history *history, uint64_t *next_seq,
+                       unsigned *epoch, uint64_t now)
 {
     pthread_mutex_lock(&directory->lock);
     bool woken = fa_resting_take(directory->resting, id, history, next_seq, epoch, now);
@@ -181,8 +184,8 @@ static bool has_finished(fa_directory *directory, const char *id, uint64_t now)
     return fa_fixed_table_get(directory->finished, &digest, now) != NULL;
 }
 
-bool fa_directory_claim(fa_directory *directory, const fa_digest *key, bool weak, char id[FA_DIALOGUE_ID_SIZE], uint64_t now,
-                        uint64_t expires)
+bool fa_directory_claim(fa_directory *directory, const fa_digest *key, bool weak, char id[FA_DIALOGUE_ID_SIZE],
+                        uint64_t now, uint64_t expires)
 {
     pthread_mutex_lock(&directory->lock);
     const char *first = fa_fixed_table_get(directory->idempotent, key, now);

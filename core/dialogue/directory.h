@@ -17,30 +17,30 @@ typedef struct fa_directory_entry {
     fa_dialogues *home;
 } fa_directory_entry;
 
-/* A listener is on its way from one worker to another, and has arrived. While any is, no worker may finish: on_quiet is called, on
- * whatever thread, each time that none is any more. Set before any worker runs. */
+/* A listener, or what is asked of another worker, is on its way, and has arrived: fa_directory_on_quiet. */
 void fa_directory_depart(fa_directory *directory);
 void fa_directory_arrive(fa_directory *directory);
 
 /* ---- who is at home where ---- */
 
 /* FA_CONFLICT when the id is at home somewhere already, FA_FULL at max_dialogues. */
-fa_result fa_directory_enter(fa_directory *directory, fa_directory_entry *entry, const fa_digest *id, fa_dialogues *home);
+fa_result fa_directory_enter(fa_directory *directory, fa_directory_entry *entry, const fa_digest *id,
+                             fa_dialogues *home);
 
 /* NULL: nowhere. The answer may be old by the time it is used: whoever is asked has to look again. */
 fa_dialogues *fa_directory_home(fa_directory *directory, const fa_digest *id);
 
 /* It leaves its home, and with a history it rests from this very moment on: nobody finds it in neither place. Without one (NULL) its
  * id is remembered as finished. */
-void fa_directory_leave(fa_directory *directory, fa_directory_entry *entry, const fa_history *history, uint64_t next_seq,
-                        unsigned epoch, uint64_t now);
+void fa_directory_leave(fa_directory *directory, fa_directory_entry *entry, const fa_history *history,
+                        uint64_t next_seq, unsigned epoch, uint64_t now);
 
 /* ---- what rests, and what has ended ---- */
 
 bool fa_directory_rests(fa_directory *directory, const fa_digest *id, uint64_t now);
 /* Takes it out, into `history`. False when it is not there. */
-bool fa_directory_wake(fa_directory *directory, const fa_digest *id, fa_history *history, uint64_t *next_seq, unsigned *epoch,
-                       uint64_t now);
+bool fa_directory_wake(fa_directory *directory, const fa_digest *id, fa_history *history, uint64_t *next_seq,
+                       unsigned *epoch, uint64_t now);
 /* A resting one ends. False when there is none. */
 bool fa_directory_forget(fa_directory *directory, const fa_digest *id, uint64_t now);
 bool fa_directory_finished(fa_directory *directory, const fa_digest *id, uint64_t now);
@@ -49,8 +49,8 @@ bool fa_directory_finished(fa_directory *directory, const fa_digest *id, uint64_
 
 /* Notes that `id` is what `key` asked for, unless that was asked already: then id becomes the first one's, and the answer is false. weak:
  * a mere likeness, which is no double of a question whose dialogue has ended since. At most one of several at once gets true. */
-bool fa_directory_claim(fa_directory *directory, const fa_digest *key, bool weak, char id[FA_DIALOGUE_ID_SIZE], uint64_t now,
-                        uint64_t expires);
+bool fa_directory_claim(fa_directory *directory, const fa_digest *key, bool weak, char id[FA_DIALOGUE_ID_SIZE],
+                        uint64_t now, uint64_t expires);
 void fa_directory_unclaim(fa_directory *directory, const fa_digest *key);
 
 /* ---- turns ---- */

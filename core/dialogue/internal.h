@@ -176,10 +176,11 @@ void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fi
 typedef enum listening_verdict { LISTEN_STREAM, LISTEN_NO_CONTENT, LISTEN_UNKNOWN, LISTEN_TOO_MANY } listening_verdict;
 
 /* What a listener would be answered here, by whom it was brought. */
-listening_verdict dialogue_judge_listening(fa_dialogues *registry, fa_text id, bool follow, fa_text last_event_id, fa_text remote);
+listening_verdict dialogue_judge_listening(fa_dialogues *registry, fa_text id, bool follow, fa_text last_event_id,
+                                           fa_text remote);
 /* Answers it by the verdict of the dialogue's home, `home`. */
-void dialogue_answer_listening(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id, bool follow,
-                               listening_verdict verdict);
+void dialogue_answer_listening(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id,
+                               bool follow, listening_verdict verdict);
 fa_result dialogue_wake_resting(fa_dialogues *registry, fa_text id, dialogue **out);
 void dialogues_tell_empty(fa_dialogues *registry); /* when a drain waits for it */
 

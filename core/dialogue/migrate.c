@@ -66,8 +66,7 @@ static void enter(arrival *a, dialogue *d)
     if (d->registry->adopt(d->registry->adopt_context, moving, &exchange) != FA_OK)
         return; /* it is closed */
     exchange->status = 200;
-    listener_attach(d, exchange,
-                    (entrance){a->follow, a->next_seq, fa_exchange_header(exchange, "last-event-id")});
+    listener_attach(d, exchange, (entrance){a->follow, a->next_seq, fa_exchange_header(exchange, "last-event-id")});
 }
 
 static void on_arrival(fa_message *message)

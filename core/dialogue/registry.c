@@ -7,8 +7,8 @@
 
 /* ---- making it ---- */
 
-fa_result fa_dialogues_new_in(fa_directory *directory, fa_worker *worker, const fa_dialogue_options *options, fa_adopt adopt,
-                              void *context, fa_dialogues **dialogues, fa_error *error)
+fa_result fa_dialogues_new_in(fa_directory *directory, fa_worker *worker, const fa_dialogue_options *options,
+                              fa_adopt adopt, void *context, fa_dialogues **dialogues, fa_error *error)
 {
     fa_scope *scope = fa_worker_scope(worker);
     size_t buckets = options->max_dialogues < 64 ? 64 : options->max_dialogues;
@@ -272,7 +272,8 @@ static bool is_read(dialogue *d, fa_text last_event_id)
     return by_this_one || (d->delivered && (last_event_id.length == 0 || fa_list_empty(&d->events)));
 }
 
-listening_verdict dialogue_judge_listening(fa_dialogues *registry, fa_text id, bool follow, fa_text last_event_id, fa_text remote)
+listening_verdict dialogue_judge_listening(fa_dialogues *registry, fa_text id, bool follow, fa_text last_event_id,
+                                           fa_text remote)
 {
     uint64_t now = fa_worker_now(registry->worker);
     fa_digest digest = dialogue_digest(id);
@@ -305,8 +306,8 @@ static void attach_here(fa_dialogues *registry, fa_exchange *exchange, fa_text i
         listener_attach(d, exchange, (entrance){follow, 0, fa_exchange_header(exchange, "last-event-id")});
 }
 
-void dialogue_answer_listening(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id, bool follow,
-                               listening_verdict verdict)
+void dialogue_answer_listening(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id,
+                               bool follow, listening_verdict verdict)
 {
     switch (verdict) {
     case LISTEN_NO_CONTENT:
@@ -361,8 +362,7 @@ fa_result fa_dialogues_interrupt(fa_dialogues *registry, fa_text id, double play
     registry->heard[0] = '\0';
     *interrupted = (fa_interrupted){.heard_text = registry->heard};
     if (d == NULL)
-        return fa_directory_rests(registry->directory, &digest, fa_worker_now(registry->worker)) ? FA_OK
-                                                                                                  : FA_NOT_FOUND;
+        return fa_directory_rests(registry->directory, &digest, fa_worker_now(registry->worker)) ? FA_OK : FA_NOT_FOUND;
     turn_end(d, FA_TURN_CANCELLED, "interrupted", (fa_text){0}, interrupted, played_ms);
     return FA_OK;
 }

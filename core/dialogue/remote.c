@@ -37,8 +37,10 @@ static fa_text id_of(const fa_remote *r)
 static void free_remote(fa_remote *r)
 {
     fa_account *account = r->account;
+    fa_directory *directory = r->asker->directory;
     fa_account_free(account, r, sizeof(*r));
     fa_account_unref(account);
+    fa_directory_arrive(directory); /* last: the workers may finish now */
 }
 
 /* ---- where the dialogue is at home, or here when it is so nowhere ---- */
@@ -164,6 +166,7 @@ fa_result fa_remote_start(fa_dialogues *registry, const fa_remote_request *reque
     }
     r->interrupted.heard_text = r->heard;
     *remote = r;
+    fa_directory_depart(registry->directory);
     if (!send_after(r)) /* it has come here or gone meanwhile: the answer still comes from the loop */
         fa_errand_send(&r->errand, registry->worker, registry->worker, run_there, on_back);
     return FA_OK;

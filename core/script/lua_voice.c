@@ -317,10 +317,9 @@ static int voice_listen(lua_State *L)
         fa_dialogues_listen(dialogues, exchange, id, follow);
         return 0;
     }
-    remote_op *op = start_remote(L, "voice.listen", &(fa_remote_request){.kind = FA_REMOTE_LISTEN,
-                                                                         .dialogue_id = id,
-                                                                         .exchange = exchange,
-                                                                         .follow = follow});
+    remote_op *op = start_remote(
+        L, "voice.listen",
+        &(fa_remote_request){.kind = FA_REMOTE_LISTEN, .dialogue_id = id, .exchange = exchange, .follow = follow});
     return fa_task_wait(L, op->task, &op->wait);
 }
 
@@ -332,8 +331,7 @@ static int voice_delete(lua_State *L)
         lua_pushboolean(L, fa_dialogues_delete(dialogues, id) == FA_OK);
         return 1;
     }
-    remote_op *op =
-        start_remote(L, "voice.delete", &(fa_remote_request){.kind = FA_REMOTE_DELETE, .dialogue_id = id});
+    remote_op *op = start_remote(L, "voice.delete", &(fa_remote_request){.kind = FA_REMOTE_DELETE, .dialogue_id = id});
     return fa_task_wait(L, op->task, &op->wait);
 }
 
@@ -345,9 +343,9 @@ static int voice_interrupt(lua_State *L)
     fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
     if (!fa_dialogues_elsewhere(dialogues, id))
         return fa_dialogues_interrupt(dialogues, id, played_ms, &what) == FA_OK ? push_interrupted(L, &what) : 0;
-    remote_op *op = start_remote(L, "voice.interrupt",
-                                 &(fa_remote_request){
-                                     .kind = FA_REMOTE_INTERRUPT, .dialogue_id = id, .played_ms = played_ms});
+    remote_op *op =
+        start_remote(L, "voice.interrupt",
+                     &(fa_remote_request){.kind = FA_REMOTE_INTERRUPT, .dialogue_id = id, .played_ms = played_ms});
     return fa_task_wait(L, op->task, &op->wait);
 }
 

@@ -25,7 +25,7 @@ static const fa_config_key keys[] = {
     /* where it listens and what it runs */
     KEY("listen", LIST, "127.0.0.1:3005", 0, 0,
         "addresses to listen on, as HOST:PORT or [IPV6]:PORT; port 0 picks a free one"),
-    KEY("workers", NUMBER, "1", 1, 1, "threads that serve; more than one comes with the Memory work"),
+    KEY("workers", NUMBER, "0", 0, 64, "threads that serve; 0: one for each core"),
     CHOICE("mode", "production",
         "dev tells errors of scripts to the client, production only to the log", "production|dev"),
     CHOICE("log_level", "info", "what is below it is not logged", "debug|info|warn|error"),

@@ -1,3 +1,8 @@
+/* How the workers of a server begin and end together.
+ *
+ * Each worker has its lane: loop, edge, dialogues, scripts, thread. They share what runtime_new is given, the directory of dialogues, and
+ * this file. To stop, every lane drains by itself and says when it has nothing more to do; the lanes finish together, when all of them
+ * have said so and no listener is on its way between two of them: before that somebody may still need any of them. */
 #include "server/runtime.h"
 
 #include <stdio.h>
@@ -5,25 +10,36 @@
 #include <sys/stat.h>
 
 #include "memory/buffer.h"
-#include "server/home.h"
+#include "server/settings.h"
 #include "worker/timer.h"
 
-enum { MAX_SETTINGS = 96 };
-
-struct fa_runtime {
+/* What runs on one worker. */
+typedef struct lane {
+    fa_runtime *runtime;
     fa_worker *worker;
     fa_http *http;
     fa_dialogues *dialogues;
     fa_script *script;
-    fa_setting settings[MAX_SETTINGS];
-    char app[4096], data[4200], media_root[4300], library[4096];
-
     pthread_t thread;
     bool threaded;
-    fa_message stop, finish; /* stop: from outside; finish: from the loop, when nothing is left */
-    uint64_t drain_ms;
+    fa_message stop, finish; /* stop: from outside; finish: when no lane has anything left */
     bool draining, edge_idle, dialogues_empty;
+    bool idle; /* guarded by the runtime's lock */
     fa_timer patience;
+} lane;
+
+struct fa_runtime {
+    fa_settings settings;
+    fa_directory *directory;
+    fa_crew crew;
+    lane *lanes;
+    fa_crew_traffic traffic;
+    fa_scope *scope;
+    _Atomic uint64_t drain_ms;
+    _Atomic bool draining;
+    pthread_mutex_t lock; /* guards finishing and lane.idle */
+    fa_scope_hook at_end;
+    bool finishing;
     int tool_status;
 };
 
@@ -31,184 +47,124 @@ struct fa_runtime {
 
 static void on_finish(fa_message *message)
 {
-    fa_runtime *runtime = FA_OBJECT(message, fa_runtime, finish);
-    fa_timer_stop(&runtime->patience);
-    fa_script_stop(runtime->script);
-    if (runtime->http != NULL)
-        fa_http_free(runtime->http);
-    runtime->http = NULL;
-    fa_worker_finish(runtime->worker);
+    lane *l = FA_OBJECT(message, lane, finish);
+    fa_timer_stop(&l->patience);
+    fa_script_stop(l->script);
+    if (l->http != NULL)
+        fa_http_free(l->http);
+    l->http = NULL;
+    fa_worker_finish(l->worker);
 }
 
-static void finish_if_idle(fa_runtime *runtime)
+/* Thread: any. Posted, not called: scripts may be above us on the stack. */
+static void finish_if_all_idle(fa_runtime *runtime)
 {
-    if (runtime->edge_idle && runtime->dialogues_empty)
-        fa_worker_post(runtime->worker, &runtime->finish); /* from the loop: scripts may be above us on the stack */
+    bool idle = true;
+    pthread_mutex_lock(&runtime->lock);
+    for (unsigned i = 0; i < runtime->crew.count; ++i)
+        idle = idle && runtime->lanes[i].idle;
+    idle = idle && fa_directory_travelling(runtime->directory) == 0 && runtime->traffic.away == 0;
+    if (idle && !runtime->finishing) {
+        runtime->finishing = true;
+        for (unsigned i = 0; i < runtime->crew.count; ++i)
+            fa_worker_post(runtime->crew.workers[i], &runtime->lanes[i].finish);
+    }
+    pthread_mutex_unlock(&runtime->lock);
+}
+
+static void lane_is_idle(lane *l)
+{
+    if (!l->edge_idle || !l->dialogues_empty)
+        return;
+    pthread_mutex_lock(&l->runtime->lock);
+    l->idle = true;
+    pthread_mutex_unlock(&l->runtime->lock);
+    finish_if_all_idle(l->runtime);
+}
+
+static void on_quiet(void *context)
+{
+    fa_runtime *runtime = context;
+    if (runtime->draining)
+        finish_if_all_idle(runtime);
 }
 
 static void on_edge_idle(void *context)
 {
-    fa_runtime *runtime = context;
-    runtime->edge_idle = true;
-    finish_if_idle(runtime);
+    lane *l = context;
+    l->edge_idle = true;
+    lane_is_idle(l);
 }
 
 static void on_dialogues_empty(void *context)
 {
-    fa_runtime *runtime = context;
-    runtime->dialogues_empty = true;
-    finish_if_idle(runtime);
+    lane *l = context;
+    l->dialogues_empty = true;
+    lane_is_idle(l);
 }
 
 static void on_patience_ended(fa_timer *timer)
 {
-    fa_runtime *runtime = FA_OBJECT(timer, fa_runtime, patience);
-    size_t requests = fa_http_requests(runtime->http), turns = fa_dialogues_running(runtime->dialogues);
+    lane *l = FA_OBJECT(timer, lane, patience);
+    size_t requests = fa_http_requests(l->http), turns = fa_dialogues_running(l->dialogues);
     if (requests + turns > 0)
-        fa_log_write(fa_worker_log(runtime->worker), FA_LOG_WARN,
+        fa_log_write(fa_worker_log(l->worker), FA_LOG_WARN,
                      "draining took too long: %zu requests and %zu turns are cut", requests, turns);
-    fa_dialogues_end_all(runtime->dialogues, "the server stops");
-    fa_http_cut(runtime->http);
+    fa_dialogues_end_all(l->dialogues, "the server stops");
+    fa_http_cut(l->http);
 }
 
-static void begin_drain(fa_runtime *runtime)
+static void begin_drain(lane *l)
 {
-    if (runtime->draining)
+    if (l->draining)
         return;
-    runtime->draining = true;
-    if (fa_timer_start(&runtime->patience, runtime->drain_ms) != FA_OK)
-        on_patience_ended(&runtime->patience);
-    fa_http_drain(runtime->http, on_edge_idle, runtime);
-    fa_dialogues_drain(runtime->dialogues, on_dialogues_empty, runtime);
+    l->draining = true;
+    if (fa_timer_start(&l->patience, l->runtime->drain_ms) != FA_OK)
+        on_patience_ended(&l->patience);
+    fa_http_drain(l->http, on_edge_idle, l);
+    fa_dialogues_drain(l->dialogues, on_dialogues_empty, l);
 }
 
 static void on_stop(fa_message *message)
 {
-    begin_drain(FA_OBJECT(message, fa_runtime, stop));
+    begin_drain(FA_OBJECT(message, lane, stop));
 }
 
 /* ---- making it ---- */
 
-static fa_dialogue_options dialogue_options(const fa_config *c)
-{
-    return (fa_dialogue_options){
-        .first_listener_grace_ms = fa_config_duration(c, "first_listener_grace"),
-        .reconnect_grace_ms = fa_config_duration(c, "reconnect_grace"),
-        .linger_ms = fa_config_duration(c, "linger"),
-        .history_ttl_ms = fa_config_duration(c, "history_ttl"),
-        .finished_ttl_ms = fa_config_duration(c, "finished_ttl"),
-        .turn_limit_ms = fa_config_duration(c, "turn_limit"),
-        .slow_listener_wait_ms = fa_config_duration(c, "slow_listener_wait"),
-        .listener_stall_ms = fa_config_duration(c, "listener_stall"),
-        .ping_ms = fa_config_duration(c, "ping_interval"),
-        .duplicate_window_ms = fa_config_duration(c, "duplicate_window"),
-        .idempotency_window_ms = fa_config_duration(c, "idempotency_window"),
-        .dialogue_budget = fa_config_size(c, "dialogue_budget"),
-        .turn_budget = fa_config_size(c, "turn_budget"),
-        .linger_budget = fa_config_size(c, "linger_budget"),
-        .listener_queue = fa_config_size(c, "listener_queue"),
-        .history_limit = fa_config_size(c, "history_limit"),
-        .max_dialogues = (unsigned)fa_config_number(c, "max_dialogues"),
-        .max_listeners = (unsigned)fa_config_number(c, "max_listeners"),
-        .history_dialogues = (unsigned)fa_config_number(c, "history_dialogues"),
-        .finished_dialogues = (unsigned)fa_config_number(c, "finished_dialogues"),
-        .idempotency_keys = (unsigned)fa_config_number(c, "idempotency_keys"),
-        .lookahead = (unsigned)fa_config_number(c, "lookahead"),
-    };
-}
-
-static fa_setting make_setting(const fa_config *config, const fa_config_key *key)
-{
-    fa_setting setting = {.name = key->name};
-    switch (key->type) {
-    case FA_CONFIG_NUMBER:
-        setting.type = FA_SETTING_NUMBER;
-        setting.number = fa_config_number(config, key->name);
-        break;
-    case FA_CONFIG_SIZE:
-        setting.type = FA_SETTING_NUMBER;
-        setting.number = (double)fa_config_size(config, key->name);
-        break;
-    case FA_CONFIG_DURATION:
-        setting.type = FA_SETTING_NUMBER;
-        setting.number = (double)fa_config_duration(config, key->name);
-        break;
-    case FA_CONFIG_FLAG:
-        setting.type = FA_SETTING_FLAG;
-        setting.number = fa_config_flag(config, key->name);
-        break;
-    case FA_CONFIG_TEXT:
-        setting.text = fa_config_text(config, key->name);
-        break;
-    case FA_CONFIG_LIST:
-        setting.text = fa_config_written(config, key->name, NULL);
-        break;
-    }
-    return setting;
-}
-
-static void replace_text(fa_runtime *runtime, const char *name, const char *text)
-{
-    for (fa_setting *s = runtime->settings; s->name != NULL; ++s) {
-        if (strcmp(s->name, name) == 0)
-            s->text = text;
-    }
-}
-
-/* What scripts see as settings: every key, with the folders made definite. */
-static void fill_settings(fa_runtime *runtime, const fa_config *config)
-{
-    size_t count = 0;
-    const char *data = fa_config_text(config, "data"), *media = fa_config_text(config, "media_root");
-    for (const fa_config_key *key = fa_config_keys(); key->name != NULL && count < MAX_SETTINGS - 1; ++key)
-        runtime->settings[count++] = make_setting(config, key);
-    fa_home_resolve(fa_config_text(config, "app"), runtime->app, sizeof(runtime->app));
-    if (data != NULL)
-        snprintf(runtime->data, sizeof(runtime->data), "%s", data);
-    else
-        snprintf(runtime->data, sizeof(runtime->data), "%s/data", runtime->app);
-    if (media != NULL)
-        snprintf(runtime->media_root, sizeof(runtime->media_root), "%s", media);
-    else
-        snprintf(runtime->media_root, sizeof(runtime->media_root), "%s/media", runtime->data);
-    snprintf(runtime->library, sizeof(runtime->library), "%s/lua", fa_home());
-    replace_text(runtime, "app", runtime->app);
-    replace_text(runtime, "data", runtime->data);
-    replace_text(runtime, "media_root", runtime->media_root);
-}
-
 static bool is_draining(void *context)
 {
-    return ((const fa_runtime *)context)->draining;
+    return ((const lane *)context)->draining;
 }
 
 static size_t connections(void *context)
 {
-    const fa_runtime *runtime = context;
-    return runtime->http != NULL ? fa_http_connections(runtime->http) : 0;
+    const lane *l = context;
+    return fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
 }
 
-static fa_result make_script(fa_runtime *runtime, const fa_config *config, fa_plugins *plugins, fa_media *media,
-                             bool app, fa_error *error)
+static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugins, fa_media *media, bool app,
+                             fa_error *error)
 {
+    const fa_settings *settings = &l->runtime->settings;
     fa_script_options options = {
-        .worker = runtime->worker,
-        .dialogues = runtime->dialogues,
+        .worker = l->worker,
+        .dialogues = l->dialogues,
         .media = media,
         .natives = plugins->natives,
-        .settings = runtime->settings,
-        .app = runtime->app,
-        .library = runtime->library,
+        .settings = settings->list,
+        .app = settings->app,
+        .library = settings->library,
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,
-        .context = runtime,
+        .context = l,
     };
-    fa_result result = fa_script_new(&options, &runtime->script, error);
-    return result == FA_OK && app ? fa_script_load_app(runtime->script, error) : result;
+    fa_result result = fa_script_new(&options, &l->script, error);
+    return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
 }
 
-static fa_result make_edge(fa_runtime *runtime, const fa_config *config, fa_error *error)
+static fa_result make_edge(lane *l, const fa_config *config, fa_error *error)
 {
     char spool[4200];
     const char *named = fa_config_text(config, "spool_dir"), *state = fa_config_text(config, "state_dir");
@@ -226,7 +182,12 @@ static fa_result make_edge(fa_runtime *runtime, const fa_config *config, fa_erro
         .spool_threshold = fa_config_size(config, "spool_threshold"),
         .spool_dir = spool,
     };
-    return fa_http_new(runtime->worker, &options, fa_script_handle, runtime->script, &runtime->http, error);
+    return fa_http_new(l->worker, &options, fa_script_handle, l->script, &l->http, error);
+}
+
+static fa_result adopt(void *context, fa_moving *moving, fa_exchange **exchange)
+{
+    return fa_http_adopt(((lane *)context)->http, moving, exchange);
 }
 
 /* A folder that somebody named must be there; one that nobody named may be missing. */
@@ -239,128 +200,182 @@ static fa_result check_folder(const fa_config *config, const char *key, fa_error
     return fa_fail(error, FA_NOT_FOUND, "%s: there is no such folder (%s)", path, key);
 }
 
+static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config, const fa_log *log,
+                           fa_plugins *plugins, fa_media *media, unsigned workers, bool app, fa_error *error)
+{
+    fa_scope *scope = runtime->scope;
+    fa_dialogue_options options = fa_settings_dialogues(config, workers);
+    l->runtime = runtime;
+    fa_message_init(&l->stop, on_stop);
+    fa_message_init(&l->finish, on_finish);
+    fa_result result = fa_worker_new(fa_scope_ledger(scope), scope, runtime->crew.count, log, &l->worker, error);
+    if (result != FA_OK)
+        return result;
+    runtime->crew.workers[runtime->crew.count++] = l->worker;
+    fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
+    result = fa_dialogues_new_in(runtime->directory, l->worker, &options, workers > 1 ? adopt : NULL, l, &l->dialogues,
+                                 error);
+    if (result == FA_OK)
+        result = make_script(l, config, plugins, media, app, error);
+    return result == FA_OK ? make_edge(l, config, error) : result;
+}
+
+static void on_end(fa_scope_hook *hook)
+{
+    pthread_mutex_destroy(&FA_OBJECT(hook, fa_runtime, at_end)->lock);
+}
+
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
-                         fa_media *media, bool app, fa_runtime **out, fa_error *error)
+                         fa_media *media, unsigned workers, bool app, fa_runtime **out, fa_error *error)
 {
     fa_runtime *runtime = fa_scope_allocate(scope, sizeof(*runtime));
-    if (runtime == NULL)
+    lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
+    fa_dialogue_options options = fa_settings_dialogues(config, workers);
+    fa_directory *directory = fa_directory_new(scope, &options);
+    if (runtime == NULL || lanes == NULL || directory == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
         result = check_folder(config, "media_root", error);
     if (result != FA_OK)
         return result;
-    fa_message_init(&runtime->stop, on_stop);
-    fa_message_init(&runtime->finish, on_finish);
-    fill_settings(runtime, config);
-    fa_dialogue_options dialogues = dialogue_options(config);
-    result = fa_worker_new(fa_scope_ledger(scope), scope, 0, log, &runtime->worker, error);
-    if (result == FA_OK) {
-        fa_timer_init(&runtime->patience, runtime->worker, fa_worker_scope(runtime->worker), on_patience_ended);
-        result = fa_dialogues_new(runtime->worker, &dialogues, &runtime->dialogues, error);
-    }
-    if (result == FA_OK)
-        result = make_script(runtime, config, plugins, media, app, error);
-    if (result == FA_OK)
-        result = make_edge(runtime, config, error);
+    runtime->scope = scope;
+    runtime->lanes = lanes;
+    runtime->directory = directory;
+    runtime->crew.traffic = &runtime->traffic;
+    runtime->traffic.on_quiet = on_quiet;
+    runtime->traffic.context = runtime;
+    fa_directory_on_quiet(directory, on_quiet, runtime);
+    pthread_mutex_init(&runtime->lock, NULL);
+    fa_scope_hook_add(scope, &runtime->at_end, on_end);
+    fa_settings_fill(&runtime->settings, config);
     *out = runtime;
+    for (unsigned i = 0; i < workers && result == FA_OK; ++i)
+        result = make_lane(runtime, &lanes[i], config, log, plugins, media, workers, app, error);
     return result;
 }
 
-fa_result fa_runtime_listen(fa_runtime *runtime, int socket, fa_error *error)
+const fa_crew *fa_runtime_crew(const fa_runtime *runtime)
 {
-    return fa_http_listen(runtime->http, socket, error);
+    return &runtime->crew;
+}
+
+fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker)
+{
+    return runtime->lanes[worker].script;
+}
+
+fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error)
+{
+    fa_result result = FA_OK;
+    for (unsigned i = 0; i < runtime->crew.count && result == FA_OK; ++i) {
+        int socket;
+        /* The first one picks the port, where that was left open; "http://" off its name is its address. */
+        result = fa_http_bind(i == 0 ? address : name + strlen("http://"), &socket, name, name_size, error);
+        if (result == FA_OK)
+            result = fa_http_listen(runtime->lanes[i].http, socket, error);
+    }
+    return result;
 }
 
 /* ---- running it ---- */
 
 static void *run(void *argument)
 {
-    fa_worker_run(((fa_runtime *)argument)->worker);
+    fa_worker_run(((lane *)argument)->worker);
     return NULL;
+}
+
+static void join(fa_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
+        if (runtime->lanes[i].threaded)
+            pthread_join(runtime->lanes[i].thread, NULL);
+        runtime->lanes[i].threaded = false;
+    }
 }
 
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error)
 {
-    fa_script_start(runtime->script);
-    int status = pthread_create(&runtime->thread, NULL, run, runtime);
-    if (status != 0)
-        return fa_fail(error, FA_IO, "no thread for a worker: %s", strerror(status));
-    pthread_setname_np(runtime->thread, "fa-worker");
-    runtime->threaded = true;
+    for (unsigned i = 0; i < runtime->crew.count; ++i)
+        fa_script_start(runtime->lanes[i].script);
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
+        lane *l = &runtime->lanes[i];
+        char thread_name[24];
+        int status = pthread_create(&l->thread, NULL, run, l);
+        if (status != 0) {
+            fa_fail(error, FA_IO, "no thread for a worker: %s", strerror(status));
+            fa_runtime_stop(runtime, 0);
+            return FA_IO;
+        }
+        snprintf(thread_name, sizeof(thread_name), "fa-worker-%u", i);
+        pthread_setname_np(l->thread, thread_name);
+        l->threaded = true;
+    }
     return FA_OK;
 }
 
 void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms)
 {
-    if (!runtime->threaded)
-        return;
     runtime->drain_ms = drain_ms;
-    fa_worker_post(runtime->worker, &runtime->stop);
-    pthread_join(runtime->thread, NULL);
-    runtime->threaded = false;
+    runtime->draining = true;
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
+        if (runtime->lanes[i].threaded)
+            fa_worker_post(runtime->crew.workers[i], &runtime->lanes[i].stop);
+        else
+            begin_drain(&runtime->lanes[i]); /* it never ran, for want of a thread, and the others cannot finish without it */
+    }
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
+        if (!runtime->lanes[i].threaded)
+            fa_worker_run(runtime->crew.workers[i]);
+    }
+    join(runtime);
 }
 
 static void on_tool_done(void *context, int status)
 {
     fa_runtime *runtime = context;
     runtime->tool_status = status;
-    fa_worker_post(runtime->worker, &runtime->stop);
+    fa_worker_post(runtime->crew.workers[0], &runtime->lanes[0].stop);
 }
 
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error)
 {
-    if (fa_script_run_tool(runtime->script, file, argc, argv, on_tool_done, runtime, error) != FA_OK)
+    if (fa_script_run_tool(runtime->lanes[0].script, file, argc, argv, on_tool_done, runtime, error) != FA_OK)
         return -1;
-    fa_worker_run(runtime->worker);
+    fa_worker_run(runtime->crew.workers[0]);
     return runtime->tool_status;
 }
 
 /* ---- asking it from outside ---- */
 
 typedef struct report_request {
-    fa_message message;
-    fa_script *script;
+    fa_runtime *runtime;
     fa_buffer *out;
     fa_result result;
-    bool done;
-    pthread_mutex_t lock;
-    pthread_cond_t answered;
 } report_request;
 
-static void on_report(fa_message *message)
+static void make_report(void *context, fa_worker *worker)
 {
-    report_request *request = FA_OBJECT(message, report_request, message);
-    fa_result result = fa_script_memory_report(request->script, request->out);
-    pthread_mutex_lock(&request->lock);
-    request->result = result;
-    request->done = true;
-    pthread_cond_signal(&request->answered);
-    pthread_mutex_unlock(&request->lock);
+    report_request *request = context;
+    if (fa_worker_index(worker) == 0)
+        request->result = fa_script_memory_report(request->runtime->lanes[0].script, request->out);
 }
 
 fa_result fa_runtime_memory_report(fa_runtime *runtime, fa_buffer *out)
 {
-    report_request request = {.script = runtime->script, .out = out};
-    fa_message_init(&request.message, on_report);
-    pthread_mutex_init(&request.lock, NULL);
-    pthread_cond_init(&request.answered, NULL);
-    fa_worker_post(runtime->worker, &request.message);
-    pthread_mutex_lock(&request.lock);
-    while (!request.done)
-        pthread_cond_wait(&request.answered, &request.lock);
-    pthread_mutex_unlock(&request.lock);
-    pthread_cond_destroy(&request.answered);
-    pthread_mutex_destroy(&request.lock);
+    report_request request = {runtime, out, FA_OK};
+    fa_crew_visit_and_wait(&runtime->crew, make_report, &request);
     return request.result;
 }
 
 void fa_runtime_free(fa_runtime *runtime)
 {
-    if (runtime == NULL || runtime->worker == NULL)
-        return;
-    if (runtime->http != NULL)
-        fa_http_free(runtime->http);
-    fa_script_free(runtime->script);
-    fa_worker_free(runtime->worker);
+    for (unsigned i = 0; runtime != NULL && i < runtime->crew.count; ++i) {
+        lane *l = &runtime->lanes[i];
+        if (l->http != NULL)
+            fa_http_free(l->http);
+        fa_script_free(l->script);
+        fa_worker_free(l->worker);
+    }
 }

@@ -1,5 +1,5 @@
-/* The running part of a server: its worker with everything on it, and how it comes to an end. One worker for now; the interface is
- * that of one of many. */
+/* The running part of a server: its workers, each with its edge, its dialogues and its scripts on a thread of its own, and how they come
+ * to an end together. */
 #ifndef FA_SERVER_RUNTIME_H
 #define FA_SERVER_RUNTIME_H
 
@@ -8,27 +8,32 @@
 #include "script/script.h"
 #include "server/config.h"
 #include "server/plugins.h"
+#include "worker/crew.h"
 
 typedef struct fa_runtime fa_runtime;
 
-/* Makes worker, dialogues, scripts and edge; nothing runs yet. app: load its routes (false for tools). Everything is borrowed until
- * fa_runtime_free. */
+/* Makes `workers` workers with dialogues, scripts and edge; nothing runs yet. app: load its routes (false for tools). Everything is
+ * borrowed until fa_runtime_free. */
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
-                         fa_media *media, bool app, fa_runtime **runtime, fa_error *error);
+                         fa_media *media, unsigned workers, bool app, fa_runtime **runtime, fa_error *error);
 
-/* Takes over a bound socket. Before fa_runtime_start. */
-fa_result fa_runtime_listen(fa_runtime *runtime, int socket, fa_error *error);
+/* Binds the address once for each worker; the kernel spreads connections over them. name: gets "http://HOST:PORT". Before
+ * fa_runtime_start. */
+fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error);
 
-/* Runs on a thread of its own until fa_runtime_stop. */
+/* Runs on threads of its own until fa_runtime_stop. */
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error);
 
-/* Drains for at most drain_ms, then cuts; returns when the thread has ended. Thread: not the worker's. */
+const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
+fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker);
+
+/* Drains for at most drain_ms, then cuts; returns when the threads have ended. Thread: not a worker's. */
 void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms);
 
-/* Runs a tool on the calling thread and returns its exit status, or -1 with the error. */
+/* Runs a tool on the first worker, on the calling thread, and returns its exit status, or -1 with the error. */
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error);
 
-/* The memory report, made on the worker. out: mutable, filled. Thread: not the worker's; it must run. */
+/* The memory report. out: mutable, filled. Thread: not a worker's; they must run. */
 fa_result fa_runtime_memory_report(fa_runtime *runtime, fa_buffer *out);
 
 /* After it was stopped, or when it never ran. NULL is ignored. */

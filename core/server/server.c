@@ -97,13 +97,11 @@ static fa_result bind_all(fa_server *server, fa_error *error)
     if (count > MAX_LISTENERS)
         return fa_fail(error, FA_INVALID, "listen: at most %d addresses", MAX_LISTENERS);
     for (size_t i = 0; i < count; ++i) {
-        int socket;
         fa_result result = fa_http_probe(addresses[i], error); /* SO_REUSEPORT would let a second server in silently */
         if (result != FA_OK)
             return result;
-        result = fa_http_bind(addresses[i], &socket, server->addresses[i], sizeof(server->addresses[i]), error);
-        if (result == FA_OK)
-            result = fa_runtime_listen(server->runtime, socket, error);
+        result =
+            fa_runtime_listen(server->runtime, addresses[i], server->addresses[i], sizeof(server->addresses[i]), error);
         if (result != FA_OK)
             return result;
         server->address_count = i + 1;
@@ -112,7 +110,7 @@ static fa_result bind_all(fa_server *server, fa_error *error)
 }
 
 /* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
-static fa_result build(fa_server *server, bool app, fa_error *error)
+static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *error)
 {
     fa_result result =
         fa_scope_new(server->ledger, server->root, FA_KIND_SERVER, fa_config_size(server->config, "memory_budget"),
@@ -123,8 +121,8 @@ static fa_result build(fa_server *server, bool app, fa_error *error)
     if (result == FA_OK)
         result = make_media(server, error);
     if (result == FA_OK)
-        result = fa_runtime_new(server->running, server->config, &server->log, &server->plugins, server->media, app,
-                                &server->runtime, error);
+        result = fa_runtime_new(server->running, server->config, &server->log, &server->plugins, server->media, workers,
+                                app, &server->runtime, error);
     if (result == FA_OK)
         result = fa_plugins_wait(&server->plugins, error);
     return result;
@@ -145,11 +143,19 @@ static void take_down(fa_server *server)
     server->running = NULL;
 }
 
+/* 0 in the configuration: as many as there are cores. */
+static unsigned worker_count(const fa_server *server)
+{
+    unsigned wanted = (unsigned)fa_config_number(server->config, "workers");
+    unsigned cores = wanted > 0 ? wanted : uv_available_parallelism();
+    return cores < FA_MAX_WORKERS ? cores : FA_MAX_WORKERS;
+}
+
 fa_result fa_server_start(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
-    fa_result result = build(server, true, error);
+    fa_result result = build(server, worker_count(server), true, error);
     if (result == FA_OK)
         result = bind_all(server, error);
     if (result == FA_OK)
@@ -205,7 +211,7 @@ int fa_server_run_tool(fa_server *server, const char *script, int argc, char **a
     int status = -1;
     server->log.level =
         server->log.level < FA_LOG_WARN ? FA_LOG_WARN : server->log.level; /* a tool speaks for itself */
-    if (build(server, false, &error) == FA_OK)
+    if (build(server, 1, false, &error) == FA_OK)
         status = fa_runtime_run_tool(server->runtime, script, argc, argv, &error);
     if (status < 0) {
         fprintf(stderr, "fitnessally: %s\n", error.text);
@@ -219,7 +225,7 @@ fa_result fa_server_check(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
-    fa_result result = build(server, true, error);
+    fa_result result = build(server, 1, true, error);
     take_down(server);
     return result;
 }

@@ -45,6 +45,7 @@ typedef struct visit {
 
 struct round {
     fa_account *account;
+    fa_crew_traffic *traffic;
     void (*visit)(void *context, fa_worker *worker);
     void (*done)(void *context);
     void *context;
@@ -71,8 +72,11 @@ static void on_visit_back(fa_errand *errand)
         return;
     void (*done)(void *) = r->done;
     void *context = r->context;
+    fa_crew_traffic *traffic = r->traffic;
     fa_account_free(r->account, r, round_size(r->count));
     done(context);
+    if (traffic != NULL && --traffic->away == 0 && traffic->on_quiet != NULL)
+        traffic->on_quiet(traffic->context);
 }
 
 fa_result fa_crew_visit(const fa_crew *crew, fa_worker *from, void (*visit_one)(void *context, fa_worker *worker),
@@ -85,6 +89,9 @@ fa_result fa_crew_visit(const fa_crew *crew, fa_worker *from, void (*visit_one)(
         return result;
     round *r = memset(memory, 0, round_size(crew->count));
     r->account = account;
+    r->traffic = crew->traffic;
+    if (r->traffic != NULL)
+        r->traffic->away++;
     r->visit = visit_one;
     r->done = done;
     r->context = context;

@@ -9,13 +9,23 @@
 #ifndef FA_WORKER_CREW_H
 #define FA_WORKER_CREW_H
 
+#include <stdatomic.h>
+
 #include "worker/worker.h"
 
 enum { FA_MAX_WORKERS = 64 };
 
+/* Visits under way. on_quiet: called, on whatever thread, each time that there is none any more; NULL: nobody wants to know. */
+typedef struct fa_crew_traffic {
+    _Atomic size_t away;
+    void (*on_quiet)(void *context);
+    void *context;
+} fa_crew_traffic;
+
 typedef struct fa_crew {
     fa_worker *workers[FA_MAX_WORKERS]; /* by index; set before any of them runs */
     unsigned count;
+    fa_crew_traffic *traffic; /* NULL: not counted */
 } fa_crew;
 
 typedef struct fa_errand {
