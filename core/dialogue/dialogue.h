@@ -91,7 +91,7 @@ fa_result fa_dialogues_ask(fa_dialogues *dialogues, const fa_question *question,
 
 /* The two halves, between which a dialogue may have to be fetched from another worker (FA_REMOTE_FETCH). claim: gives the dialogue's id,
  * or says that the question is a double. take_up: what claim gave is filled in further; FA_CONFLICT when the dialogue has gone to another
- * worker meanwhile. unclaim: the question is not taken up; who asks it again is no double. */
+ * worker meanwhile: fetch it, and try again, or unclaim; every other failure unclaims by itself. unclaim: the question is not taken up; who asks it again is no double. */
 fa_result fa_dialogues_claim(fa_dialogues *dialogues, const fa_question *question, fa_asked *asked, fa_error *error);
 fa_result fa_dialogues_take_up(fa_dialogues *dialogues, const fa_question *question, fa_asked *asked, fa_error *error);
 void fa_dialogues_unclaim(fa_dialogues *dialogues, const fa_asked *asked);
@@ -102,8 +102,8 @@ void fa_dialogues_take_back(fa_dialogues *dialogues, const fa_asked *asked);
 /* ---- listening and ending: dialogues that are at home here ---- */
 
 /* Answers the exchange with the event stream of the dialogue's current turn (or, with `follow`, of all its turns): 200, 204 when
- * the turn is over and read, 404, 429. */
-void fa_dialogues_listen(fa_dialogues *dialogues, fa_exchange *exchange, fa_text dialogue_id, bool follow);
+ * the turn is over and read, 404, 429. FA_CONFLICT, and nothing is answered, when it has just gone to another worker. */
+fa_result fa_dialogues_listen(fa_dialogues *dialogues, fa_exchange *exchange, fa_text dialogue_id, bool follow);
 
 /* Ends the dialogue now. FA_NOT_FOUND. */
 fa_result fa_dialogues_delete(fa_dialogues *dialogues, fa_text dialogue_id);

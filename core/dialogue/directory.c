@@ -125,6 +125,14 @@ fa_dialogues *fa_directory_home(fa_directory *directory, const fa_digest *id)
     return home;
 }
 
+bool fa_directory_knows(fa_directory *directory, const fa_digest *id, uint64_t now)
+{
+    pthread_mutex_lock(&directory->lock);
+    bool known = find(directory, id) != NULL || fa_resting_has(directory->resting, id, now);
+    pthread_mutex_unlock(&directory->lock);
+    return known;
+}
+
 void fa_directory_leave(fa_directory *directory, fa_directory_entry *entry, const fa_history *history,
                         uint64_t next_seq, unsigned epoch, uint64_t now)
 {

@@ -30,6 +30,9 @@ fa_result fa_directory_enter(fa_directory *directory, fa_directory_entry *entry,
 /* NULL: nowhere. The answer may be old by the time it is used: whoever is asked has to look again. */
 fa_dialogues *fa_directory_home(fa_directory *directory, const fa_digest *id);
 
+/* At home somewhere, or resting: looked at in one, while it may be on its way from the one to the other. */
+bool fa_directory_knows(fa_directory *directory, const fa_digest *id, uint64_t now);
+
 /* It leaves its home, and with a history it rests from this very moment on: nobody finds it in neither place. Without one (NULL) its
  * id is remembered as finished. */
 void fa_directory_leave(fa_directory *directory, fa_directory_entry *entry, const fa_history *history,

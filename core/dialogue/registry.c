@@ -118,8 +118,10 @@ fa_result dialogue_wake_resting(fa_dialogues *registry, fa_text id, dialogue **o
     char name[FA_DIALOGUE_ID_SIZE];
     uint64_t now = fa_worker_now(registry->worker);
     fa_digest digest = dialogue_digest(id);
-    if (id.length >= sizeof(name) || !fa_directory_rests(registry->directory, &digest, now))
+    if (id.length >= sizeof(name) || !fa_directory_knows(registry->directory, &digest, now))
         return FA_NOT_FOUND;
+    if (!fa_directory_rests(registry->directory, &digest, now))
+        return FA_CONFLICT; /* somebody else has woken it just now */
     snprintf(name, sizeof(name), "%.*s", (int)id.length, id.data);
     dialogue *d;
     fa_result result = dialogue_new(registry, name, &d);
@@ -224,7 +226,8 @@ fa_result fa_dialogues_take_up(fa_dialogues *registry, const fa_question *questi
     }
     if (result == FA_OK)
         return FA_OK;
-    fa_dialogues_unclaim(registry, asked);
+    if (result != FA_CONFLICT)
+        fa_dialogues_unclaim(registry, asked);
     return explain(result, registry, error);
 }
 
@@ -330,14 +333,18 @@ void dialogue_answer_listening(fa_dialogues *registry, fa_dialogues *home, fa_ex
     }
 }
 
-void fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text id, bool follow)
+fa_result fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_text id, bool follow)
 {
+    fa_digest digest = dialogue_digest(id);
     fa_text last_event_id = fa_exchange_header(exchange, "last-event-id");
     bool stays = follow && !exchange->head_only; /* HEAD brings no listener for whom a resting dialogue could wake */
     if (follow && !stays && dialogue_find(registry, id) != NULL)
         stays = true;
     listening_verdict verdict = dialogue_judge_listening(registry, id, stays, last_event_id, exchange->remote);
+    if (verdict == LISTEN_UNKNOWN && fa_directory_knows(registry->directory, &digest, fa_worker_now(registry->worker)))
+        return FA_CONFLICT;
     dialogue_answer_listening(registry, registry, exchange, id, follow, verdict);
+    return FA_OK;
 }
 
 /* ---- ending ---- */

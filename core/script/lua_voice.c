@@ -127,12 +127,16 @@ static int push_asked(lua_State *L, const fa_asked *asked)
     return 1;
 }
 
-/* flow, context: places on L. Answers how many values it has pushed. */
+/* flow, context: places on L. Answers how many values it has pushed; ELSEWHERE: none, the dialogue must be fetched first. */
+enum { ELSEWHERE = -1, MOST_FETCHES = 8 };
+
 static int take_up(lua_State *L, const fa_question *question, fa_asked *asked, int flow, int context)
 {
     fa_error error;
     fa_script *script = fa_script_of(L);
     fa_result result = fa_dialogues_take_up(script->options.dialogues, question, asked, &error);
+    if (result == FA_CONFLICT)
+        return ELSEWHERE;
     if (result != FA_OK)
         return refuse_ask(L, result, &error);
     if (!start_flow(L, script, asked->turn, flow, context)) {
@@ -156,6 +160,7 @@ typedef struct remote_op {
     char *text;
     size_t text_length;
     int flow, context; /* references */
+    unsigned fetches;
 } remote_op;
 
 static void free_remote_op(remote_op *op)
@@ -194,15 +199,28 @@ static int push_interrupted(lua_State *L, const fa_interrupted *what)
     return 1;
 }
 
-static int go_on_asking(remote_op *op)
+static void on_remote_done(void *context, fa_result result, const fa_interrupted *interrupted);
+
+/* False: the dialogue has to be fetched once more, which is under way. */
+static bool go_on_asking(remote_op *op, int *count)
 {
     lua_State *L = op->task->co;
-    fa_question question = question_of(op->exchange, (fa_text){op->asked.dialogue_id, strlen(op->asked.dialogue_id)},
-                                       (fa_text){op->text, op->text_length});
+    fa_dialogues *dialogues = op->task->script->options.dialogues;
+    fa_text id = {op->asked.dialogue_id, strlen(op->asked.dialogue_id)};
+    fa_question question = question_of(op->exchange, id, (fa_text){op->text, op->text_length});
     lua_rawgeti(L, LUA_REGISTRYINDEX, op->flow);
     lua_rawgeti(L, LUA_REGISTRYINDEX, op->context);
     int top = lua_gettop(L);
-    return take_up(L, &question, &op->asked, top - 1, top);
+    *count = take_up(L, &question, &op->asked, top - 1, top);
+    if (*count != ELSEWHERE)
+        return true;
+    lua_settop(L, top - 2);
+    fa_remote_request again = {.kind = FA_REMOTE_FETCH, .dialogue_id = id};
+    if (++op->fetches < MOST_FETCHES && fa_remote_start(dialogues, &again, on_remote_done, op, &op->remote) == FA_OK)
+        return false;
+    fa_dialogues_unclaim(dialogues, &op->asked);
+    *count = refuse_ask(L, FA_OVER_BUDGET, &(fa_error){"The dialogue is asked too much at this moment."});
+    return true;
 }
 
 static void on_remote_done(void *context, fa_result result, const fa_interrupted *interrupted)
@@ -212,7 +230,8 @@ static void on_remote_done(void *context, fa_result result, const fa_interrupted
     int count = 0;
     switch (op->kind) {
     case FA_REMOTE_FETCH:
-        count = go_on_asking(op);
+        if (!go_on_asking(op, &count))
+            return;
         break;
     case FA_REMOTE_DELETE:
         lua_pushboolean(task->co, result == FA_OK);
@@ -281,15 +300,16 @@ static int voice_ask(lua_State *L)
     luaL_checktype(L, 3, LUA_TFUNCTION);
     fa_text id = optional_text(L, 2, "dialogueId"), text = optional_text(L, 2, "text");
     fa_question question = question_of(exchange, id, text);
-    bool elsewhere = fa_dialogues_elsewhere(dialogues, id);
-    if (elsewhere)
-        fa_task_waiting(L, "voice.ask"); /* or it raises, before anything is claimed */
+    if (id.length > 0)
+        fa_task_waiting(
+            L, "voice.ask"); /* or it raises, before anything is claimed: the dialogue may have to be fetched */
     fa_result result = fa_dialogues_claim(dialogues, &question, &asked, &error);
     if (result != FA_OK)
         return refuse_ask(L, result, &error);
     if (asked.joined)
         return push_asked(L, &asked);
-    return elsewhere ? fetch_and_ask(L, &asked, exchange, text) : take_up(L, &question, &asked, 3, 4);
+    int count = fa_dialogues_elsewhere(dialogues, id) ? ELSEWHERE : take_up(L, &question, &asked, 3, 4);
+    return count == ELSEWHERE ? fetch_and_ask(L, &asked, exchange, text) : count;
 }
 
 /* ---- listening, deleting, interrupting ---- */
@@ -313,10 +333,8 @@ static int voice_listen(lua_State *L)
     }
     if (exchange->status != 0)
         return luaL_error(L, "this request has been answered already");
-    if (!fa_dialogues_elsewhere(dialogues, id)) {
-        fa_dialogues_listen(dialogues, exchange, id, follow);
+    if (!fa_dialogues_elsewhere(dialogues, id) && fa_dialogues_listen(dialogues, exchange, id, follow) == FA_OK)
         return 0;
-    }
     remote_op *op = start_remote(
         L, "voice.listen",
         &(fa_remote_request){.kind = FA_REMOTE_LISTEN, .dialogue_id = id, .exchange = exchange, .follow = follow});
@@ -327,8 +345,9 @@ static int voice_delete(lua_State *L)
 {
     fa_text id = dialogue_id(L, 1);
     fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
-    if (!fa_dialogues_elsewhere(dialogues, id)) {
-        lua_pushboolean(L, fa_dialogues_delete(dialogues, id) == FA_OK);
+    bool deleted = fa_dialogues_delete(dialogues, id) == FA_OK;
+    if (deleted || !fa_dialogues_elsewhere(dialogues, id)) {
+        lua_pushboolean(L, deleted);
         return 1;
     }
     remote_op *op = start_remote(L, "voice.delete", &(fa_remote_request){.kind = FA_REMOTE_DELETE, .dialogue_id = id});
@@ -341,8 +360,10 @@ static int voice_interrupt(lua_State *L)
     fa_text id = dialogue_id(L, 1);
     double played_ms = luaL_optnumber(L, 2, -1);
     fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
+    if (fa_dialogues_interrupt(dialogues, id, played_ms, &what) == FA_OK)
+        return push_interrupted(L, &what);
     if (!fa_dialogues_elsewhere(dialogues, id))
-        return fa_dialogues_interrupt(dialogues, id, played_ms, &what) == FA_OK ? push_interrupted(L, &what) : 0;
+        return 0;
     remote_op *op =
         start_remote(L, "voice.interrupt",
                      &(fa_remote_request){.kind = FA_REMOTE_INTERRUPT, .dialogue_id = id, .played_ms = played_ms});

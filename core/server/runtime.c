@@ -323,7 +323,8 @@ void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms)
         if (runtime->lanes[i].threaded)
             fa_worker_post(runtime->crew.workers[i], &runtime->lanes[i].stop);
         else
-            begin_drain(&runtime->lanes[i]); /* it never ran, for want of a thread, and the others cannot finish without it */
+            begin_drain(
+                &runtime->lanes[i]); /* it never ran, for want of a thread, and the others cannot finish without it */
     }
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
         if (!runtime->lanes[i].threaded)

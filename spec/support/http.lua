@@ -176,9 +176,9 @@ function stream:read_more()
     end
     assert(data, problem)
     self.client:settimeout(0)
-    local _, _, more = self.client:receive(want)
+    local whole, _, part = self.client:receive(want)
     self.client:settimeout(DEADLINE)
-    return data .. (more or "")
+    return data .. (whole or part or "")
   end
   local data = assert(self.client:receive(want))
   self.chunk_left = 0
