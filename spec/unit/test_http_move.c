@@ -135,6 +135,28 @@ static void all_bytes_arrive_before_the_end(void **state)
     assert_int_equal(world.edges[0].handled, 3);
 }
 
+/* Closing at once would answer this input with a reset. */
+static void input_after_the_end_does_no_harm(void **state)
+{
+    char some[4096];
+    ssize_t got;
+    size_t bytes = 0;
+    (void)state;
+    int fd = move_client(&world, 0, "/go?to=1&events=3");
+    struct pollfd poller = {fd, POLLRDHUP, 0};
+    assert_int_equal(poll(&poller, 1, 2000), 1);
+    for (int i = 0; i < 3; ++i) {
+        usleep(20000);
+        assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1); /* fails after a reset */
+    }
+    while ((got = recv(fd, some, sizeof(some), 0)) > 0)
+        bytes += (size_t)got;
+    assert_int_equal(got, 0);
+    assert_true(bytes > 3 * strlen("data: event 0\n\n"));
+    close(fd);
+    nobody_is_left();
+}
+
 static void it_goes_on_and_on(void **state)
 {
     (void)state;
@@ -325,6 +347,7 @@ int main(void)
         ON(up, to_itself_works_too),
         ON(up, an_empty_end_is_an_end),
         ON(up, all_bytes_arrive_before_the_end),
+        ON(up, input_after_the_end_does_no_harm),
         ON(up, it_goes_on_and_on),
         ON(up, what_cannot_be_moved_stays),
         ON(up, discarded_tickets_close),
