@@ -32,7 +32,7 @@ static int down(void **state)
 static bool turn_until_closed(edge_world *edge, int fd, size_t *bytes)
 {
     for (uint64_t start = fa_now_ms(); fa_now_ms() - start < 5000;) {
-        char waste[4096];
+        static char waste[256 * 1024];
         uv_run(fa_worker_loop(edge->worker), UV_RUN_NOWAIT);
         ssize_t got = recv(fd, waste, sizeof(waste), MSG_DONTWAIT);
         if (got == 0 || (got < 0 && errno != EAGAIN))
@@ -69,7 +69,7 @@ static void every_allocation_may_fail(void **state)
         {
             move_alone(&world, ledger);
             unsigned adopted = 0;
-            if (world_make(&world.edges[0]) == FA_OK && world_make_big(&world.edges[0]) == FA_OK) {
+            if (world_make(&world.edges[0]) == FA_OK && (i == 0 || world_make_big(&world.edges[0]) == FA_OK)) {
                 try_one(requests[i]);
                 adopted = world.adopted;
             }
@@ -97,6 +97,8 @@ static void a_crowd_travels_while_some_leave(void **state)
         fds[i] = move_client(&world, i % MOVE_EDGES,
                              i % 2 == 0 ? "/go?to=1&events=100000&stop=1" : "/go?to=2&events=100000&stop=3");
     for (int i = 0; i < CROWD; i += 8) { /* these leave before they have arrived anywhere */
+        struct linger at_once = {1, 0};
+        setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
         close(fds[i]);
         fds[i] = -1;
     }
@@ -148,7 +150,11 @@ static bool raise_descriptor_limit(unsigned wanted)
     return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { IDLE = 200, WARM = 100 }; /* not measured, see measured() */
+#else
 enum { IDLE = 2000, WARM = 100 };
+#endif
 
 typedef struct cost {
     size_t charged, resident;
@@ -187,8 +193,10 @@ static void an_idle_one_costs_little(void **state)
     for (int i = 0; i < MOVE_EDGES; ++i)
         world.edges[i].options.max_connections = IDLE + WARM + 10;
     move_up(&world);
-    if (!raise_descriptor_limit(3 * (IDLE + WARM) + 500))
+    if (!raise_descriptor_limit(3 * (IDLE + WARM) + 500)) {
+        printf("# not measured: too few descriptors\n");
         return;
+    }
     cost moved = cost_of_idling("/go?to=1", &world.adopted);
     cost local = cost_of_idling("/wait?started=1", &world.edges[0].handled);
     printf("# %d idle streams: moved, %zu bytes each in the ledger and %zu of RSS; on h2o %zu and %zu\n", IDLE,

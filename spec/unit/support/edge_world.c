@@ -82,8 +82,9 @@ fa_result world_make_big(edge_world *world)
         result = fa_buffer_reserve(world->big, WORLD_BIG, &space);
     if (result != FA_OK)
         return result;
-    for (size_t i = 0; i < WORLD_BIG; ++i)
-        ((char *)space)[i] = (char)('a' + i % 26);
+    memcpy(space, "abcdefghijklmnopqrstuvwxyz", 26);
+    for (size_t have = 26; have < WORLD_BIG; have *= 2)
+        memcpy((char *)space + have, space, have < WORLD_BIG - have ? have : WORLD_BIG - have);
     fa_buffer_commit(world->big, WORLD_BIG);
     fa_buffer_seal(world->big);
     return FA_OK;

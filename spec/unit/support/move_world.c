@@ -263,3 +263,22 @@ int move_client(move_world *world, int edge, const char *path)
     client_send(fd, request);
     return fd;
 }
+
+const client_reply *move_reply(int fd)
+{
+    static client_reply reply;
+    assert_true(client_read(fd, false, &reply));
+    return &reply;
+}
+
+void move_assert_events(const char *body, unsigned count)
+{
+    char line[64];
+    for (unsigned i = 0; i < count; ++i) {
+        int length = snprintf(line, sizeof(line), "data: event %u\n\n", i);
+        if (strncmp(body, line, (size_t)length) != 0)
+            fail_msg("event %u is not there: %.40s", i, body);
+        body += length;
+    }
+    assert_string_equal(body, "");
+}

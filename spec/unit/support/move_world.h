@@ -43,4 +43,8 @@ void move_alone(move_world *world, fa_ledger *ledger);
 /* A client that has asked for `path` at an edge. */
 int move_client(move_world *world, int edge, const char *path);
 
+/* The whole answer, which stands until the next call; and whether a body is these events, from 0 on, and no more. */
+const client_reply *move_reply(int fd);
+void move_assert_events(const char *body, unsigned count);
+
 #endif
