@@ -2,16 +2,35 @@
 // descriptors are back afterwards. What they say of memory needs more dialogues than this: docs/measuring.md.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { test } from 'node:test';
 
 import { run as burst } from '../bench/burst.mjs';
 import { slope } from '../bench/support/statistics.mjs';
+import { report } from '../bench/support/process.mjs';
+import { startCoach } from '../bench/support/load.mjs';
 import { run as soak } from '../soak/dialogues.mjs';
 import { run as idle } from '../soak/idle_listeners.mjs';
+import { REPO } from './support/server.mjs';
 
 // What is kept for a reconnect must not be waited for here.
 const SOON = ['linger=200ms'];
 const SANITIZED = /asan|tsan/.test(process.env.FA_BIN ?? '');
+
+test('version and memory report name the allocator, and its figures hold the ledger', async () => {
+  const program = path.resolve(process.env.FA_BIN || path.join(REPO, 'build/fitnessally'));
+  const version = JSON.parse(execFileSync(program, ['version', '--json']));
+  assert.match(version.allocator, /^(jemalloc|mimalloc|glibc) \d/);
+  const server = await startCoach();
+  try {
+    const { ledger } = await report(server);
+    assert.equal(ledger.allocator.name, version.allocator);
+    if (!SANITIZED) assert.ok(ledger.allocator.inUse >= ledger.ours && ledger.allocator.inUse < ledger.ours + 64e6, JSON.stringify(ledger));
+  } finally {
+    await server.stop();
+  }
+});
 
 test('a burst is served, and its memory is given back', async () => {
   const figures = await burst({ dialogues: 200, workers: 1, after: 2, set: SOON });

@@ -134,9 +134,12 @@ async function measurePeer({ listeners }) {
   return { way: 'bare Node http', count, rssEach: (now.rss - before.rss) / count, cutting, noticed, before: before.rss, full: now.rss };
 }
 
-export async function run(options) {
-  const results = [await measure('on one dialogue', onOneDialogue, options), await measure('one dialogue each', onOneEach, options)];
-  if (options.peer) results.push(await measurePeer(options));
+export async function run(options, tell = () => {}) {
+  const results = [];
+  const add = async (promise) => tell(results[results.push(await promise) - 1]);
+  await add(measure('on one dialogue', onOneDialogue, options));
+  await add(measure('one dialogue each', onOneEach, options));
+  if (options.peer) await add(measurePeer(options));
   return results;
 }
 
@@ -155,9 +158,8 @@ function print(f) {
 
 async function main() {
   const options = readOptions({ listeners: 10000, workers: 1, peer: false, json: false }, USAGE);
-  const results = await run(options);
+  const results = await run(options, options.json ? undefined : print);
   if (options.json) console.log(JSON.stringify(results));
-  else results.forEach(print);
   const bad = results.filter(({ way, rssEach, noticed, cutting }) => way !== 'bare Node http' && (rssEach > 16 * 1024 || noticed - cutting > 1));
   for (const { way, rssEach, noticed } of bad) console.error(`MISSED ${way}: ${kb(rssEach)} each (16 KB), noticed after ${seconds(noticed)} (1 s)`);
   process.exit(bad.length ? 1 : 0);
