@@ -9,7 +9,7 @@
  * thread it goes only when somebody allocates, and a server at rest would keep what its last burst needed. The figures that
  * chose it are in docs/measuring.md. The variable MALLOC_CONF of the environment wins over this. */
 extern const char *malloc_conf;
-const char *malloc_conf = "background_thread:true,narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
+const char *malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
 #endif
 
 /* glibc's defaults keep what a burst needed: an arena for each thread, and thresholds that grow with the largest block

@@ -75,7 +75,7 @@ const kinds = (before, after, count) => Object.fromEntries(Object.entries(after.
   .map(([kind, { bytes }]) => [kind, Math.round((bytes - before.byKind[kind].bytes) / count)]).filter(([, bytes]) => bytes !== 0));
 
 async function measure(way, gather, { listeners, workers, rest = 2000, set }) {
-  const room = [`max_listeners=${Math.min(10000, listeners + 10)}`, `max_connections=${listeners * 2 + 100}`, 'linger=100ms', 'ping_interval=30s'];
+  const room = [`max_listeners=${Math.min(10000, listeners + 10)}`, `max_dialogues=${listeners + 100}`, `max_connections=${listeners * 2 + 100}`, 'linger=100ms', 'ping_interval=30s'];
   const server = await startCoach({ workers, set: [...room, ...set] });
   try {
     const count = affordable(server.pid, listeners, 2);
