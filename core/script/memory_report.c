@@ -1,11 +1,11 @@
 /* The memory report: every byte has an owner, or is named as having none (DESIGN.md, invariant 1). The shape is that of
  * GET /api/health/memory. */
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/allocator.h"
 #include "base/clock.h"
 #include "script/internal.h"
 
@@ -74,19 +74,33 @@ static void push_kinds(lua_State *L, fa_ledger *ledger, const self *asking)
     }
 }
 
+static void push_allocator(lua_State *L, const fa_allocator_figures *heap)
+{
+    char name[FA_ALLOCATOR_NAME_SIZE];
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, fa_allocator_name(name));
+    lua_setfield(L, -2, "name");
+    set_number(L, "inUse", (double)heap->in_use);
+    set_number(L, "cached", (double)heap->cached);
+    set_number(L, "overhead", (double)heap->overhead);
+}
+
 static void push_ledger(lua_State *L, const fa_script *script, const self *asking)
 {
     fa_ledger *ledger = fa_scope_ledger(script->scope);
-    struct mallinfo2 heap = mallinfo2();
+    fa_allocator_figures heap;
+    fa_allocator_read(&heap);
     size_t ours = fa_ledger_bytes(ledger), from_malloc;
     lua_newtable(L);
     size_t named = attributed(L, script, &from_malloc); /* leaves its table */
     lua_setfield(L, -2, "attributedBy");
-    size_t in_use = heap.uordblks + heap.hblkhd, known = ours + from_malloc;
+    size_t in_use = heap.in_use, known = ours + from_malloc;
     set_number(L, "ours", (double)(ours - asking->bytes));
     set_number(L, "attributed", (double)named);
     set_number(L, "residual", in_use > known ? (double)(in_use - known) : 0);
-    set_number(L, "cachedAndMapped", (double)heap.fordblks); /* freed, kept by the allocator */
+    set_number(L, "cachedAndMapped", (double)heap.cached); /* freed, kept by the allocator */
+    push_allocator(L, &heap);
+    lua_setfield(L, -2, "allocator");
     set_number(L, "inFlight", (double)fa_ledger_in_flight(ledger));
     set_number(L, "scopes", (double)(fa_ledger_scopes(ledger) - asking->scopes));
     set_number(L, "handles", (double)(*fa_ledger_handles(ledger) - asking->handles));

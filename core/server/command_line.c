@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/allocator.h"
 #include "server/cli.h"
 
 static int run_version(const fa_cli *cli);
@@ -9,7 +10,7 @@ static int run_help(const fa_cli *cli);
 static const fa_command version_command = {
     .name = "version",
     .options = "j",
-    .summary = "print the version",
+    .summary = "print the version, and which allocator runs",
     .help = "usage: fitnessally version [--json]\n",
     .run = run_version,
 };
@@ -47,7 +48,9 @@ static int run_version(const fa_cli *cli)
 {
     if (cli->argument_count > 0)
         return fa_cli_misused("version", "version takes no argument \"%s\"", cli->arguments[0]);
-    printf(cli->json ? "{\"version\":\"%s\"}\n" : "fitnessally %s\n", fa_version());
+    char allocator[FA_ALLOCATOR_NAME_SIZE];
+    printf(cli->json ? "{\"version\":\"%s\",\"allocator\":\"%s\"}\n" : "fitnessally %s on %s\n", fa_version(),
+           fa_allocator_name(allocator));
     return FA_EXIT_DONE;
 }
 

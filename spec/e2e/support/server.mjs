@@ -2,6 +2,7 @@
 //
 //   FA_BIN   the binary (default: build/fitnessally)
 //   FA_SLOW  multiplies every deadline, for sanitizers and valgrind (default 1)
+//   FA_PRELOAD  a library that is loaded into the server first (LD_PRELOAD), not into Node: another allocator
 //   FA_LOG   when set, the server's standard error is shown as it comes
 
 import { spawn } from 'node:child_process';
@@ -29,7 +30,8 @@ export async function startServer(...extra) {
   const stateDir = mkdtempSync(path.join(tmpdir(), 'fitnessally-e2e-'));
   const args = ['serve', '-c', path.join(REPO, 'fitnessally.conf.lua'), '--listen', '127.0.0.1:0'];
   args.push('--set', `state_dir=${stateDir}`, ...extra);
-  const child = spawn(BIN, args, { cwd: REPO, stdio: ['ignore', 'ignore', 'pipe'] });
+  const env = process.env.FA_PRELOAD ? { ...process.env, LD_PRELOAD: process.env.FA_PRELOAD } : process.env;
+  const child = spawn(BIN, args, { cwd: REPO, env, stdio: ['ignore', 'ignore', 'pipe'] });
   const killAtExit = () => child.kill('SIGKILL');
   process.once('exit', killAtExit);
   const ended = new Promise((resolve) => {
