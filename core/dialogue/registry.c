@@ -33,6 +33,7 @@ fa_result fa_dialogues_new(fa_worker *worker, const fa_dialogue_options *options
         registry->worker = worker;
         registry->options = *options;
         fa_list_init(&registry->lingering);
+        dialogues_pressure_init(registry);
     }
     if (registry == NULL || !make_tables(registry, scope))
         return fa_fail(error, FA_NO_MEMORY, "no memory for the dialogue tables");
@@ -124,17 +125,18 @@ static const char *first_of_double(fa_dialogues *registry, const double_key *key
 
 /* ---- asking ---- */
 
-/* Admission at the door: a turn that could not be given its budget beside those that run is refused now rather than starved later
- * (DESIGN.md 8). What dialogues and turns have already counts as theirs. */
+/* Admission at the door: a turn that could not be given its budget beside those that run, on all workers, is refused now rather
+ * than starved later (DESIGN.md 8). What dialogues and turns have already counts as theirs. */
 static bool has_room_for_a_turn(fa_dialogues *registry)
 {
     fa_scope *scope = fa_worker_scope(registry->worker);
     fa_ledger *ledger = fa_scope_ledger(scope);
-    size_t room = fa_account_room(fa_scope_account(scope));
-    if (room == SIZE_MAX)
-        return true;
-    size_t theirs = fa_ledger_kind(ledger, FA_KIND_DIALOGUE)->bytes + fa_ledger_kind(ledger, FA_KIND_TURN)->bytes;
-    return room + theirs >= (registry->running + 1) * registry->options.dialogue_budget;
+    const fa_kind_counters *turns = fa_ledger_kind(ledger, FA_KIND_TURN),
+                           *dialogues = fa_ledger_kind(ledger, FA_KIND_DIALOGUE);
+    size_t needed = (turns->count + 1) * registry->options.dialogue_budget;
+    size_t room = fa_account_room(fa_scope_account(scope)), of_kind = fa_ledger_room(ledger, FA_KIND_DIALOGUE);
+    return (room == SIZE_MAX || room + dialogues->bytes + turns->bytes >= needed) &&
+           (of_kind == SIZE_MAX || of_kind + dialogues->bytes >= needed);
 }
 
 /* Takes a resting dialogue up again: its history and its numbers go on. */
