@@ -111,7 +111,8 @@ static fa_result new_scope(fa_http *http, const h2o_req_t *req, fa_scope **scope
     char label[FA_LABEL_SIZE];
     make_label(req, label);
     fa_scope *worker_scope = fa_worker_scope(http->worker);
-    return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, 0, label, FA_HERE, scope);
+    return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, http->options.request_budget,
+                        label, FA_HERE, scope);
 }
 
 /* ---- the end ---- */

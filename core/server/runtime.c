@@ -6,6 +6,7 @@
 
 #include "memory/buffer.h"
 #include "server/home.h"
+#include "server/pressure_steps.h"
 #include "worker/timer.h"
 
 enum { MAX_SETTINGS = 96 };
@@ -15,6 +16,8 @@ struct fa_runtime {
     fa_http *http;
     fa_dialogues *dialogues;
     fa_script *script;
+    fa_media *media;
+    fa_pressure_steps *pressure_steps;
     fa_setting settings[MAX_SETTINGS];
     char app[4096], data[4200], media_root[4300], library[4096];
 
@@ -33,6 +36,8 @@ static void on_finish(fa_message *message)
 {
     fa_runtime *runtime = FA_OBJECT(message, fa_runtime, finish);
     fa_timer_stop(&runtime->patience);
+    fa_pressure_detach(runtime->pressure_steps);
+    runtime->pressure_steps = NULL;
     fa_script_stop(runtime->script);
     if (runtime->http != NULL)
         fa_http_free(runtime->http);
@@ -225,7 +230,10 @@ static fa_result make_edge(fa_runtime *runtime, const fa_config *config, fa_erro
         .send_stall_ms = fa_config_duration(config, "send_stall"),
         .spool_threshold = fa_config_size(config, "spool_threshold"),
         .spool_dir = spool,
+        .request_budget = fa_config_size(config, "request_budget"),
     };
+    if (options.request_budget != 0)
+        options.request_budget += options.max_body;
     return fa_http_new(runtime->worker, &options, fa_script_handle, runtime->script, &runtime->http, error);
 }
 
@@ -253,6 +261,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_message_init(&runtime->stop, on_stop);
     fa_message_init(&runtime->finish, on_finish);
     fill_settings(runtime, config);
+    runtime->media = media;
     fa_dialogue_options dialogues = dialogue_options(config);
     result = fa_worker_new(fa_scope_ledger(scope), scope, 0, log, &runtime->worker, error);
     if (result == FA_OK) {
@@ -265,6 +274,12 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
         result = make_edge(runtime, config, error);
     *out = runtime;
     return result;
+}
+
+fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error)
+{
+    return fa_pressure_attach(pressure, runtime->worker, runtime->http, runtime->dialogues, runtime->media,
+                              &runtime->pressure_steps, error);
 }
 
 fa_result fa_runtime_listen(fa_runtime *runtime, int socket, fa_error *error)
@@ -359,6 +374,7 @@ void fa_runtime_free(fa_runtime *runtime)
 {
     if (runtime == NULL || runtime->worker == NULL)
         return;
+    fa_pressure_detach(runtime->pressure_steps);
     if (runtime->http != NULL)
         fa_http_free(runtime->http);
     fa_script_free(runtime->script);

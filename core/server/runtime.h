@@ -16,6 +16,9 @@ typedef struct fa_runtime fa_runtime;
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
                          fa_media *media, bool app, fa_runtime **runtime, fa_error *error);
 
+/* Heeds memory pressure from now on (server/pressure_steps.h). Before fa_runtime_start. */
+fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error);
+
 /* Takes over a bound socket. Before fa_runtime_start. */
 fa_result fa_runtime_listen(fa_runtime *runtime, int socket, fa_error *error);
 
