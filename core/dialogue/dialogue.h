@@ -12,6 +12,7 @@
 
 #include "base/fixed_table.h"
 #include "exchange/exchange.h"
+#include "memory/pressure.h"
 
 typedef struct fa_dialogues fa_dialogues;
 typedef struct fa_turn fa_turn;
@@ -21,7 +22,7 @@ typedef struct fa_dialogue_options {
     uint64_t history_ttl_ms, finished_ttl_ms, turn_limit_ms;
     uint64_t slow_listener_wait_ms, listener_stall_ms, ping_ms;
     uint64_t duplicate_window_ms, idempotency_window_ms;
-    size_t dialogue_budget; /* bytes of the event log of one dialogue */
+    size_t dialogue_budget; /* bytes of the event log of one dialogue, what each event costs beside its text included */
     size_t turn_budget;     /* bytes of everything a turn works with */
     size_t linger_budget;   /* bytes of all lingering dialogues together */
     size_t listener_queue;  /* bytes on their way into one listener's socket */
@@ -60,6 +61,16 @@ void fa_dialogues_end_all(fa_dialogues *dialogues, const char *reason);
 /* Lets running turns finish and ends every dialogue as soon as it has nothing more to say. on_empty is called once, on the loop or
  * at once, when none is left; it must not free anything that a script may be using. */
 void fa_dialogues_drain(fa_dialogues *dialogues, void (*on_empty)(void *context), void *context);
+
+/* Memory runs short, or does not any more (memory/pressure.h). At its level and above:
+ *   1  no dialogue comes to life: a new one, and one that rests, is FA_OVER_BUDGET. The next turn of one that lives is
+ *      taken up (it replaces the turn before, and whoever is spoken with is not left in the middle)
+ *   3  no replay beyond need: events that every listener has go at once, and delivered answers do not linger
+ *   4  fa_turn_wants_audio says no; those who wait for it are woken when the level falls
+ *   5  when it is reached, and the next: the listener with the most bytes before it is dropped, and another one when what
+ *      that one held is free and the level still stands
+ * Thread: the worker's. Not from within a call of this interface. */
+void fa_dialogues_pressure(fa_dialogues *dialogues, fa_pressure_level level);
 
 size_t fa_dialogues_running(const fa_dialogues *dialogues); /* turns */
 size_t fa_dialogues_live(const fa_dialogues *dialogues);
@@ -176,7 +187,8 @@ typedef struct fa_audio_chunk {
 } fa_audio_chunk;
 fa_result fa_turn_push_audio(fa_turn *turn, const fa_audio_chunk *chunk);
 
-/* Whether another audio chunk should be made now: less than `lookahead` of them have not yet been sent to anybody. */
+/* Whether another audio chunk should be made now: less than `lookahead` of them have not yet been sent to anybody, and memory
+ * is not short. */
 bool fa_turn_wants_audio(const fa_turn *turn);
 
 /* Adds to the answer that the history keeps. Cut when the history limit is reached. */
@@ -190,8 +202,9 @@ typedef struct fa_turn_waiter {
 } fa_turn_waiter;
 void fa_turn_wait(fa_turn *turn, fa_turn_waiter *waiter);
 
-/* The one terminal transition: emits done and complete, then ends the turn's scope. fields: further members of done's JSON
- * object, may be empty; above 16 KB they are left out. The turn is dead for the caller. */
+/* The one terminal transition: emits done and complete, then ends the turn's scope. The memory for both was got when the turn
+ * began, so this never fails. fields: further members of done's JSON object, may be empty; above 16 KB, or without memory for
+ * them, they are left out. The turn is dead for the caller. */
 void fa_turn_finish(fa_turn *turn, fa_turn_status status, fa_text fields);
 
 #endif

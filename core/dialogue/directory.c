@@ -219,11 +219,11 @@ bool fa_directory_admit_turn(fa_directory *directory, fa_account *account)
 {
     fa_ledger *ledger = fa_account_ledger(account);
     size_t running = ++directory->running; /* first, so that two workers do not both take the last place */
-    size_t room = fa_account_room(account);
-    if (room == SIZE_MAX)
-        return true;
     size_t theirs = fa_ledger_kind(ledger, FA_KIND_DIALOGUE)->bytes + fa_ledger_kind(ledger, FA_KIND_TURN)->bytes;
-    if (room + theirs >= running * directory->options.dialogue_budget)
+    size_t needed = running * directory->options.dialogue_budget, room = fa_account_room(account),
+           of_kind = fa_ledger_room(ledger, FA_KIND_DIALOGUE);
+    if ((room == SIZE_MAX || room + theirs >= needed) &&
+        (of_kind == SIZE_MAX || of_kind + fa_ledger_kind(ledger, FA_KIND_DIALOGUE)->bytes >= needed))
         return true;
     directory->running--;
     return false;

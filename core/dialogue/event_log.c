@@ -10,9 +10,14 @@
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
 
+static size_t cost_of(const fa_buffer *frame)
+{
+    return fa_buffer_length(frame) + EVENT_OVERHEAD;
+}
+
 static void forget(dialogue *d, log_event *e)
 {
-    d->log_bytes -= fa_buffer_length(e->frame);
+    d->log_bytes -= cost_of(e->frame);
     if (e->audio && e->seq > d->claimed_seq)
         d->audio_unclaimed--;
     fa_list_remove(&e->link);
@@ -88,6 +93,20 @@ void dialogue_drop_older(dialogue *d)
     }
 }
 
+void dialogue_drop_backlog(dialogue *d)
+{
+    if (d->listener_count > 0) {
+        dialogue_drop_passed(d);
+        return;
+    }
+    for (fa_list *node = d->events.next; node != &d->events;) {
+        log_event *e = FA_OBJECT(node, log_event, link);
+        node = node->next;
+        if (!e->terminal)
+            forget(d, e);
+    }
+}
+
 void dialogue_stop_waiting(dialogue *d)
 {
     fa_timer_pause(&d->slow_timer);
@@ -131,24 +150,50 @@ static void make_room_for_end(dialogue *d, size_t bytes)
     }
 }
 
-static fa_result link_frame(dialogue *d, fa_buffer *frame, bool audio, bool terminal)
+static void link_event(dialogue *d, log_event *e)
+{
+    fa_buffer_seal(e->frame);
+    e->seq = d->next_seq++;
+    e->epoch = d->epoch;
+    d->log_bytes += cost_of(e->frame);
+    if (e->audio)
+        d->audio_unclaimed++;
+    fa_list_append(&d->events, &e->link);
+}
+
+static fa_result link_frame(dialogue *d, fa_buffer *frame, bool audio)
 {
     log_event *e = fa_scope_allocate(d->scope, sizeof(*e));
     if (e == NULL) {
         fa_buffer_release(frame);
         return FA_NO_MEMORY;
     }
-    fa_buffer_seal(frame);
-    e->seq = d->next_seq++;
-    e->epoch = d->epoch;
     e->audio = audio;
-    e->terminal = terminal;
     e->frame = frame;
-    d->log_bytes += fa_buffer_length(frame);
-    if (audio)
-        d->audio_unclaimed++;
-    fa_list_append(&d->events, &e->link);
+    link_event(d, e);
     return FA_OK;
+}
+
+fa_result dialogue_reserve_end(dialogue *d, size_t size, log_event **event)
+{
+    log_event *e = fa_scope_allocate(d->scope, sizeof(*e));
+    if (e == NULL)
+        return FA_NO_MEMORY;
+    fa_result result = fa_buffer_new(d->scope, size, "end of a turn", FA_HERE, &e->frame);
+    if (result != FA_OK) {
+        fa_scope_free(d->scope, e);
+        return result;
+    }
+    fa_list_init(&e->link);
+    e->terminal = true;
+    *event = e;
+    return FA_OK;
+}
+
+void dialogue_append_end(dialogue *d, log_event *event)
+{
+    make_room_for_end(d, cost_of(event->frame));
+    link_event(d, event);
 }
 
 static void next_event_id(const dialogue *d, char id[48])
@@ -156,28 +201,23 @@ static void next_event_id(const dialogue *d, char id[48])
     snprintf(id, 48, "%u.%" PRIu64, d->epoch, d->next_seq);
 }
 
-fa_result dialogue_append(dialogue *d, const char *name, fa_text json, bool terminal)
+fa_result dialogue_append(dialogue *d, const char *name, fa_text json)
 {
     char id[48], label[64];
     fa_buffer *frame;
     const size_t size = json.length + strlen(name) + 80;
-    if (terminal) {
-        make_room_for_end(d, size);
-    } else {
-        fa_result room = dialogue_make_room(d, size);
-        if (room != FA_OK)
-            return room;
-    }
+    fa_result result = dialogue_make_room(d, size + EVENT_OVERHEAD);
+    if (result != FA_OK)
+        return result;
     next_event_id(d, id);
     snprintf(label, sizeof(label), "event %s %s", id, name);
-    fa_result result = fa_buffer_new(d->scope, size, label, FA_HERE, &frame);
-    if (result != FA_OK)
+    if ((result = fa_buffer_new(d->scope, size, label, FA_HERE, &frame)) != FA_OK)
         return result;
     if ((result = fa_sse_append(frame, name, id, json.data, json.length)) != FA_OK) {
         fa_buffer_release(frame);
         return result;
     }
-    return link_frame(d, frame, false, terminal);
+    return link_frame(d, frame, false);
 }
 
 /* Writes the frame around and including the audio, so that its bytes are encoded once and copied nowhere. */
@@ -215,7 +255,7 @@ fa_result dialogue_append_audio(dialogue *d, unsigned chunk_index, const fa_audi
     fa_buffer *frame;
     size_t audio = chunk->audio != NULL ? fa_buffer_length(chunk->audio) : 0;
     size_t size = (audio + 2) / 3 * 4 + chunk->text.length + chunk->fields.length + 200;
-    fa_result result = dialogue_make_room(d, size);
+    fa_result result = dialogue_make_room(d, size + EVENT_OVERHEAD);
     if (result != FA_OK)
         return result;
     snprintf(label, sizeof(label), "audioChunk %u of turn %u", chunk_index, d->epoch);
@@ -225,7 +265,7 @@ fa_result dialogue_append_audio(dialogue *d, unsigned chunk_index, const fa_audi
         fa_buffer_release(frame);
         return result;
     }
-    return link_frame(d, frame, true, false);
+    return link_frame(d, frame, true);
 }
 
 void dialogue_wake(dialogue *d)

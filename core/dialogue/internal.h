@@ -41,12 +41,16 @@ typedef struct listener {
     arrival *departure; /* after its farewell it goes after its dialogue; NULL: it ends */
     fa_timer ping;
     fa_scope_hook at_end;
+    fa_dialogues *pressed_by; /* who dropped it to get its memory; else NULL */
 } listener;
 
 /* What the grace timer waits for. */
 typedef enum grace { GRACE_NONE, GRACE_FIRST_LISTENER, GRACE_RECONNECT, GRACE_LINGER, GRACE_DRAIN } grace;
 
 enum { SLOW_REMOTES = 8, MAX_REJOINS = 2 };
+
+/* What an event costs beside its frame's bytes: a log_event and a buffer with what stands before them. */
+enum { EVENT_OVERHEAD = 320 };
 
 typedef struct slow_remote {
     fa_digest remote;
@@ -62,7 +66,7 @@ struct dialogue {
 
     /* the log */
     fa_list events;
-    size_t log_bytes;
+    size_t log_bytes;         /* the frames, and what each event costs beside */
     uint64_t next_seq;        /* the number that the next event gets; the first one is 1 */
     uint64_t claimed_seq;     /* the highest that any listener has begun to send */
     uint64_t turn_seq;        /* of the first event of the current or last turn */
@@ -105,7 +109,8 @@ struct fa_turn {
     unsigned chunks, failed_chunks;
     size_t audio_bytes;
     double audio_ms;
-    fa_buffer *answer; /* what the history will keep; bounded by history_limit */
+    fa_buffer *answer;  /* what the history will keep; bounded by history_limit */
+    log_event *ends[2]; /* done and complete, with frames that have room for them: the end can always be told */
     fa_list spoken;
     fa_timer limit;
 };
@@ -124,16 +129,22 @@ struct fa_dialogues {
     void (*on_empty)(void *context);
     void *on_empty_context;
     char heard[HEARD_SIZE]; /* the last interruption's text */
+    fa_pressure_level pressure;
+    fa_message look_again; /* what a listener held that was dropped is free now */
+    bool dropping;         /* one has been dropped and is not gone yet */
 };
 
 /* event_log.c */
-fa_result dialogue_append(dialogue *d, const char *name, fa_text json, bool terminal);
+fa_result dialogue_append(dialogue *d, const char *name, fa_text json);
 fa_result dialogue_append_audio(dialogue *d, unsigned chunk_index, const fa_audio_chunk *chunk);
+fa_result dialogue_reserve_end(dialogue *d, size_t size, log_event **event); /* an event to be written at the end */
+void dialogue_append_end(dialogue *d, log_event *event);                     /* its frame is written */
 log_event *dialogue_event_from(const dialogue *d, uint64_t seq); /* the first with at least this seq, or NULL */
 fa_result dialogue_make_room(dialogue *d, size_t bytes);         /* FA_OK, FA_FULL, FA_INVALID */
 void dialogue_drop_passed(dialogue *d);                          /* events that every listener has */
 void dialogue_drop_unclaimed(dialogue *d, size_t *events, size_t *bytes); /* of the turn; gives their numbers back */
-void dialogue_drop_older(dialogue *d); /* all but terminal events that somebody may still need */
+void dialogue_drop_older(dialogue *d);   /* all but terminal events that somebody may still need */
+void dialogue_drop_backlog(dialogue *d); /* what nobody here waits for; without listeners all but terminal events */
 bool dialogue_has_sent(const dialogue *d, fa_text event_id, uint64_t *seq); /* whether a client may know of it */
 void dialogue_stop_waiting(dialogue *d);                                    /* for the slowest listener */
 uint64_t dialogue_passed_seq(const dialogue *d);                            /* what the slowest listener has */
@@ -165,12 +176,18 @@ void listeners_pump(dialogue *d);
 void listeners_turn_over(dialogue *d);   /* the turn's last seq is known */
 void listeners_wait_begins(dialogue *d); /* for the slowest of those that are there now */
 void listeners_drop_slowest(dialogue *d);
+void listener_press_out(listener *l); /* drops it, because its memory is needed */
 void listeners_farewell(dialogue *d); /* the dialogue ends: they get its last words, then their streams end */
 
 /* turn.c */
 fa_result turn_begin(dialogue *d, fa_text question);
 void turn_end(dialogue *d, fa_turn_status status, const char *reason, fa_text fields, fa_interrupted *interrupted,
               double played_ms);
+
+/* pressure.c */
+void dialogues_pressure_init(fa_dialogues *registry);
+void dialogues_pressed_one_is_gone(fa_dialogues *registry);
+size_t dialogue_scope_budget(const fa_dialogue_options *options);
 
 /* registry.c */
 typedef enum listening_verdict { LISTEN_STREAM, LISTEN_NO_CONTENT, LISTEN_UNKNOWN, LISTEN_TOO_MANY } listening_verdict;

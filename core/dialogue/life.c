@@ -150,8 +150,11 @@ fa_result dialogue_new(fa_dialogues *registry, const char *id, dialogue **out)
 {
     fa_scope *scope, *parent = fa_worker_scope(registry->worker);
     char label[FA_LABEL_SIZE];
+    if (registry->pressure >= FA_PRESSURE_REFUSE_DIALOGUES)
+        return FA_OVER_BUDGET;
     snprintf(label, sizeof(label), "dialogue %s", id);
-    fa_result result = fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_DIALOGUE, 0, label, FA_HERE, &scope);
+    fa_result result = fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_DIALOGUE,
+                                    dialogue_scope_budget(&registry->options), label, FA_HERE, &scope);
     if (result != FA_OK)
         return result;
     dialogue *d = fa_scope_allocate(scope, sizeof(*d));

@@ -48,6 +48,8 @@ static void on_end(fa_scope_hook *hook)
         arrival_free(l->departure);
     l->departure = NULL;
     detach(l);
+    if (l->pressed_by != NULL)
+        dialogues_pressed_one_is_gone(l->pressed_by);
     if (d != NULL) {
         dialogue_reconsider(d);
         dialogue_wake(d); /* last: the producer may end the dialogue */
@@ -264,6 +266,8 @@ static void on_sent(fa_exchange *exchange, void *context)
         listener_pump(l);
         return;
     }
+    if (d->registry->pressure >= FA_PRESSURE_SHRINK_CACHES)
+        dialogue_drop_passed(d);
     if (d->terminal_seq != 0 && l->sent_seq >= d->terminal_seq)
         dialogue_delivered(d);
     if (l->end_seq != 0 && l->sent_seq >= l->end_seq) {
@@ -372,6 +376,23 @@ void listeners_drop_slowest(dialogue *d)
         /* The socket is full, or it would not be slow: the event that says why cannot be written, so the connection is cut. */
         fa_exchange_abort(l->exchange);
     }
+    dialogue_reconsider(d);
+    dialogue_wake(d);
+}
+
+void listener_press_out(listener *l)
+{
+    dialogue *d = l->dialogue;
+    fa_log_write(
+        fa_worker_log(d->registry->worker), FA_LOG_WARN,
+        "dialogue %s: a listener at %.*s was dropped: memory pressure, and it is the slowest (it has event %" PRIu64
+        " of %" PRIu64 ")",
+        d->id, (int)l->exchange->remote.length, l->exchange->remote.data, l->sent_seq, d->next_seq - 1);
+    note_slow(d, l->exchange->remote);
+    l->pressed_by = d->registry;
+    detach(l);
+    dialogue_drop_backlog(d);
+    fa_exchange_abort(l->exchange); /* a write is under way, or nothing would be before it: as below */
     dialogue_reconsider(d);
     dialogue_wake(d);
 }

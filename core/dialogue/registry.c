@@ -22,6 +22,7 @@ fa_result fa_dialogues_new_in(fa_directory *directory, fa_worker *worker, const 
     registry->options = *options;
     registry->bucket_count = buckets;
     fa_list_init(&registry->lingering);
+    dialogues_pressure_init(registry);
     for (size_t i = 0; i < buckets; ++i)
         fa_list_init(&registry->buckets[i]);
     *dialogues = registry;

@@ -9,7 +9,11 @@
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
 
-enum { MAX_DONE_FIELDS = 16 * 1024 }; /* done enters the log whatever its budget says */
+enum {
+    MAX_DONE_FIELDS = 16 * 1024, /* done enters the log whatever its budget says */
+    MAX_METRICS = 640,           /* done's own JSON: names, numbers, an id, a short reason */
+    MAX_END_FRAME = MAX_METRICS + 100
+};
 
 static const char *const status_names[] = {"completed", "cancelled", "failed", "expired"};
 
@@ -28,6 +32,23 @@ static bool has_followers(const dialogue *d)
             return true;
     }
     return false;
+}
+
+static void release_ends(dialogue *d, log_event *ends[2])
+{
+    for (int i = 0; i < 2; ++i) {
+        if (ends[i] == NULL)
+            continue;
+        fa_buffer_release(ends[i]->frame);
+        fa_scope_free(d->scope, ends[i]);
+    }
+}
+
+/* What done and complete need is got now: whatever happens to memory meanwhile, the end of the turn can be told. */
+static fa_result reserve_ends(dialogue *d, log_event *ends[2])
+{
+    fa_result result = dialogue_reserve_end(d, MAX_END_FRAME, &ends[0]);
+    return result == FA_OK ? dialogue_reserve_end(d, MAX_END_FRAME, &ends[1]) : result;
 }
 
 fa_result turn_begin(dialogue *d, fa_text question)
@@ -51,6 +72,11 @@ fa_result turn_begin(dialogue *d, fa_text question)
         fa_scope_end(scope, "no memory", NULL);
         return result;
     }
+    if ((result = reserve_ends(d, turn->ends)) != FA_OK) {
+        release_ends(d, turn->ends);
+        fa_scope_end(scope, "no memory", NULL);
+        return result;
+    }
     turn->dialogue = d;
     turn->scope = scope;
     turn->question = copy;
@@ -71,7 +97,7 @@ fa_result turn_begin(dialogue *d, fa_text question)
 
 fa_result fa_turn_push(fa_turn *turn, const char *event, fa_text json)
 {
-    fa_result result = dialogue_append(turn->dialogue, event, json, false);
+    fa_result result = dialogue_append(turn->dialogue, event, json);
     if (result == FA_OK)
         listeners_pump(turn->dialogue);
     return result;
@@ -112,7 +138,9 @@ fa_result fa_turn_push_audio(fa_turn *turn, const fa_audio_chunk *chunk)
 
 bool fa_turn_wants_audio(const fa_turn *turn)
 {
-    return turn->dialogue->audio_unclaimed < turn->dialogue->registry->options.lookahead;
+    const fa_dialogues *registry = turn->dialogue->registry;
+    return registry->pressure < FA_PRESSURE_PAUSE_SPEECH &&
+           turn->dialogue->audio_unclaimed < registry->options.lookahead;
 }
 
 void fa_turn_said(fa_turn *turn, fa_text text)
@@ -161,54 +189,58 @@ static double heard_until(fa_turn *turn, double played_ms, char *out, size_t siz
     return at;
 }
 
-static int write_metrics(const fa_turn *turn, fa_turn_status status, const char *reason, fa_text fields, char *json,
-                         size_t size)
+/* The members of done's JSON object, without its closing brace. */
+static size_t write_metrics(const fa_turn *turn, fa_turn_status status, const char *reason, char json[MAX_METRICS])
 {
     const dialogue *d = turn->dialogue;
     uint64_t now = fa_now_ms();
     uint64_t first = turn->first_audio_ms != 0 ? turn->first_audio_ms - turn->started_ms : 0;
-    return snprintf(
-        json, size,
-        "{\"status\":\"%s\",\"data\":\"%s\",\"dialogueId\":\"%s\",\"turn\":%u,\"chunks\":%u,\"failedChunks\":%u,"
+    int used = snprintf(
+        json, MAX_METRICS,
+        "{\"status\":\"%s\",\"data\":\"%.100s\",\"dialogueId\":\"%s\",\"turn\":%u,\"chunks\":%u,\"failedChunks\":%u,"
         "\"processing_metrics\":{\"total_ms\":%" PRIu64 ",\"first_audio_ms\":%" PRIu64
-        ",\"audio_ms\":%.0f,\"audio_bytes\":%zu},\"timestamp\":%" PRIu64 "%s%.*s}",
+        ",\"audio_ms\":%.0f,\"audio_bytes\":%zu},\"timestamp\":%" PRIu64,
         status_names[status], reason, d->id, turn->epoch, turn->chunks, turn->failed_chunks, now - turn->started_ms,
-        first, turn->audio_ms, turn->audio_bytes, fa_wall_ms(), fields.length > 0 ? "," : "", (int)fields.length,
-        fields.data != NULL ? fields.data : "");
+        first, turn->audio_ms, turn->audio_bytes, fa_wall_ms());
+    return (size_t)used < MAX_METRICS ? (size_t)used : MAX_METRICS - 1;
 }
 
-/* done, then complete with the same data. Without memory for them the listeners are cut off instead: they must not wait. */
+/* Writes one of the two frames. Its room is there, but for the fields: without memory for those it does without. */
+static void write_end(const dialogue *d, fa_buffer *frame, const char *name, fa_text metrics, fa_text fields)
+{
+    char head[80];
+    void *space;
+    int used = snprintf(head, sizeof(head), "event: %s\nid: %u.%" PRIu64 "\ndata: ", name, d->epoch, d->next_seq);
+    bool with_fields = fields.length > 0 && fa_buffer_reserve(frame, MAX_END_FRAME + fields.length, &space) == FA_OK;
+    fa_buffer_append(frame, head, (size_t)used);
+    fa_buffer_append(frame, metrics.data, metrics.length);
+    if (with_fields) {
+        fa_buffer_append(frame, ",", 1);
+        fa_buffer_append(frame, fields.data, fields.length);
+    }
+    fa_buffer_append(frame, "}\n\n", 3);
+}
+
+/* done, then complete with the same data. Never fails: the memory was got when the turn began. */
 static void tell_the_end(fa_turn *turn, fa_turn_status status, const char *reason, fa_text fields)
 {
+    static const char *const names[] = {"done", "complete"};
     dialogue *d = turn->dialogue;
-    fa_buffer *json;
-    void *space;
+    char metrics[MAX_METRICS];
     if (fields.length > MAX_DONE_FIELDS) {
         fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_WARN,
                      "turn %u of dialogue %s: %zu bytes of its own for done are left out: at most %d", turn->epoch,
                      d->id, fields.length, MAX_DONE_FIELDS);
         fields.length = 0;
     }
-    const size_t size = 600 + fields.length;
-    fa_result result = fa_buffer_new(d->scope, 0, "done", FA_HERE, &json);
-    if (result == FA_OK) {
-        if ((result = fa_buffer_reserve(json, size, &space)) == FA_OK) {
-            int used = write_metrics(turn, status, reason, fields, space, size);
-            fa_text text = {space, (size_t)used < size ? (size_t)used : size - 1};
-            result = dialogue_append(d, "done", text, true);
-            if (result == FA_OK)
-                result = dialogue_append(d, "complete", text, true);
-        }
-        fa_buffer_release(json);
+    fa_text text = {metrics, write_metrics(turn, status, reason, metrics)};
+    for (int i = 0; i < 2; ++i) {
+        write_end(d, turn->ends[i]->frame, names[i], text, fields);
+        dialogue_append_end(d, turn->ends[i]);
+        turn->ends[i] = NULL;
     }
     d->terminal_seq = d->next_seq - 1;
     listeners_turn_over(d);
-    if (result != FA_OK) {
-        fa_log_write(fa_worker_log(d->registry->worker), FA_LOG_WARN,
-                     "dialogue %s: no memory to tell the end of turn %u (%s): its listeners are cut off", d->id,
-                     turn->epoch, fa_result_name(result));
-        listeners_farewell(d);
-    }
 }
 
 static void keep_history(fa_turn *turn)

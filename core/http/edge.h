@@ -39,6 +39,8 @@ struct fa_http {
     size_t connection_count, request_count;
     bool answering;       /* h2o_start_response is being called for an exchange: errors.c keeps out of it */
     bool sigpipe_blocked; /* in the worker's thread */
+    bool refusing;        /* new connections: memory is short */
+    size_t refused;       /* since then */
 
     bool draining;
     void (*on_idle)(void *context);

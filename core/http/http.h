@@ -14,6 +14,7 @@ typedef struct fa_http_options {
     uint64_t send_stall_ms;      /* a client that takes nothing for so long is cut off */
     size_t spool_threshold;      /* bodies above this lie in an unlinked file, not in memory */
     const char *spool_dir;       /* borrowed for the call */
+    size_t request_budget;       /* bytes of all that one request owns, its body included; 0: no limit of its own */
 } fa_http_options;
 
 /* Called for every request, on the worker's thread. The handler answers now or later. */
@@ -38,6 +39,10 @@ fa_result fa_http_adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange
 /* Stops accepting; answers now carry `Connection: close`; idle keep-alive connections are closed. on_idle is called on
  * the worker's thread when the last connection is gone, perhaps at once. */
 void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context);
+
+/* While it refuses, a new connection is answered 503 with `Retry-After` and `Connection: close` and closed, without being parsed
+ * or counted; those that are open go on. Thread: the worker's. */
+void fa_http_refuse_connections(fa_http *http, bool refuse);
 
 /* Cuts every connection. After fa_http_drain, when patience has ended; on_idle follows from the loop. */
 void fa_http_cut(fa_http *http);

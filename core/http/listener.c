@@ -7,7 +7,11 @@
 #include "http/edge.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <stdio.h>
+
+#include "exchange/error_reply.h"
 
 enum { ACCEPTS_PER_TURN = 64, RETRY_MS = 100, BACKLOG = 1024 };
 
@@ -49,6 +53,43 @@ static void pause_listener(listener *l, int reason)
         uv_poll_stop(&l->poll);
 }
 
+/* ---- refusing ---- */
+
+/* Answered on the spot. What the client has sent is read first: closing on unread bytes is a reset, which may overtake
+ * the answer. While we refuse, the kernel hands a connection over only when its first bytes are there (or after a
+ * second), so that for all but large bodies there is nothing left to come. */
+static void turn_away(fa_http *http, int fd)
+{
+    char waste[16 * 1024], answer[FA_ERROR_JSON_SIZE + 256], json[FA_ERROR_JSON_SIZE];
+    size_t length = fa_error_json(json, "over_budget", "the server is short of memory, try again", "");
+    int size = snprintf(answer, sizeof(answer),
+                        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nretry-after: 5\r\n"
+                        "content-type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                        length, json);
+    for (int i = 0; i < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; ++i) {
+    }
+    if (send(fd, answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+        shutdown(fd, SHUT_WR);
+    close(fd);
+    http->refused++;
+}
+
+void fa_http_refuse_connections(fa_http *http, bool refuse)
+{
+    int seconds = refuse ? 1 : 0;
+    if (http->refusing == refuse)
+        return;
+    http->refusing = refuse;
+    FA_LIST_EACH(node, &http->listeners)
+    setsockopt(FA_OBJECT(node, listener, link)->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
+    if (!refuse)
+        fa_log_write(fa_worker_log(http->worker), FA_LOG_INFO, "http: %zu connections were refused meanwhile",
+                     http->refused);
+    http->refused = 0;
+}
+
+/* ---- accepting ---- */
+
 static bool is_our_lack(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
@@ -61,7 +102,9 @@ static void accept_some(listener *l)
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
         int fd = accept4(l->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
+        if (fd >= 0 && l->http->refusing) {
+            turn_away(l->http, fd);
+        } else if (fd >= 0) {
             fa_http_connection_open(l->http, fd, &address);
         } else if (is_our_lack(errno)) {
             pause_listener(l, errno);

@@ -105,7 +105,8 @@ fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_
     fa_scope *worker_scope = fa_worker_scope(http->worker);
     snprintf(label, FA_LABEL_SIZE, "request %.*s %.*s", (int)(method.length < 16 ? method.length : 16), method.data,
              (int)(path.length < FA_LABEL_SIZE ? path.length : FA_LABEL_SIZE), path.data);
-    return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, 0, label, FA_HERE, scope);
+    return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, http->options.request_budget,
+                        label, FA_HERE, scope);
 }
 
 static fa_result new_scope(fa_http *http, const h2o_req_t *req, fa_scope **scope)

@@ -14,7 +14,9 @@ typedef struct entry {
 struct fa_media_cache {
     fa_account *account;
     fa_scope_hook at_end;
+    size_t fixed;         /* bytes of the account that are no files' */
     pthread_mutex_t lock; /* guards all below */
+    size_t target;        /* bytes of files; SIZE_MAX: the budget alone counts */
     fa_list by_use;       /* the most recently used first */
     size_t files, bytes;
     size_t slots; /* a power of two */
@@ -99,26 +101,60 @@ static size_t cost(const entry *e)
     return entry_size(&e->key) + fa_buffer_length(e->file.bytes);
 }
 
-/* Evicts from the old end what it takes to have room for `needed` bytes; nothing when that would not be enough. */
-static bool make_room(fa_media_cache *cache, size_t needed)
+/* Whether all that could be evicted would give so many bytes. */
+static bool could_evict(const fa_media_cache *cache, size_t wanted)
 {
-    size_t room = fa_account_room(cache->account), to_come = room;
-    for (fa_list *node = cache->by_use.prev; node != &cache->by_use && to_come < needed; node = node->prev) {
+    size_t found = 0;
+    for (fa_list *node = cache->by_use.prev; node != &cache->by_use && found < wanted; node = node->prev) {
         entry *e = FA_OBJECT(node, entry, by_use);
         if (!fa_buffer_leased(e->file.bytes))
-            to_come += cost(e);
+            found += cost(e);
     }
-    if (to_come < needed)
-        return false;
-    for (fa_list *node = cache->by_use.prev, *newer; node != &cache->by_use && room < needed; node = newer) {
+    return found >= wanted;
+}
+
+/* Evicts from the old end until so many bytes are free, or nothing is left that may go. */
+static void evict(fa_media_cache *cache, size_t wanted)
+{
+    size_t freed = 0;
+    for (fa_list *node = cache->by_use.prev, *newer; node != &cache->by_use && freed < wanted; node = newer) {
         entry *e = FA_OBJECT(node, entry, by_use);
         newer = node->prev;
         if (fa_buffer_leased(e->file.bytes))
             continue;
-        room += cost(e);
+        freed += cost(e);
         remove_entry(cache, place_of(cache, &e->key));
     }
+}
+
+/* Bytes that files still may take: of the budgets, and of the target. */
+static size_t room_for_files(const fa_media_cache *cache)
+{
+    size_t room = fa_account_room(cache->account), used = fa_account_bytes(cache->account) - cache->fixed;
+    size_t below_target = used < cache->target ? cache->target - used : 0;
+    return room < below_target ? room : below_target;
+}
+
+/* Evicts what it takes to have room for `needed` bytes; nothing when that would not be enough. */
+static bool make_room(fa_media_cache *cache, size_t needed)
+{
+    size_t room = room_for_files(cache);
+    if (room >= needed)
+        return true;
+    if (needed > cache->target || !could_evict(cache, needed - room))
+        return false;
+    evict(cache, needed - room);
     return true;
+}
+
+void fa_media_cache_shrink(fa_media_cache *cache, size_t target)
+{
+    pthread_mutex_lock(&cache->lock);
+    cache->target = target;
+    size_t used = fa_account_bytes(cache->account) - cache->fixed;
+    if (used > target)
+        evict(cache, used - target);
+    pthread_mutex_unlock(&cache->lock);
 }
 
 fa_result fa_media_cache_allocate(fa_media_cache *cache, size_t length, fa_buffer **buffer)
@@ -153,6 +189,8 @@ fa_media_cache *fa_media_cache_new(fa_scope *scope, size_t slots)
         return NULL;
     cache->account = fa_scope_account(scope);
     cache->slots = slots;
+    cache->target = SIZE_MAX;
+    cache->fixed = fa_account_bytes(cache->account);
     fa_list_init(&cache->by_use);
     pthread_mutex_init(&cache->lock, NULL);
     fa_scope_hook_add(scope, &cache->at_end, end_cache);

@@ -56,6 +56,11 @@ void fa_media_cache_confirm(fa_media_cache *cache, const fa_media_key *key, cons
 /* There is no such file any more, or not for the cache. */
 void fa_media_cache_drop(fa_media_cache *cache, const fa_media_key *key);
 
+/* From now on the files take at most `target` bytes (SIZE_MAX: what the budget allows): the least recently used go until
+ * they do, but for those in flight, and no file is taken in that does not fit. Beside the budget this is a soft limit: each
+ * thread that is reading a file at that moment may go over it with that one. */
+void fa_media_cache_shrink(fa_media_cache *cache, size_t target);
+
 void fa_media_cache_stats(fa_media_cache *cache, size_t *files, size_t *bytes);
 
 #endif

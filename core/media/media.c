@@ -348,3 +348,13 @@ void fa_media_stats(fa_media *media, size_t *files, size_t *bytes)
 {
     fa_media_cache_stats(media->cache, files, bytes);
 }
+
+void fa_media_shrink(fa_media *media, size_t target)
+{
+    fa_media_cache_shrink(media->cache, target);
+}
+
+size_t fa_media_budget(const fa_media *media)
+{
+    return media->options.cache_budget;
+}

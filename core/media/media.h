@@ -38,6 +38,11 @@ void fa_media_free(fa_media *media);
  * the exchange has ended; path: copied. Thread: the exchange's worker. */
 void fa_media_serve(fa_media *media, fa_exchange *exchange, const fa_media_mount *mount, fa_text path);
 
+/* Memory runs short: from now on cached files take at most `target` bytes (the least recently used go at once, but for those
+ * that are being sent), and what does not fit is streamed. SIZE_MAX: as configured again. Thread: any; the last call counts. */
+void fa_media_shrink(fa_media *media, size_t target);
+size_t fa_media_budget(const fa_media *media); /* cache_budget, as configured */
+
 /* Cached files and their bytes, a snapshot. Thread: any. */
 void fa_media_stats(fa_media *media, size_t *files, size_t *bytes);
 

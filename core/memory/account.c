@@ -15,6 +15,8 @@ struct fa_account {
     fa_account *parent;
     size_t budget;
     _Atomic size_t bytes, total, peak, leased;
+    _Atomic size_t high, low; /* marks: at `high` and above, or below `low`, the watch is called */
+    fa_account_watch *watch;
     char label[FA_LABEL_SIZE];
 };
 
@@ -25,11 +27,14 @@ static void raise_peak(_Atomic size_t *peak, size_t value)
     }
 }
 
-/* Takes `bytes` off `from` and all above it, up to but not including `end`. */
+/* Takes `bytes` off `from` and all above it, up to but not including `end`. Without a watch, `low` is 0. */
 static void subtract_total(fa_account *from, const fa_account *end, size_t bytes)
 {
-    for (fa_account *level = from; level != end; level = level->parent)
-        level->total -= bytes;
+    for (fa_account *level = from; level != end; level = level->parent) {
+        size_t total = level->total -= bytes;
+        if (total < level->low)
+            level->watch->crossed(level->watch, from);
+    }
 }
 
 /* Whether the level had room for `bytes`, which are then counted. Never above the budget, not even for a moment: a
@@ -57,16 +62,32 @@ static bool add_total(fa_account *from, const fa_account *end, size_t bytes)
             return false;
         }
     }
-    for (fa_account *level = from; level != end; level = level->parent)
-        raise_peak(&level->peak, level->total); /* only now: a refused charge leaves no mark */
     return true;
 }
 
-static void count_own(fa_account *account, size_t bytes)
+/* Only now that all of it is charged: a refused charge leaves no mark, and the watch may look at what is true. */
+static void note_totals(fa_account *from, const fa_account *end)
 {
-    account->bytes += bytes;
+    for (fa_account *level = from; level != end; level = level->parent) {
+        size_t total = level->total;
+        raise_peak(&level->peak, total);
+        if (total >= level->high) /* without a watch it is SIZE_MAX, which no total reaches */
+            level->watch->crossed(level->watch, from);
+    }
+}
+
+/* Whether the account's kind had room too. As for levels: never above the budget. */
+static bool count_own(fa_account *account, size_t bytes)
+{
     fa_kind_counters *counters = fa_ledger_kind(account->ledger, account->kind);
-    raise_peak(&counters->peak_bytes, atomic_fetch_add(&counters->bytes, bytes) + bytes);
+    size_t budget = counters->budget, now = counters->bytes;
+    do {
+        if (budget != 0 && (now > budget || bytes > budget - now))
+            return false;
+    } while (!atomic_compare_exchange_weak(&counters->bytes, &now, now + bytes));
+    raise_peak(&counters->peak_bytes, now + bytes);
+    account->bytes += bytes;
+    return true;
 }
 
 static void uncount_own(fa_account *account, size_t bytes)
@@ -76,11 +97,23 @@ static void uncount_own(fa_account *account, size_t bytes)
     fa_ledger_kind(account->ledger, account->kind)->bytes -= bytes;
 }
 
+/* What is charged stays under one kind: only the account changes. */
+static void count_same_kind(fa_account *from, fa_account *to, size_t bytes)
+{
+    assert(from->magic == ACCOUNT_MAGIC && from->bytes >= bytes);
+    to->bytes += bytes;
+    from->bytes -= bytes;
+}
+
 fa_result fa_account_charge(fa_account *account, size_t bytes)
 {
     if (bytes > SIZE_MAX / 4 || !add_total(account, NULL, bytes)) /* a total must not wrap */
         return FA_OVER_BUDGET;
-    count_own(account, bytes);
+    if (!count_own(account, bytes)) {
+        subtract_total(account, NULL, bytes);
+        return FA_OVER_BUDGET;
+    }
+    note_totals(account, NULL);
     return FA_OK;
 }
 
@@ -107,8 +140,15 @@ fa_result fa_account_move(fa_account *from, fa_account *to, size_t bytes)
     const fa_account *common = common_level(to, from);
     if (!add_total(to, common, bytes))
         return FA_OVER_BUDGET;
-    count_own(to, bytes);
-    uncount_own(from, bytes);
+    if (to->kind == from->kind) {
+        count_same_kind(from, to, bytes);
+    } else if (count_own(to, bytes)) {
+        uncount_own(from, bytes);
+    } else {
+        subtract_total(to, common, bytes);
+        return FA_OVER_BUDGET;
+    }
+    note_totals(to, common);
     subtract_total(from, common, bytes);
     return FA_OK;
 }
@@ -126,6 +166,7 @@ fa_result fa_account_open(fa_ledger *ledger, fa_account *parent, fa_kind kind, s
     account->ledger = ledger;
     account->parent = parent;
     account->budget = budget;
+    account->high = SIZE_MAX;
     snprintf(account->label, sizeof(account->label), "%s", label);
     if (fa_account_charge(account, sizeof(*account)) != FA_OK) { /* an account pays for itself */
         fa_ledger_release(ledger, account);
@@ -249,9 +290,25 @@ size_t fa_account_leased(const fa_account *account)
     return account->leased;
 }
 
+size_t fa_account_budget(const fa_account *account)
+{
+    return account->budget;
+}
+
+void fa_account_watch_set(fa_account *account, fa_account_watch *watch)
+{
+    account->watch = watch;
+}
+
+void fa_account_marks(fa_account *account, size_t low, size_t high)
+{
+    account->low = low;
+    account->high = high;
+}
+
 size_t fa_account_room(const fa_account *account)
 {
-    size_t room = SIZE_MAX;
+    size_t room = fa_ledger_room(account->ledger, account->kind);
     for (const fa_account *level = account; level != NULL; level = level->parent) {
         if (level->budget == 0)
             continue;

@@ -2,7 +2,7 @@
  *
  * A scope has one account; bytes that are still in flight when the scope ends keep the account alive, and whoever drops
  * the last of them subtracts there, on whatever thread. Accounts form a chain to the root: a charge counts at every
- * level and is refused when any level has no room. Thread: any, all of it.
+ * level, and for the account's kind in the ledger, and is refused when any of them has no room. Thread: any, all of it.
  */
 #ifndef FA_MEMORY_ACCOUNT_H
 #define FA_MEMORY_ACCOUNT_H
@@ -29,8 +29,8 @@ void fa_account_unref(fa_account *account); /* the last one frees it; its bytes 
 fa_result fa_account_charge(fa_account *account, size_t bytes);
 void fa_account_discharge(fa_account *account, size_t bytes);
 
-/* Bytes charged to `from` are charged to `to` instead. What both stand under does not change and is not asked: moving
- * up or sideways inside a full budget works. FA_OVER_BUDGET with nothing changed. */
+/* Bytes charged to `from` are charged to `to` instead. What both stand under, their kind included, does not change and
+ * is not asked: moving up or sideways inside a full budget works. FA_OVER_BUDGET with nothing changed. */
 fa_result fa_account_move(fa_account *from, fa_account *to, size_t bytes);
 
 /* Memory charged to the account. The size is given back at free: there is no header. allocate: uninitialised;
@@ -50,6 +50,21 @@ size_t fa_account_bytes(const fa_account *account);  /* its own */
 size_t fa_account_total(const fa_account *account);  /* with all below it */
 size_t fa_account_peak(const fa_account *account);   /* of the total */
 size_t fa_account_leased(const fa_account *account); /* bytes in flight */
+size_t fa_account_budget(const fa_account *account); /* its own; 0: none */
 size_t fa_account_room(const fa_account *account);   /* bytes that a charge could still take; SIZE_MAX without limit */
+
+/* Somebody who wants to hear when an account's total reaches a mark or falls below one (memory/pressure.h). crossed is
+ * called on whatever thread charged or discharged, in the midst of that: it must not wait, and what it may not do is
+ * charge or discharge under a lock that it needs itself. by: borrowed for the call, the account that was charged. */
+typedef struct fa_account_watch {
+    void (*crossed)(struct fa_account_watch *watch, const fa_account *by);
+} fa_account_watch;
+
+/* watch: borrowed, one an account. Set before other threads use the account. With marks (0, SIZE_MAX), as they are at
+ * first, nobody is called. marks: called from then on whenever the total is at least `high` after a charge, or less
+ * than `low` after a discharge. Whoever sets marks looks at the total again after that: a charge that came in between
+ * saw the old ones. */
+void fa_account_watch_set(fa_account *account, fa_account_watch *watch);
+void fa_account_marks(fa_account *account, size_t low, size_t high);
 
 #endif

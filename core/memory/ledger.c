@@ -85,6 +85,34 @@ fa_kind_counters *fa_ledger_kind(fa_ledger *ledger, fa_kind kind)
     return &ledger->kinds[kind];
 }
 
+void fa_ledger_limit(fa_ledger *ledger, fa_kind kind, size_t bytes)
+{
+    ledger->kinds[kind].budget = bytes;
+}
+
+size_t fa_ledger_room(fa_ledger *ledger, fa_kind kind)
+{
+    const fa_kind_counters *counters = &ledger->kinds[kind];
+    size_t budget = counters->budget, bytes = counters->bytes;
+    if (budget == 0)
+        return SIZE_MAX;
+    return bytes < budget ? budget - bytes : 0;
+}
+
+fa_kind fa_ledger_largest(fa_ledger *ledger)
+{
+    fa_kind largest = FA_KIND_SERVER;
+    size_t most = 0;
+    for (int kind = 0; kind < FA_KIND_COUNT; ++kind) {
+        size_t bytes = ledger->kinds[kind].bytes;
+        if (bytes > most) {
+            most = bytes;
+            largest = (fa_kind)kind;
+        }
+    }
+    return largest;
+}
+
 _Atomic size_t *fa_ledger_handles(fa_ledger *ledger)
 {
     return &ledger->handles;

@@ -43,6 +43,7 @@ typedef struct fa_allocator {
 typedef struct fa_kind_counters {
     _Atomic size_t bytes; /* charged and not yet freed, in flight included */
     _Atomic size_t peak_bytes;
+    _Atomic size_t budget;          /* `bytes` is never above it; 0: no limit. See fa_ledger_limit */
     _Atomic size_t count;           /* live scopes of this kind */
     _Atomic size_t in_flight_bytes; /* of `bytes`: what leases hold */
     _Atomic size_t in_flight_count; /* leased buffers */
@@ -62,6 +63,13 @@ void *fa_ledger_resize(fa_ledger *ledger, void *block, size_t size);
 void fa_ledger_release(fa_ledger *ledger, void *block);
 
 fa_kind_counters *fa_ledger_kind(fa_ledger *ledger, fa_kind kind);
+
+/* Limits what all owners of a kind may hold together; 0 takes the limit away. What is there already stays. */
+void fa_ledger_limit(fa_ledger *ledger, fa_kind kind, size_t bytes);
+size_t fa_ledger_room(fa_ledger *ledger, fa_kind kind); /* SIZE_MAX without limit */
+
+/* The kind that holds most now. */
+fa_kind fa_ledger_largest(fa_ledger *ledger);
 
 /* Live handles, over all workers. */
 _Atomic size_t *fa_ledger_handles(fa_ledger *ledger);

@@ -12,6 +12,9 @@
 
 enum { QUEUE = 2048, MAX_KEYS = 64 };
 
+/* The one key that every plugin has and no manifest names. */
+#define BUDGET_KEY "memory_budget"
+
 /* A plugin's values as it will ask for them; lives in the server's scope as long as the plugin. */
 typedef struct values {
     size_t count;
@@ -170,6 +173,8 @@ static fa_result check_unknown(const fa_config *config, const char *plugin, lua_
 {
     const char *key, *where;
     for (size_t i = 0; (key = fa_config_plugin_key(config, plugin, i, &where)) != NULL; ++i) {
+        if (strcmp(key, BUDGET_KEY) == 0)
+            continue;
         lua_getfield(L, -1, "config");
         bool known = lua_istable(L, -1);
         if (known) {
@@ -226,6 +231,19 @@ static fa_result add_server_values(fa_scope *scope, values *v, const fa_config *
     return result;
 }
 
+/* What the plugin may keep: its own key, or the one for all. */
+static fa_result find_budget(const fa_config *config, const char *plugin, size_t *budget, fa_error *error)
+{
+    static const fa_config_key key = {.name = BUDGET_KEY, .type = FA_CONFIG_SIZE};
+    const char *where, *value = fa_config_plugin(config, plugin, BUDGET_KEY, &where);
+    uint64_t bytes = fa_config_size(config, "plugin_budget");
+    fa_error why;
+    if (value != NULL && (fa_config_check(&key, value, &why) != FA_OK || fa_parse_size(value, &bytes, &why) != FA_OK))
+        return fa_fail(error, FA_INVALID, "%s: plugins.%s.%s: %s", where, plugin, BUDGET_KEY, why.text);
+    *budget = bytes;
+    return FA_OK;
+}
+
 static fa_result start_one(fa_plugins *plugins, fa_scope *scope, const char *name, const fa_config *config,
                            const fa_log *log, fa_error *error)
 {
@@ -243,6 +261,8 @@ static fa_result start_one(fa_plugins *plugins, fa_scope *scope, const char *nam
     library_path(folder, name, library, sizeof(library));
     fa_native_options options = {
         .name = name, .path = library, .queue = QUEUE, .config = find_value, .context = v, .log = log};
+    if ((result = find_budget(config, name, &options.budget, error)) != FA_OK)
+        return result;
     return fa_native_start(scope, &options, &plugins->natives[plugins->count], error);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "memory/buffer.h"
+#include "server/pressure_steps.h"
 #include "server/settings.h"
 #include "worker/timer.h"
 
@@ -20,6 +21,7 @@ typedef struct lane {
     fa_http *http;
     fa_dialogues *dialogues;
     fa_script *script;
+    fa_pressure_steps *pressure_steps;
     pthread_t thread;
     bool threaded;
     fa_message stop, finish; /* stop: from outside; finish: when no lane has anything left */
@@ -35,6 +37,7 @@ struct fa_runtime {
     lane *lanes;
     fa_crew_traffic traffic;
     fa_scope *scope;
+    fa_media *media;
     _Atomic uint64_t drain_ms;
     _Atomic bool draining;
     pthread_mutex_t lock; /* guards finishing and lane.idle */
@@ -49,6 +52,8 @@ static void on_finish(fa_message *message)
 {
     lane *l = FA_OBJECT(message, lane, finish);
     fa_timer_stop(&l->patience);
+    fa_pressure_detach(l->pressure_steps);
+    l->pressure_steps = NULL;
     fa_script_stop(l->script);
     if (l->http != NULL)
         fa_http_free(l->http);
@@ -181,7 +186,10 @@ static fa_result make_edge(lane *l, const fa_config *config, fa_error *error)
         .send_stall_ms = fa_config_duration(config, "send_stall"),
         .spool_threshold = fa_config_size(config, "spool_threshold"),
         .spool_dir = spool,
+        .request_budget = fa_config_size(config, "request_budget"),
     };
+    if (options.request_budget != 0)
+        options.request_budget += options.max_body;
     return fa_http_new(l->worker, &options, fa_script_handle, l->script, &l->http, error);
 }
 
@@ -240,6 +248,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     if (result != FA_OK)
         return result;
     runtime->scope = scope;
+    runtime->media = media;
     runtime->lanes = lanes;
     runtime->directory = directory;
     runtime->crew.traffic = &runtime->traffic;
@@ -252,6 +261,17 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     *out = runtime;
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
         result = make_lane(runtime, &lanes[i], config, log, plugins, media, workers, app, error);
+    return result;
+}
+
+fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error)
+{
+    fa_result result = FA_OK;
+    for (unsigned i = 0; i < runtime->crew.count && result == FA_OK; ++i) {
+        lane *l = &runtime->lanes[i];
+        result =
+            fa_pressure_attach(pressure, l->worker, l->http, l->dialogues, runtime->media, &l->pressure_steps, error);
+    }
     return result;
 }
 
@@ -374,6 +394,7 @@ void fa_runtime_free(fa_runtime *runtime)
 {
     for (unsigned i = 0; runtime != NULL && i < runtime->crew.count; ++i) {
         lane *l = &runtime->lanes[i];
+        fa_pressure_detach(l->pressure_steps);
         if (l->http != NULL)
             fa_http_free(l->http);
         fa_script_free(l->script);

@@ -17,6 +17,9 @@ typedef struct fa_runtime fa_runtime;
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
                          fa_media *media, unsigned workers, bool app, fa_runtime **runtime, fa_error *error);
 
+/* Heeds memory pressure from now on (server/pressure_steps.h). Before fa_runtime_start. */
+fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error);
+
 /* Binds the address once for each worker; the kernel spreads connections over them. name: gets "http://HOST:PORT". Before
  * fa_runtime_start. */
 fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "memory/buffer.h"
+#include "server/pressure_steps.h"
 #include "server/runtime.h"
 
 enum { MAX_LISTENERS = 16 };
@@ -21,6 +22,7 @@ struct fa_server {
     fa_config *config;
     fa_log log;
     bool configured;
+    fa_pressure *pressure;
     fa_plugins plugins;
     fa_media *media;
     fa_runtime *runtime;
@@ -117,12 +119,16 @@ static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *
                      "running server", FA_HERE, &server->running);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to start");
-    result = fa_plugins_start(&server->plugins, server->running, server->config, &server->log, error);
+    result = fa_budgets_begin(server->running, server->config, &server->log, &server->pressure, error);
+    if (result == FA_OK)
+        result = fa_plugins_start(&server->plugins, server->running, server->config, &server->log, error);
     if (result == FA_OK)
         result = make_media(server, error);
     if (result == FA_OK)
         result = fa_runtime_new(server->running, server->config, &server->log, &server->plugins, server->media, workers,
                                 app, &server->runtime, error);
+    if (result == FA_OK)
+        result = fa_runtime_watch(server->runtime, server->pressure, error);
     if (result == FA_OK)
         result = fa_plugins_wait(&server->plugins, error);
     return result;
@@ -136,6 +142,8 @@ static void take_down(fa_server *server)
     fa_runtime_free(server->runtime);
     fa_plugins_close(&server->plugins);
     fa_media_free(server->media);
+    fa_pressure_free(server->pressure);
+    server->pressure = NULL;
     server->runtime = NULL;
     server->media = NULL;
     server->address_count = 0;

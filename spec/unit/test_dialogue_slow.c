@@ -5,7 +5,7 @@
 
 #define GREETING "retry ping "
 
-enum { PIECE = 3000, BUDGET = 16 * 1024 }; /* five pieces */
+enum { PIECE = 2800, BUDGET = 16 * 1024 }; /* five pieces */
 
 static dialogue_world *small_world(uint64_t patience_ms)
 {

@@ -336,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(bodies_over_the_limit_take_no_memory), TEST(one_connection_too_many_is_closed),
+
         TEST(waiting_for_a_request_has_an_end),     TEST(without_room_the_answer_is_503),
         TEST(without_descriptors_the_edge_waits),   cmocka_unit_test(every_allocation_may_fail),
     };

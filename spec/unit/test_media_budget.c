@@ -70,6 +70,48 @@ static void the_oldest_goes_first(void **state)
     assert_false(world.answered_at_once);
 }
 
+/* Memory is short: what was used least goes at once, and the cache stays small until it is told otherwise. */
+static void it_shrinks_and_grows_again(void **state)
+{
+    char name[32], target[32];
+    (void)state;
+    for (unsigned i = 0; i < 8; ++i) {
+        snprintf(name, sizeof(name), "%u.gif", i);
+        snprintf(target, sizeof(target), "/%u.gif", i);
+        media_world_write(&world, name, 100 * 1024, i);
+        media_world_get(&world, target);
+    }
+    assert_int_equal(cached_files(), 8);
+    fa_inprocess *slow = media_world_ask(&world, "GET", "/0.gif", NULL, true); /* in flight: it cannot give room */
+    FA_TEST_RUN_WHILE(world.worker, fa_inprocess_waiting(slow) == 0);
+    media_world_get(&world, "/7.gif");
+    fa_media_shrink(world.media, 320 * 1024);
+    assert_int_equal(cached_files(), 3);
+    assert_true(cached_bytes() <= 320 * 1024);
+    media_world_get(&world, "/7.gif");
+    assert_true(world.answered_at_once);
+    for (unsigned i = 1; i < 7; ++i) {
+        snprintf(target, sizeof(target), "/%u.gif", i);
+        assert_file_answer(media_world_get(&world, target), 100 * 1024, i);
+        assert_true(cached_bytes() <= 320 * 1024);
+    }
+    fa_media_shrink(world.media, 50 * 1024); /* less than a file: they are streamed */
+    assert_int_equal(cached_files(), 1);
+    assert_file_answer(media_world_get(&world, "/5.gif"), 100 * 1024, 5);
+    assert_int_equal(cached_files(), 1);
+    fa_inprocess_take(slow, SIZE_MAX);
+    fa_test_run_for(world.worker, 5);
+    assert_file_answer(fa_inprocess_answered(slow), 100 * 1024, 0);
+    fa_media_shrink(world.media, 0);
+    assert_int_equal(cached_files(), 0);
+    fa_media_shrink(world.media, SIZE_MAX);
+    for (unsigned i = 0; i < 8; ++i) {
+        snprintf(target, sizeof(target), "/%u.gif", i);
+        assert_file_answer(media_world_get(&world, target), 100 * 1024, i);
+    }
+    assert_int_equal(cached_files(), 8);
+}
+
 /* Slow clients hold files that have been replaced and dropped: the bytes stay whole, and count until the last is
  * through. */
 static void evicted_while_leased(void **state)
@@ -201,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_WORLD(the_oldest_goes_first),
+        IN_WORLD(it_shrinks_and_grows_again),
         cmocka_unit_test_setup_teardown(evicted_while_leased, begin_without_patience, end),
         IN_WORLD(without_room_files_are_served_uncached),
         IN_WORLD(nothing_is_evicted_in_vain),
