@@ -3,6 +3,7 @@
 #include "move_world.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -172,6 +173,29 @@ static void it_goes_on_and_on(void **state)
     }
     assert_int_equal(world.gone, 0);
     assert_int_equal(world.lost, 0);
+}
+
+static _Atomic bool pipe_signal_blocked;
+
+static void note_mask(edge_world *edge)
+{
+    sigset_t set;
+    (void)edge;
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    pipe_signal_blocked = sigismember(&set, SIGPIPE) == 1;
+}
+
+/* The new worker has perhaps never accepted a connection. */
+static void writing_raises_no_signal(void **state)
+{
+    (void)state;
+    int fd = move_client(&world, 0, "/go?to=1");
+    assert_true(wait_for(&world.adopted, 1, 2000));
+    world_order(&world.edges[1], note_mask);
+    assert_true(pipe_signal_blocked);
+    world_order(&world.edges[2], note_mask);
+    assert_false(pipe_signal_blocked);
+    close(fd);
 }
 
 /* ---- what cannot be moved ---- */
@@ -349,6 +373,7 @@ int main(void)
         ON(up, all_bytes_arrive_before_the_end),
         ON(up, input_after_the_end_does_no_harm),
         ON(up, it_goes_on_and_on),
+        ON(up, writing_raises_no_signal),
         ON(up, what_cannot_be_moved_stays),
         ON(up, discarded_tickets_close),
         ON(prepare, a_full_edge_refuses),
