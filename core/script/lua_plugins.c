@@ -82,7 +82,7 @@ static void on_done(fa_call *call, void *context)
 {
     call_op *op = context;
     fa_task *task = op->task;
-    int count = push_results(task->co, call, task->scope);
+    int count = push_results(task->co, call, fa_task_scope_of(task));
     task->wait = NULL;
     free_op(op);
     fa_task_resume(task, count);
@@ -184,6 +184,7 @@ void fa_open_plugins(lua_State *L)
             lua_pushfstring(L, "plugin.%s.%s", fa_native_name(*native), function);
             lua_pushcclosure(L, call_plugin, 3);
             lua_setfield(L, -2, function);
+            fa_lua_waits(L, (const char *const[]){function, NULL});
         }
         lua_setfield(L, -2, fa_native_name(*native));
     }

@@ -199,6 +199,8 @@ static fa_result make_script(fa_runtime *runtime, const fa_config *config, fa_pl
         .settings = runtime->settings,
         .app = runtime->app,
         .library = runtime->library,
+        .script_heap = fa_config_size(config, "script_heap"),
+        .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,

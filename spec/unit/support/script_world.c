@@ -85,6 +85,7 @@ static fa_result make(script_world *w, int with)
         .natives = w->natives,
         .settings = w->settings,
         .app = w->folder,
+        .script_heap = w->script_heap,
         .library = FA_SOURCE_HOME "/lua",
         .development = with & WITH_DEVELOPMENT,
     };
