@@ -168,8 +168,13 @@ void script_world_close(script_world *w)
 
 void script_world_end(script_world *w)
 {
-    char command[100];
     script_world_close(w);
+    script_world_forget(w);
+}
+
+void script_world_forget(script_world *w)
+{
+    char command[100];
     snprintf(command, sizeof(command), "rm -r %s", w->folder);
     assert_int_equal(system(command), 0);
     free(w);

@@ -46,6 +46,7 @@ bool script_world_try(script_world *w, fa_ledger *ledger, int with); /* ledger: 
 /* Nothing of a request or turn is left; then everything goes. */
 void script_world_end(script_world *w);
 void script_world_close(script_world *w); /* for another script_world_try */
+void script_world_forget(script_world *w); /* a closed one: its folder and itself */
 void assert_world_quiet(script_world *w);
 
 typedef struct asking {
