@@ -53,7 +53,7 @@ struct fa_script {
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
-    size_t task_count; /* without those that only wait to be told of their end */
+    size_t task_count;           /* without those that only wait to be told of their end */
     size_t copies, copied_bytes; /* bytes that scripts asked to have as Lua strings */
     uint64_t started_ms;
     char empty_array[48];
@@ -80,9 +80,9 @@ typedef struct fa_task {
     fa_wait *wait;
     fa_list scopes; /* that its script opened, newest first (lua_scope.c) */
     bool started, running, counted;
-    bool raise;  /* the wait that it comes back from raises why_gone */
-    bool told;   /* that its owner has ended: the next wait drops it */
-    bool failed; /* it waits where it has been told not to: ends it with why_gone */
+    bool raise;    /* the wait that it comes back from raises why_gone */
+    bool told;     /* that its owner has ended: the next wait drops it */
+    bool failed;   /* it waits where it has been told not to: ends it with why_gone */
     int arguments; /* on its stack, for its start */
     char why_gone[120];
     /* After the coroutine has returned or failed (error: message with traceback, results: on the coroutine's stack). Not called when
@@ -135,7 +135,7 @@ int fa_script_load_text(lua_State *L, const char *path, const char *chunk_name);
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
 void fa_heap_end(fa_heap *heap);
 bool fa_heap_strict(fa_script *script, bool strict); /* returns what it was */
-void fa_heap_relieve(fa_script *script);             /* with no task running: collects, when one has reached the limit */
+void fa_heap_relieve(fa_script *script); /* with no task running: collects, when one has reached the limit */
 
 /* ---- scopes that scripts open (lua_scope.c) ---- */
 

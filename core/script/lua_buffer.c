@@ -190,9 +190,9 @@ static int buffer_json(lua_State *L)
 void fa_open_buffer(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"len", buffer_len},   {"append", buffer_append}, {"seal", buffer_seal}, {"release", buffer_release},
-        {"copy", buffer_copy}, {"json", buffer_json},     {"slice", buffer_slice}, {"transfer", buffer_transfer},
-        {NULL, NULL},
+        {"len", buffer_len},         {"append", buffer_append},     {"seal", buffer_seal},
+        {"release", buffer_release}, {"copy", buffer_copy},         {"json", buffer_json},
+        {"slice", buffer_slice},     {"transfer", buffer_transfer}, {NULL, NULL},
     };
     luaL_getmetatable(L, FA_META_BUFFER);
     lua_newtable(L);

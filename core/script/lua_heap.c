@@ -59,7 +59,8 @@ void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit)
 void fa_heap_end(fa_heap *heap)
 {
     if (heap->allocate != NULL)
-        lua_setallocf(heap->lua, heap->allocate, heap->context); /* by its own allocator a state knows how to be closed */
+        lua_setallocf(heap->lua, heap->allocate,
+                      heap->context); /* by its own allocator a state knows how to be closed */
     heap->allocate = NULL;
 }
 

@@ -160,11 +160,13 @@ static int call_plugin(lua_State *L)
         fa_scope_free(script->scope, op);
         return push_error(L, "over_budget", "There is no memory for this call now.");
     }
+    bool strict = fa_heap_strict(script, false); /* a full Lua heap must not raise past the call */
     op->task = task;
     op->wait.cancel = cancel_call;
     op->progress = LUA_NOREF;
     if (!lua_isnil(L, 1))
         add_arguments(L, op, name);
+    fa_heap_strict(script, strict);
     if (fa_call_start(op->call, on_done, op->progress != LUA_NOREF ? on_progress : NULL, op) != FA_OK) {
         free_op(op); /* the call is gone already */
         return push_error(L, "busy", "The plugin has too much to do.");

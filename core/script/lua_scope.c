@@ -146,8 +146,8 @@ static int open_scope(lua_State *L)
     fa_script_scope *s = fa_scope_allocate(script->scope, sizeof(*s));
     if (s == NULL)
         return luaL_error(L, "no memory for scope '%s'", name);
-    fa_result result = fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_SCRIPT, budget, name, fa_script_here(L),
-                                    &s->scope);
+    fa_result result =
+        fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_SCRIPT, budget, name, fa_script_here(L), &s->scope);
     if (result != FA_OK) {
         fa_scope_free(script->scope, s);
         return luaL_error(L, "no room for scope '%s': %s", name, fa_result_name(result));

@@ -290,5 +290,6 @@ void fa_open_structure(lua_State *L)
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__index");
     lua_remove(L, -2);
-    lua_call(L, 2, 0); /* natives, methods of tasks */
+    lua_getglobal(L, "fitnessally");
+    lua_call(L, 3, 0); /* natives, methods of tasks, where the functions go */
 }

@@ -174,7 +174,8 @@ void fa_task_resume(fa_task *task, int arguments)
 {
     fa_list_remove(&task->pending);
     int status = run(task, arguments);
-    if (status == LUA_YIELD && task->scope == NULL) { /* its owner ended while it ran, or it was told so and waits again */
+    if (status == LUA_YIELD &&
+        task->scope == NULL) { /* its owner ended while it ran, or it was told so and waits again */
         cancel_wait(task);
         free_task(task);
         return;
@@ -209,7 +210,8 @@ void fa_tasks_deliver(fa_message *mail)
     size_t count = 0;
     FA_LIST_EACH(node, &script->pending)
     count++;
-    for (; count > 0 && !fa_list_empty(&script->pending); --count) { /* what these post waits for the next turn of the loop */
+    for (; count > 0 && !fa_list_empty(&script->pending);
+         --count) { /* what these post waits for the next turn of the loop */
         fa_task *task = FA_OBJECT(fa_list_first(&script->pending), fa_task, pending);
         int arguments = task->arguments;
         task->arguments = 0;
@@ -243,8 +245,7 @@ fa_scope *fa_task_scope(lua_State *L)
 {
     fa_task *task = fa_script_of(L)->current;
     if (task == NULL || task->scope == NULL) {
-        luaL_error(L,
-                   task == NULL ? "this needs a request or a turn to own it" : "the owner of this task has ended");
+        luaL_error(L, task == NULL ? "this needs a request or a turn to own it" : "the owner of this task has ended");
         return NULL; /* not reached */
     }
     const fa_script_scope *inner = fa_script_scope_in(task, L);

@@ -1,8 +1,8 @@
--- What is left of fitnessally.scope, with, spawn, all and race when the core's part is done: protected calls. Runs once when a state is
--- made; not a module. native: core/script/lua_scope.c and lua_tasks.c. Protected calls of LuaJIT may wait, and note keeps the traceback of
--- an error that passes through them.
-local native, task = ...
-local host = fitnessally -- luacheck: ignore 113
+-- What is left of fitnessally.scope, with, spawn, all and race when the core's part is done: protected calls. Runs
+-- once when a state is made; not a module. native: core/script/lua_scope.c and lua_tasks.c; task: the methods of tasks;
+-- host: the table fitnessally. Protected calls of LuaJIT may wait, and note keeps the traceback of an error that passes
+-- through them.
+local native, task, host = ...
 local xpcall, error, unpack, type = xpcall, error, unpack, type
 local MOST = 256 -- functions that all and race take
 

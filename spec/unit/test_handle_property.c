@@ -116,8 +116,8 @@ static void record(world *w, unsigned type, unsigned table, unsigned scope, void
     it->table = table;
     it->scope = scope;
     it->object = object;
-    fa_result result = fa_handle_make(w->tables[table], &types[type], object, w->places[scope].scope, "thing", FA_HERE,
-                                      &it->handle);
+    fa_result result =
+        fa_handle_make(w->tables[table], &types[type], object, w->places[scope].scope, "thing", FA_HERE, &it->handle);
     assert_ok(result);
     w->live++;
 }
@@ -150,7 +150,8 @@ static item *resolve_any(world *w, fa_buffer **buffer)
     strcpy(error.text, "");
     void *object = fa_handle_resolve(w->tables[table], handle, &types[type], &error);
     if (!good) {
-        if (forged || !it->used || table != it->table) { /* it may hit another live one: that is what made it up wanted */
+        if (forged || !it->used ||
+            table != it->table) { /* it may hit another live one: that is what made it up wanted */
             if (object != NULL)
                 return NULL;
         }
@@ -172,7 +173,8 @@ static void release_item(world *w, item *it)
 {
     fa_error error;
     assert_ok(fa_handle_release(w->tables[it->table], it->handle, &types[it->type], FA_HERE, NULL));
-    assert_int_equal(fa_handle_release(w->tables[it->table], it->handle, &types[it->type], FA_HERE, &error), FA_INVALID);
+    assert_int_equal(fa_handle_release(w->tables[it->table], it->handle, &types[it->type], FA_HERE, &error),
+                     FA_INVALID);
     assert_non_null(strstr(error.text, "released at "));
     it->live = false;
     w->live--;

@@ -81,7 +81,8 @@ static void generation(script_world *w, unsigned long operations)
 static void a_value_or_a_lua_error(void **state)
 {
     (void)state;
-    unsigned long seed = from_environment("FA_SEED", 20261124), operations = from_environment("FA_OPERATIONS", OPERATIONS);
+    unsigned long seed = from_environment("FA_SEED", 20261124),
+                  operations = from_environment("FA_OPERATIONS", OPERATIONS);
     print_message("FA_SEED=%lu\n", seed);
     script_world *w = script_world_new();
     write_app(w);

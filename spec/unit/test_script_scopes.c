@@ -54,7 +54,8 @@ static void a_scope_owns_what_is_made_in_it(void **state)
         "route('/deep', function() return select(2, pcall(nest, 1)) end)\n"
         "route('/misuse', function()\n"
         "  local n = 0\n"
-        "  for _, o in ipairs { { budget = 'lots' }, { budget = -1 }, { deadline = '5 parsecs' }, { deadline = 0 / 0 }, 5 } do\n"
+        "  for _, o in ipairs { { budget = 'lots' }, { budget = -1 }, { deadline = '5 parsecs' }, { deadline = 0 / 0 "
+        "}, 5 } do\n"
         "    if pcall(fitnessally.scope, 'x', o, function() end) then n = n + 1 end\n"
         "  end\n"
         "  if pcall(fitnessally.scope, 'x', {}) or pcall(fitnessally.scope, {}, {}, print) then n = n + 1 end\n"
@@ -97,17 +98,17 @@ static void a_scope_owns_what_is_made_in_it(void **state)
 static void with_releases_whatever_happens(void **state)
 {
     (void)state;
-    script_world *w = begin(
-        "local function stale(b) return select(2, pcall(b.len, b)) end\n"
-        "route('/returns', function() local b = bytes('abc')\n"
-        "  return fitnessally.with(b, function(x) sleep(1) return x:len() end), stale(b) end)\n"
-        "route('/raises', function() local b = bytes('abc')\n"
-        "  local ok, e = pcall(fitnessally.with, b, function() sleep(1) error('broke', 0) end)\n"
-        "  return ok, e, stale(b) end)\n"
-        "route('/before', function() return fitnessally.with(bytes('abc'), function(b) b:release() return 'fine' end) end)\n"
-        "route('/task', function() local t = fitnessally.spawn(sleep, 60000)\n"
-        "  fitnessally.with(t, function() sleep(1) end)\n"
-        "  return pcall(t.join, t) end)\n");
+    script_world *w = begin("local function stale(b) return select(2, pcall(b.len, b)) end\n"
+                            "route('/returns', function() local b = bytes('abc')\n"
+                            "  return fitnessally.with(b, function(x) sleep(1) return x:len() end), stale(b) end)\n"
+                            "route('/raises', function() local b = bytes('abc')\n"
+                            "  local ok, e = pcall(fitnessally.with, b, function() sleep(1) error('broke', 0) end)\n"
+                            "  return ok, e, stale(b) end)\n"
+                            "route('/before', function() return fitnessally.with(bytes('abc'), function(b) b:release() "
+                            "return 'fine' end) end)\n"
+                            "route('/task', function() local t = fitnessally.spawn(sleep, 60000)\n"
+                            "  fitnessally.with(t, function() sleep(1) end)\n"
+                            "  return pcall(t.join, t) end)\n");
     assert_answer_has(w, "GET /returns", "200 3 buffer #");
     assert_answer_has(w, "GET /returns", "released at app.lua:11)");
     assert_answer_has(w, "GET /raises", "200 false broke buffer #");
@@ -121,41 +122,43 @@ static void with_releases_whatever_happens(void **state)
 static void slices_and_transfers(void **state)
 {
     (void)state;
-    script_world *w = begin(
-        "local function read(b) return b:copy { max = '1KB' } end\n"
-        "route('/slice', function() local b = bytes('hello world')\n"
-        "  return read(b:slice(1, 5)), read(b:slice(-5)), read(b:slice(7, 99)), #b:slice(5, 4), #b:slice(99), read(b:slice(2, -2):slice(2, 3))\n"
-        "end)\n"
-        "route('/keeps', function()\n"
-        "  local b = bytes(('x'):rep(10000))\n"
-        "  local s = b:slice(1, 3)\n"
-        "  local busy = fitnessally.memory().ledger.byKind.request\n"
-        "  b:release()\n"
-        "  local left = read(s) local held = fitnessally.memory().ledger.inFlight\n"
-        "  s:release()\n"
-        "  return left, held > 10000, fitnessally.memory().ledger.inFlight\n"
-        "end)\n"
-        "route('/open', function() return pcall(function() return fitnessally.buffer():slice(1) end) end)\n"
-        "route('/sent', function(req) return 'x' end)\n"
-        "app:get('/reply', function(req) local b = bytes('hello world')\n"
-        "  local s = b:slice(1, 5) b:release() req:reply { body = s, type = 'text/plain' } end)\n"
-        "route('/transfer', function(req)\n"
-        "  local kept\n"
-        "  fitnessally.scope('work', { budget = '20KB' }, function()\n"
-        "    kept = bytes(('x'):rep(9000)):transfer(req)\n"
-        "  end)\n"
-        "  return kept:len(), tostring(kept):match('of (.*)')\n"
-        "end)\n"
-        "route('/narrow', function(req)\n"
-        "  local b = bytes(('x'):rep(9000))\n"
-        "  return fitnessally.scope('work', { budget = 3000 }, function(s) return select(2, b:transfer(s)), b:len() end)\n"
-        "end)\n"
-        "route('/leased', function(req) local b = bytes('abc') local s = b:slice(1)\n"
-        "  return fitnessally.scope('work', nil, function(to) return b:transfer(to) end) end)\n"
-        "route('/copy', function() return bytes('abc'):copy { max = 2 } end)\n"
-        "route('/nowhere', function() local b = bytes('abc') local to\n"
-        "  fitnessally.scope('gone', nil, function(s) to = s end)\n"
-        "  return pcall(b.transfer, b, to), pcall(b.transfer, b, 5), pcall(b.transfer, b, b) end)\n");
+    script_world *w =
+        begin("local function read(b) return b:copy { max = '1KB' } end\n"
+              "route('/slice', function() local b = bytes('hello world')\n"
+              "  return read(b:slice(1, 5)), read(b:slice(-5)), read(b:slice(7, 99)), #b:slice(5, 4), #b:slice(99), "
+              "read(b:slice(2, -2):slice(2, 3))\n"
+              "end)\n"
+              "route('/keeps', function()\n"
+              "  local b = bytes(('x'):rep(10000))\n"
+              "  local s = b:slice(1, 3)\n"
+              "  local busy = fitnessally.memory().ledger.byKind.request\n"
+              "  b:release()\n"
+              "  local left = read(s) local held = fitnessally.memory().ledger.inFlight\n"
+              "  s:release()\n"
+              "  return left, held > 10000, fitnessally.memory().ledger.inFlight\n"
+              "end)\n"
+              "route('/open', function() return pcall(function() return fitnessally.buffer():slice(1) end) end)\n"
+              "route('/sent', function(req) return 'x' end)\n"
+              "app:get('/reply', function(req) local b = bytes('hello world')\n"
+              "  local s = b:slice(1, 5) b:release() req:reply { body = s, type = 'text/plain' } end)\n"
+              "route('/transfer', function(req)\n"
+              "  local kept\n"
+              "  fitnessally.scope('work', { budget = '20KB' }, function()\n"
+              "    kept = bytes(('x'):rep(9000)):transfer(req)\n"
+              "  end)\n"
+              "  return kept:len(), tostring(kept):match('of (.*)')\n"
+              "end)\n"
+              "route('/narrow', function(req)\n"
+              "  local b = bytes(('x'):rep(9000))\n"
+              "  return fitnessally.scope('work', { budget = 3000 }, function(s) return select(2, b:transfer(s)), "
+              "b:len() end)\n"
+              "end)\n"
+              "route('/leased', function(req) local b = bytes('abc') local s = b:slice(1)\n"
+              "  return fitnessally.scope('work', nil, function(to) return b:transfer(to) end) end)\n"
+              "route('/copy', function() return bytes('abc'):copy { max = 2 } end)\n"
+              "route('/nowhere', function() local b = bytes('abc') local to\n"
+              "  fitnessally.scope('gone', nil, function(s) to = s end)\n"
+              "  return pcall(b.transfer, b, to), pcall(b.transfer, b, 5), pcall(b.transfer, b, b) end)\n");
     assert_answer(w, "GET /slice", "200 hello world world 0 0 ll");
     assert_answer(w, "GET /keeps", "200 xxx true 0");
     assert_answer_has(w, "GET /open", "only a sealed buffer can be sliced");
@@ -195,26 +198,32 @@ static void children_of_a_scope(void **state)
         "    function() local fine, why = pcall(sleep, 60000) told = why end })\n"
         "  sleep(5) return ok, e, told end)\n"
         "route('/race', function() return fitnessally.race { after(60000, 'slow'), after(1, 'fast', 2) } end)\n"
-        "route('/lost_race', function() return pcall(fitnessally.race, { after(60000), function() error('broke', 0) end }) end)\n"
-        "route('/keeps', function() local b = fitnessally.all { function() return bytes('abc') end } return b:len() end)\n"
+        "route('/lost_race', function() return pcall(fitnessally.race, { after(60000), function() error('broke', 0) "
+        "end }) end)\n"
+        "route('/keeps', function() local b = fitnessally.all { function() return bytes('abc') end } return b:len() "
+        "end)\n"
         "route('/dies', function() local t, why\n"
         "  fitnessally.scope('work', nil, function() t = fitnessally.spawn(function()\n"
         "    local ok, e = pcall(sleep, 60000) why = e end) sleep(1) end)\n"
         "  sleep(2) local ok, e = pcall(t.join, t) return ok, e, why end)\n"
         "route('/cancel', function() local log = {}\n"
-        "  local t = fitnessally.spawn(function() while true do local ok, e = pcall(sleep, 60000) log[#log + 1] = e end end)\n"
+        "  local t = fitnessally.spawn(function() while true do local ok, e = pcall(sleep, 60000) log[#log + 1] = e "
+        "end end)\n"
         "  sleep(1) local first, again = t:cancel('enough'), t:cancel()\n"
         "  sleep(5) return first, again, #log, log[1] end)\n"
         "route('/early', function() local ran = false\n"
         "  local t = fitnessally.spawn(function() ran = true end) t:cancel() sleep(1) return ran end)\n"
-        "route('/self', function() local t t = fitnessally.spawn(function() return t:join() end) return pcall(t.join, t) end)\n"
+        "route('/self', function() local t t = fitnessally.spawn(function() return t:join() end) return pcall(t.join, "
+        "t) end)\n"
         "route('/suicide', function() local t t = fitnessally.spawn(function() t:cancel('me') sleep(1) end)\n"
         "  return pcall(t.join, t) end)\n"
         "route('/args', function() local n = 0\n"
-        "  for _, f in ipairs { function() fitnessally.spawn() end, function() fitnessally.all(5) end, function() fitnessally.race {} end,\n"
+        "  for _, f in ipairs { function() fitnessally.spawn() end, function() fitnessally.all(5) end, function() "
+        "fitnessally.race {} end,\n"
         "    function() fitnessally.all { 5 } end, function() fitnessally.spawn(sleep).join({}) end } do\n"
         "    if pcall(f) then n = n + 1 end end return n end)\n"
-        "app:get('/orphan', function(req) fitnessally.spawn(function() local ok, e = pcall(sleep, 60000) log.info('orphan: ' .. e) end)\n"
+        "app:get('/orphan', function(req) fitnessally.spawn(function() local ok, e = pcall(sleep, 60000) "
+        "log.info('orphan: ' .. e) end)\n"
         "  sleep(1) req:reply { text = 'x' } end)\n"
         "route('/many', function() local made = 0\n"
         "  local ok, e = pcall(function() while true do fitnessally.spawn(sleep, 60000) made = made + 1 end end)\n"
@@ -241,7 +250,8 @@ static void children_of_a_scope(void **state)
     assert_answer_has(w, "GET /many", "200 9999 app.lua:");
     assert_int_equal(fa_script_tasks(w->script), 0);
     assert_world_quiet(w);
-    static const char *const all[] = {"GET /join", "GET /fails", "GET /first_error", "GET /dies", "GET /cancel", "GET /early"};
+    static const char *const all[] = {"GET /join", "GET /fails",  "GET /first_error",
+                                      "GET /dies", "GET /cancel", "GET /early"};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i)
         assert_costs_nothing(w, all[i]);
     script_world_end(w);
@@ -262,7 +272,8 @@ static void a_full_heap_hurts_one_request(void **state)
         "  for i = 1, 2000 do local s = ('x'):rep(100000) .. i end req:reply { text = 'fine' } end)\n"
         "app:get('/slow', function(req) fitnessally.sleep(100) req:reply { text = 'slow' } end)\n"
         "app:get('/small', function(req) req:reply { text = 'small' } end)\n"
-        "app:get('/heap', function(req) local m = fitnessally.memory() req:reply { text = tostring(m.ledger.attributedBy.lua) } end)\n";
+        "app:get('/heap', function(req) local m = fitnessally.memory() req:reply { text = "
+        "tostring(m.ledger.attributedBy.lua) } end)\n";
     script_world_write(w, "app.lua", app, sizeof(app) - 1);
     w->script_heap = 8 * 1024 * 1024;
     assert_true(script_world_try(w, NULL, WITH_NOTHING));
@@ -286,8 +297,10 @@ static void a_full_heap_hurts_one_request(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_scope_owns_what_is_made_in_it), cmocka_unit_test(with_releases_whatever_happens),
-        cmocka_unit_test(slices_and_transfers),            cmocka_unit_test(children_of_a_scope),
+        cmocka_unit_test(a_scope_owns_what_is_made_in_it),
+        cmocka_unit_test(with_releases_whatever_happens),
+        cmocka_unit_test(slices_and_transfers),
+        cmocka_unit_test(children_of_a_scope),
         cmocka_unit_test(a_full_heap_hurts_one_request),
     };
     return cmocka_run_group_tests_name("scripts: scopes", tests, NULL, NULL);

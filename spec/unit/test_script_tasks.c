@@ -52,7 +52,8 @@ static void a_vanished_client_takes_its_task_along(void **state)
     fa_test_run_for(w->worker, 60);
     assert_logged(w, "told: cancelled: in-process request ended (the client vanished)");
     assert_logged(w, "late: buffer #");
-    assert_logged(w, "used after release (made at app.lua:2, released when in-process request ended: the client vanished)");
+    assert_logged(
+        w, "used after release (made at app.lua:2, released when in-process request ended: the client vanished)");
     assert_null(strstr(w->logged, "still here")); /* told once; dropped when it waits again */
     script_world_end(w);
 }

@@ -1,5 +1,6 @@
--- The script side of spec/unit/test_script_property.c: random operations on handles of every type, from requests, flows, child tasks and
--- coroutines, with a model beside them. Whatever is done is what the model says, or a Lua error with a story.
+-- The script side of spec/unit/test_script_property.c: random operations on handles of every type, from requests,
+-- flows, child tasks and coroutines, with a model beside them. Whatever is done is what the model says, or a Lua
+-- error with a story.
 local seed = tonumber(settings.seed)
 local known, contexts, owners = {}, 0, 0 -- handles seen so far, in whatever state
 local SIZE = 150
