@@ -44,7 +44,7 @@ void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable)
     lua_setmetatable(L, -2);
 }
 
-static const fa_lua_handle *handle_at(lua_State *L, int index, const char *metatable)
+const fa_lua_handle *fa_lua_handle_at(lua_State *L, int index, const char *metatable)
 {
     const fa_lua_handle *h = lua_touserdata(L, index);
     if (h == NULL || !lua_getmetatable(L, index))
@@ -58,7 +58,7 @@ static const fa_lua_handle *handle_at(lua_State *L, int index, const char *metat
 void *fa_lua_test(lua_State *L, int index, const fa_handle_type *type, const char *metatable)
 {
     fa_error error;
-    const fa_lua_handle *h = handle_at(L, index, metatable);
+    const fa_lua_handle *h = fa_lua_handle_at(L, index, metatable);
     if (h == NULL)
         return NULL;
     void *object = fa_handle_resolve(fa_worker_handles(fa_script_of(L)->worker), h->handle, type, &error);

@@ -165,6 +165,8 @@ typedef struct fa_lua_handle {
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
+/* NULL when the value is no handle of this kind. */
+const fa_lua_handle *fa_lua_handle_at(lua_State *L, int index, const char *metatable);
 /* The object, or a Lua error with the story. */
 void *fa_lua_check(lua_State *L, int index, const fa_handle_type *type, const char *metatable);
 /* NULL when the value is no such handle at all; an error when it is a stale one. */

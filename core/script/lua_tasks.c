@@ -108,15 +108,14 @@ static void on_lost(fa_task *task, void *context)
     task->done = NULL;
 }
 
+/* NULL when it has ended; raises when the value is no task. */
 static child *check_child(lua_State *L, int index)
 {
-    fa_lua_handle *h = lua_touserdata(L, index);
-    if (h == NULL || !lua_getmetatable(L, index))
+    const fa_lua_handle *h = fa_lua_handle_at(L, index, FA_META_TASK);
+    if (h == NULL) {
         luaL_typerror(L, index, "task");
-    luaL_getmetatable(L, FA_META_TASK);
-    if (!lua_rawequal(L, -1, -2))
-        luaL_typerror(L, index, "task");
-    lua_pop(L, 2);
+        return NULL; /* not reached */
+    }
     return fa_handle_resolve(fa_worker_handles(fa_script_of(L)->worker), h->handle, &fa_type_task, NULL);
 }
 
@@ -252,17 +251,13 @@ static int cancel(lua_State *L)
 /* finish(thing): a buffer is released, a task cancelled; one that is gone already is fine. */
 static int finish_thing(lua_State *L)
 {
-    const fa_lua_handle *h = lua_touserdata(L, 1);
-    if (h == NULL || !luaL_getmetafield(L, 1, "__metatable"))
-        return 0;
-    lua_pushliteral(L, FA_META_BUFFER);
-    if (lua_rawequal(L, -1, -2)) {
-        fa_handle_release(fa_worker_handles(fa_script_of(L)->worker), h->handle, &fa_type_buffer, fa_script_here(L),
-                          NULL);
-        return 0;
-    }
+    const fa_lua_handle *buffer = fa_lua_handle_at(L, 1, FA_META_BUFFER);
     lua_settop(L, 1);
-    return cancel(L);
+    if (buffer == NULL)
+        return fa_lua_handle_at(L, 1, FA_META_TASK) != NULL ? cancel(L) : 0;
+    fa_handle_release(fa_worker_handles(fa_script_of(L)->worker), buffer->handle, &fa_type_buffer, fa_script_here(L),
+                      NULL);
+    return 0;
 }
 
 void fa_open_tasks(lua_State *L)

@@ -252,6 +252,8 @@ static void a_turn_that_ends_takes_its_flow_along(void **state)
     }
     assert_answer_has(w, "GET /late", "turn #");
     assert_answer_has(w, "GET /late", ", released when turn 1 of vd-");
+    assert_answer_has(w, "GET /late",
+                      " ended at app.lua:48: interrupted)"); /* the line of voice.interrupt, in another request */
     assert_null(strstr(w->logged, "woken"));
     script_world_end(w);
 }
