@@ -294,6 +294,48 @@ static void a_full_heap_hurts_one_request(void **state)
     script_world_end(w);
 }
 
+static bool work_scenario(script_world *w, fa_ledger *failing)
+{
+    bool reached = false;
+    NEED(script_world_try(w, failing, WITH_NOTHING));
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /work"});
+    NEED(client != NULL);
+    SCRIPT_UNTIL(w, fa_inprocess_answered(client)->ended);
+    reached = fa_inprocess_answered(client)->complete && fa_inprocess_answered(client)->status == 200;
+out:
+    script_world_close(w);
+    return reached;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    static const char app[] =
+        "app:get('/work', function(req)\n"
+        "  local kept\n"
+        "  fitnessally.scope('work', { deadline = '1min' }, function(scope)\n"
+        "    local b = assert(scope:buffer { capacity = 5000 })\n"
+        "    assert(b:append('hello'))\n"
+        "    kept = assert(assert(b:seal():slice(1, 2)):transfer(req))\n"
+        "    local t = fitnessally.spawn(fitnessally.sleep, 60000)\n"
+        "    fitnessally.all { function() fitnessally.sleep(0) end, function() return fitnessally.buffer() end }\n"
+        "    fitnessally.with(t, function() fitnessally.race { function() fitnessally.sleep(60000) end, function() end "
+        "} end)\n"
+        "  end)\n"
+        "  req:reply { body = kept }\n"
+        "end)\n";
+    bool reached = false;
+    (void)state;
+    script_world *w = script_world_new();
+    script_world_write(w, "app.lua", app, sizeof(app) - 1);
+    FA_FAIL_EACH_ALLOCATION(failing)
+    {
+        reached = work_scenario(w, failing);
+    }
+    assert_true(reached);
+    assert_true(fa_failing_runs() > 50);
+    script_world_end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +344,7 @@ int main(void)
         cmocka_unit_test(slices_and_transfers),
         cmocka_unit_test(children_of_a_scope),
         cmocka_unit_test(a_full_heap_hurts_one_request),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("scripts: scopes", tests, NULL, NULL);
 }
