@@ -11,3 +11,4 @@ end
 -- Evaluated in a state of its own, where a key is a global.
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }
+files["spec/unit"] = { read_globals = host }

@@ -15,6 +15,7 @@ struct fa_buffer {
     fa_account *account;
     _Atomic unsigned references; /* the owner's and every lease */
     _Atomic unsigned leases;
+    struct fa_buffer *source; /* of a slice: what it shows, leased; data points into it and capacity is 0 */
     uint8_t *data;
     size_t length, capacity;
     fa_origin made_at;
@@ -64,6 +65,26 @@ fa_result fa_buffer_new(fa_scope *scope, size_t capacity, const char *label, fa_
     if (result == FA_OK)
         link_to(scope, *out);
     return result;
+}
+
+fa_result fa_buffer_slice(fa_scope *scope, fa_buffer *buffer, size_t offset, size_t length, fa_origin made_at,
+                          fa_buffer **out)
+{
+    if (!buffer->sealed)
+        return FA_WRONG_STATE;
+    if (offset > buffer->length || length > buffer->length - offset)
+        return FA_INVALID;
+    fa_result result = fa_buffer_new(scope, 0, buffer->label, made_at, out);
+    if (result != FA_OK)
+        return result;
+    fa_buffer *slice = *out;
+    slice->sealed = true;
+    if (length == 0)
+        return FA_OK; /* nothing to hold */
+    slice->source = buffer->source != NULL ? buffer->source : buffer;
+    slice->data = buffer->data + offset;
+    slice->length = length;
+    return fa_buffer_lease(slice->source);
 }
 
 fa_result fa_buffer_adopt(fa_scope *scope, fa_buffer *buffer)
@@ -182,7 +203,9 @@ static void drop_reference(fa_buffer *buffer)
         return;
     fa_account *account = buffer->account;
     buffer->magic = 0;
-    if (buffer->data != NULL)
+    if (buffer->source != NULL)
+        fa_buffer_return(buffer->source); /* which shows nothing itself: no deeper than this */
+    else if (buffer->data != NULL)
         fa_account_free(account, buffer->data, buffer->capacity);
     fa_account_free(account, buffer, sizeof(*buffer));
     fa_account_unref(account);

@@ -15,6 +15,13 @@ fa_result fa_buffer_new(fa_scope *scope, size_t capacity, const char *label, fa_
 fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at,
                                  fa_buffer **buffer);
 
+/* A sealed buffer of `scope` that shows `length` bytes of another from `offset` on, without a copy. It holds a lease on that
+ * other (of a slice: on what that one shows): the bytes stay charged where they are, count as in flight there, and go with
+ * the last that shows them. FA_WRONG_STATE when the other is not sealed or the scope has ended, FA_INVALID outside of it,
+ * FA_NO_MEMORY, FA_OVER_BUDGET for the slice's own few bytes. */
+fa_result fa_buffer_slice(fa_scope *scope, fa_buffer *buffer, size_t offset, size_t length, fa_origin made_at,
+                          fa_buffer **slice);
+
 /* `scope` becomes the owner. The bytes are charged to the scope's account from now on; refused, with nothing changed,
  * when there is no room (FA_OVER_BUDGET), when the scope has ended or when the buffer is in flight under another
  * account (FA_WRONG_STATE). What both scopes stand under is not charged again. Works on detached buffers and, as a

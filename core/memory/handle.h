@@ -1,7 +1,7 @@
 /* Handles: what scripts hold instead of bytes.
  *
- * A handle is a slot number with a generation. The slot knows type, object, owner, where it was made and where it was
- * released. Resolving a stale handle is an error value with that story, never a pointer. A slot whose scope ends goes
+ * A handle is a slot number with a generation. The slot knows type, object, owner, the line that made it, and the line and
+ * the reason of its end. Resolving a stale handle is an error value with that story, never a pointer. A slot whose scope ends goes
  * stale with it, whoever still holds the handle. Freed slots are reused oldest first, so that stories live long.
  *
  * Thread: a table and its handles belong to one worker.
@@ -33,8 +33,16 @@ fa_handle_table *fa_handle_table_new(fa_scope *owner, uint32_t maximum);
 fa_result fa_handle_make(fa_handle_table *table, const fa_handle_type *type, void *object, fa_scope *scope,
                          const char *label, fa_origin made_at, fa_handle *handle);
 
+/* Who knows the script line that is running now, asked when a scope ends that has handles and for which no line was noted
+ * (fa_scope_end_noted); name NULL when no script runs. locate: may be NULL. Returns the one before, for whoever restores it. */
+typedef struct fa_locator {
+    fa_origin (*locate)(void *context);
+    void *context;
+} fa_locator;
+fa_locator fa_handle_table_locate(fa_handle_table *table, fa_locator locator);
+
 /* The object, or NULL with the story: "buffer #41 'tts chunk 3' of turn 7: used after release (made at
- * routes/voice.lua:31, released when turn 7 ended: interrupted)". error: may be NULL. */
+ * routes/voice.lua:31, released when turn 7 ended at routes/voice.lua:58: interrupted)". error: may be NULL. */
 void *fa_handle_resolve(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_error *error);
 
 /* Ends the handle now and runs its type's release. FA_INVALID with the story when it is stale or of another type. */

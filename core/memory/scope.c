@@ -18,7 +18,8 @@ struct fa_scope {
     fa_account *account;
     fa_list in_parent;
     fa_list children, hooks, handles, buffers, blocks;
-    fa_origin made_at;
+    fa_origin made_at, ended_at;
+    const char *reason; /* while it ends; borrowed */
 };
 
 /* Stands before every block of plain memory. */
@@ -143,10 +144,12 @@ void fa_scope_end(fa_scope *scope, const char *reason, fa_scope_summary *summary
     if (!scope->live)
         return;
     scope->live = false; /* nothing new comes in from here on */
+    scope->reason = reason;
     end_children(scope, reason, summary != NULL ? summary : &mine);
     if (!fa_list_empty(&scope->children)) { /* a hook of such a child called us: it finishes us when it is through */
         scope->waiting = true;
         snprintf(scope->waiting_reason, sizeof(scope->waiting_reason), "%s", reason);
+        scope->reason = scope->waiting_reason;
         return;
     }
     fa_scope *parent = scope->parent;
@@ -156,6 +159,23 @@ void fa_scope_end(fa_scope *scope, const char *reason, fa_scope_summary *summary
         parent = scope->parent;
         clean_up(scope, scope->waiting_reason, &mine);
     }
+}
+
+void fa_scope_end_noted(fa_scope *scope, fa_origin at)
+{
+    scope->ended_at = at;
+}
+
+const char *fa_scope_reason(const fa_scope *scope)
+{
+    return scope->reason;
+}
+
+fa_origin fa_scope_ended_at(const fa_scope *scope)
+{
+    while (scope->ended_at.name == NULL && scope->parent != NULL && !scope->parent->live)
+        scope = scope->parent;
+    return scope->ended_at;
 }
 
 bool fa_scope_live(const fa_scope *scope)

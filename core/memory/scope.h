@@ -42,6 +42,9 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
  * through. */
 void fa_scope_end(fa_scope *scope, const char *reason, fa_scope_summary *summary);
 
+/* Notes the line that decides the scope's end before it ends: the stories of its handles and of its children's tell it. */
+void fa_scope_end_noted(fa_scope *scope, fa_origin at);
+
 bool fa_scope_live(const fa_scope *scope);
 
 /* Zeroed memory that is freed with the scope, or before by fa_scope_free. NULL when there is no memory or room, or when
@@ -62,6 +65,12 @@ fa_scope *fa_scope_parent(const fa_scope *scope);
 fa_kind fa_scope_kind(const fa_scope *scope);
 const char *fa_scope_label(const fa_scope *scope);
 fa_origin fa_scope_made_at(const fa_scope *scope);
+
+/* While it ends: why. Borrowed until it has ended. */
+const char *fa_scope_reason(const fa_scope *scope);
+
+/* What was noted for its end, or for that of an ending scope above it; name NULL when nothing was. */
+fa_origin fa_scope_ended_at(const fa_scope *scope);
 
 /* For buffer.c and handle.c: the lists by which a scope holds what it owns. */
 fa_list *fa_scope_buffers(fa_scope *scope);

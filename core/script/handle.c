@@ -22,7 +22,8 @@ static int equal(lua_State *L)
 
 void fa_open_handles(lua_State *L)
 {
-    static const char *const metatables[] = {FA_META_BUFFER, FA_META_REQUEST, FA_META_TURN};
+    static const char *const metatables[] = {FA_META_BUFFER, FA_META_REQUEST, FA_META_TURN, FA_META_SCOPE,
+                                             FA_META_TASK};
     for (size_t i = 0; i < sizeof(metatables) / sizeof(metatables[0]); ++i) {
         luaL_newmetatable(L, metatables[i]);
         lua_pushcfunction(L, to_string);
@@ -43,7 +44,7 @@ void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable)
     lua_setmetatable(L, -2);
 }
 
-static const fa_lua_handle *handle_at(lua_State *L, int index, const char *metatable)
+const fa_lua_handle *fa_lua_handle_at(lua_State *L, int index, const char *metatable)
 {
     const fa_lua_handle *h = lua_touserdata(L, index);
     if (h == NULL || !lua_getmetatable(L, index))
@@ -57,7 +58,7 @@ static const fa_lua_handle *handle_at(lua_State *L, int index, const char *metat
 void *fa_lua_test(lua_State *L, int index, const fa_handle_type *type, const char *metatable)
 {
     fa_error error;
-    const fa_lua_handle *h = handle_at(L, index, metatable);
+    const fa_lua_handle *h = fa_lua_handle_at(L, index, metatable);
     if (h == NULL)
         return NULL;
     void *object = fa_handle_resolve(fa_worker_handles(fa_script_of(L)->worker), h->handle, type, &error);

@@ -16,11 +16,30 @@ typedef struct mount {
     size_t prefix_length;
 } mount;
 
+/* The file name behind a chunk's source (origin.c). */
+typedef struct source_name {
+    const char *source, *name;
+} source_name;
+
+/* The Lua heap, counted and limited (lua_heap.c). */
+typedef struct fa_heap {
+    lua_State *lua;
+    lua_Alloc allocate; /* LuaJIT's own; NULL while ours is not installed */
+    void *context;
+    size_t bytes, peak, limit; /* limit 0: none */
+    size_t wake_at;            /* bytes at which the collector is set to work again */
+    size_t refused;
+    bool strict; /* the limit holds: whoever runs is protected */
+    bool graced; /* somebody was refused and has not come back yet */
+} fa_heap;
+
 struct fa_script {
     fa_script_options options;
     fa_worker *worker;
     fa_scope *scope; /* of this generation: a child of the worker's */
     lua_State *lua;
+    fa_heap heap;
+    source_name sources[16];
     fa_router *router;
     int handlers[MAX_HANDLERS]; /* registry references; a route's target is an index here */
     const char *handler_names[MAX_HANDLERS];
@@ -32,7 +51,9 @@ struct fa_script {
     bool loading; /* routes may be declared */
     struct fa_task *current;
     fa_list tasks;
-    size_t task_count;
+    fa_list pending; /* tasks that `mail` will resume */
+    fa_message mail;
+    size_t task_count;           /* without those that only wait to be told of their end */
     size_t copies, copied_bytes; /* bytes that scripts asked to have as Lua strings */
     uint64_t started_ms;
     char empty_array[48];
@@ -48,7 +69,7 @@ typedef struct fa_wait {
 } fa_wait;
 
 typedef struct fa_task {
-    fa_list link;
+    fa_list link, pending;
     fa_script *script;
     lua_State *co;
     int reference;
@@ -57,10 +78,17 @@ typedef struct fa_task {
     fa_turn *turn;         /* of a turn's task, else NULL */
     fa_scope_hook at_end;
     fa_wait *wait;
-    bool running;
+    fa_list scopes; /* that its script opened, newest first (lua_scope.c) */
+    bool started, running, counted;
+    bool raise;    /* the wait that it comes back from raises why_gone */
+    bool told;     /* that its owner has ended: the next wait drops it */
+    bool failed;   /* it waits where it has been told not to: ends it with why_gone */
+    int arguments; /* on its stack, for its start */
+    char why_gone[120];
     /* After the coroutine has returned or failed (error: message with traceback, results: on the coroutine's stack). Not called when
      * the scope has ended before. */
     void (*done)(struct fa_task *task, const char *error, int results, void *context);
+    void (*lost)(struct fa_task *task, void *context); /* its scope has ended or it was cancelled; may be NULL */
     void *context;
 } fa_task;
 
@@ -77,23 +105,68 @@ fa_task *fa_task_waiting(lua_State *L, const char *what);
 int fa_task_wait(lua_State *L, fa_task *task, fa_wait *wait);
 /* Every task is dropped as if its scope had ended; none may be running. */
 void fa_tasks_end(fa_script *script);
-/* The scope of the running task; raises when there is none. */
+/* The scope that pays for what L makes now: the innermost one that the script opened, or the running task's; raises when there is
+ * none, or it has ended. */
 fa_scope *fa_task_scope(lua_State *L);
+/* The same of a task that waits; NULL when it has ended. */
+fa_scope *fa_task_scope_of(const fa_task *task);
+
+/* Resumes the task from the loop, by the worker's mailbox; twice is once. */
+void fa_task_post(fa_task *task);
+void fa_tasks_deliver(fa_message *mail);
+/* Takes the task out of its scope. If it has run it is resumed once, from the loop: its wait raises "cancelled: reason". */
+void fa_task_cancel(fa_task *task, const char *reason);
+/* A task that waits is told from the loop that a scope it had opened is gone. */
+void fa_task_raise(fa_task *task);
+
+/* For openers: the functions of the table on top that wait, by name (ends with NULL). Each gets a shell of Lua around it, in which a
+ * cancelled wait can raise. A function that waits and is not named here comes back with nothing when it is cancelled. */
+void fa_lua_waits(lua_State *L, const char *const *names);
 
 /* ---- helpers (state.c, handle.c) ---- */
 
 fa_script *fa_script_of(lua_State *L);
 fa_origin fa_script_here(lua_State *L); /* the script line that called */
-void fa_script_push_traceback(lua_State *L, lua_State *of, const char *message);
+fa_origin fa_task_locate(void *task);   /* the line at which a task stands that is running; name NULL without */
+/* Text only: bytecode could do anything. Pushes the chunk or an error message; LUA_ERR... */
+int fa_script_load_text(lua_State *L, const char *path, const char *chunk_name);
+
+/* ---- the heap (lua_heap.c) ---- */
+void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
+void fa_heap_end(fa_heap *heap);
+bool fa_heap_strict(fa_script *script, bool strict); /* returns what it was */
+void fa_heap_relieve(fa_script *script); /* with no task running: collects, when one has reached the limit */
+
+/* ---- scopes that scripts open (lua_scope.c) ---- */
+
+typedef struct fa_script_scope {
+    fa_list link;
+    fa_task *task;
+    lua_State *opened_in; /* the coroutine; only compared */
+    fa_scope *scope;      /* NULL once it has ended: then `why` says how, and `told` that somebody was told */
+    fa_scope_hook at_end;
+    fa_timer deadline;
+    fa_handle handle;
+    bool told;
+    char why[120];
+} fa_script_scope;
+
+/* The innermost one that L works in, ended or not; NULL without. */
+fa_script_scope *fa_script_scope_in(const fa_task *task, const lua_State *L);
+/* All that a task has opened end; they are freed when the task is. */
+void fa_script_scopes_end(fa_task *task, const char *reason);
+void fa_script_scopes_free(fa_task *task);
 
 /* Handles as userdata. */
 typedef struct fa_lua_handle {
     fa_handle handle;
 } fa_lua_handle;
 
-extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn;
+extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
+/* NULL when the value is no handle of this kind. */
+const fa_lua_handle *fa_lua_handle_at(lua_State *L, int index, const char *metatable);
 /* The object, or a Lua error with the story. */
 void *fa_lua_check(lua_State *L, int index, const fa_handle_type *type, const char *metatable);
 /* NULL when the value is no such handle at all; an error when it is a stale one. */
@@ -110,10 +183,18 @@ typedef struct fa_turn_state {
 #define FA_META_BUFFER  "fitnessally.buffer"
 #define FA_META_REQUEST "fitnessally.request"
 #define FA_META_TURN    "fitnessally.turn"
+#define FA_META_SCOPE   "fitnessally.scope"
+#define FA_META_TASK    "fitnessally.task"
+
+/* A number of bytes, or a text such as "64KB"; raises. */
+size_t fa_lua_check_size(lua_State *L, int index, const char *what);
 
 /* Makes a handle for a buffer of `scope` and pushes it; on failure the buffer is released and nil, message are pushed: returns how
  * many values. */
 int fa_lua_push_buffer(lua_State *L, fa_buffer *buffer, fa_scope *scope);
+
+/* A new buffer of `scope`, as the options at `index` want it: how many values were pushed. */
+int fa_lua_new_buffer(lua_State *L, int index, fa_scope *scope);
 
 /* The exchange of a request handle. */
 fa_exchange *fa_lua_check_exchange(lua_State *L, int index);
@@ -126,7 +207,10 @@ void fa_lua_count_copy(lua_State *L, size_t bytes);
 
 /* Module openers: each adds its globals. */
 void fa_open_handles(lua_State *L);
+void fa_open_waits(lua_State *L);
 void fa_open_buffer(lua_State *L);
+void fa_open_scopes(lua_State *L);
+void fa_open_tasks(lua_State *L);
 void fa_open_request(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_voice(lua_State *L);
@@ -134,6 +218,7 @@ void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_loader(lua_State *L);
+void fa_open_structure(lua_State *L);
 
 /* memory_report.c: pushes the report as a table. asking: the exchange to leave out, may be NULL. */
 void fa_push_memory_report(lua_State *L, fa_script *script, const fa_exchange *asking);

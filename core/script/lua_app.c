@@ -184,7 +184,7 @@ static const char *read_block(lua_State *L, void *data, size_t *size)
 }
 
 /* Text only: bytecode could do anything. Pushes the chunk or an error message. */
-static int load_text(lua_State *L, const char *path, const char *chunk)
+int fa_script_load_text(lua_State *L, const char *path, const char *chunk)
 {
     source s = {.file = fopen(path, "rb")};
     if (s.file == NULL) {
@@ -213,7 +213,7 @@ static int require_module(lua_State *L)
     if (!find_module(script, name, path, sizeof(path), chunk, sizeof(chunk)))
         return luaL_error(L, "require \"%s\": no such file below %s or %s", name, script->options.app,
                           script->options.library);
-    if (load_text(L, path, chunk) != 0)
+    if (fa_script_load_text(L, path, chunk) != 0)
         return lua_error(L);
     lua_pushboolean(L, 1); /* what a circular require gets */
     lua_setfield(L, 2, name);
@@ -249,10 +249,12 @@ fa_result fa_script_load_app(fa_script *script, fa_error *error)
     snprintf(path, sizeof(path), "%s/app.lua", script->options.app);
     lua_pushcfunction(L, with_traceback);
     script->loading = true;
-    int status = load_text(L, path, "@app.lua");
+    bool strict = fa_heap_strict(script, true);
+    int status = fa_script_load_text(L, path, "@app.lua");
     if (status == 0)
         status = lua_pcall(L, 0, 0, -2);
     script->loading = false;
+    fa_heap_strict(script, strict);
     if (status != 0)
         fa_fail(error, FA_INVALID, "%s", lua_tostring(L, -1));
     lua_settop(L, 0);
@@ -316,7 +318,7 @@ fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char
     *t = (tool){done, context};
     set_tool_globals(L, argc, argv);
     snprintf(path, sizeof(path), "%s/fitnessally/tools/%s.lua", script->options.library, file);
-    if (load_text(L, path, "@tool") != 0) {
+    if (fa_script_load_text(L, path, "@tool") != 0) {
         fa_fail(error, FA_INVALID, "%s", lua_tostring(L, -1));
         lua_settop(L, 0);
         return FA_INVALID;

@@ -37,25 +37,27 @@ int fa_lua_push_buffer(lua_State *L, fa_buffer *buffer, fa_scope *scope)
     return 1;
 }
 
-static int new_buffer(lua_State *L)
+int fa_lua_new_buffer(lua_State *L, int index, fa_scope *scope)
 {
     fa_buffer *buffer;
     const char *label = "buffer";
     size_t capacity = 0;
-    fa_scope *scope = fa_task_scope(L);
-    if (!lua_isnoneornil(L, 1)) {
-        luaL_checktype(L, 1, LUA_TTABLE);
-        lua_getfield(L, 1, "label");
-        lua_getfield(L, 1, "capacity");
+    if (!lua_isnoneornil(L, index)) {
+        luaL_checktype(L, index, LUA_TTABLE);
+        lua_getfield(L, index, "label");
+        lua_getfield(L, index, "capacity");
         if (!lua_isnil(L, -2))
             label = luaL_checkstring(L, -2);
-        lua_Number wanted = luaL_optnumber(L, -1, 0);
-        if (wanted < 0 || wanted > 1e12)
-            return luaL_error(L, "fitnessally.buffer: capacity must be a number of bytes");
-        capacity = (size_t)wanted;
+        if (!lua_isnil(L, -1))
+            capacity = fa_lua_check_size(L, -1, "fitnessally.buffer: capacity");
     }
     fa_result result = fa_buffer_new(scope, capacity, label, fa_script_here(L), &buffer);
     return result == FA_OK ? fa_lua_push_buffer(L, buffer, scope) : answer_error(L, result, "no room for a buffer");
+}
+
+static int new_buffer(lua_State *L)
+{
+    return fa_lua_new_buffer(L, 1, fa_task_scope(L));
 }
 
 static int buffer_len(lua_State *L)
@@ -109,14 +111,73 @@ static int buffer_copy(lua_State *L)
     size_t length = fa_buffer_length(buffer);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_getfield(L, 2, "max");
-    lua_Number max = luaL_checknumber(L, -1);
-    if ((double)length > max) {
+    size_t max = fa_lua_check_size(L, -1, "buffer:copy: max");
+    if (length > max) {
         lua_pushnil(L);
         lua_pushfstring(L, "the buffer has %d bytes, more than the %d that may be copied", (int)length, (int)max);
         return 2;
     }
     fa_lua_count_copy(L, length);
     lua_pushlstring(L, (const char *)fa_buffer_data(buffer), length);
+    return 1;
+}
+
+/* As string.sub counts: from 1, from the end when negative, cut to what is there. */
+static void cut(lua_State *L, size_t length, size_t *from, size_t *count)
+{
+    lua_Number first = luaL_optnumber(L, 2, 1), last = luaL_optnumber(L, 3, -1);
+    if (first != first || last != last) /* not a number */
+        luaL_error(L, "buffer:slice takes whole numbers");
+    first = first < 0 ? first + (lua_Number)length + 1 : first;
+    last = last < 0 ? last + (lua_Number)length + 1 : last;
+    first = first < 1 ? 1 : first;
+    last = last > (lua_Number)length ? (lua_Number)length : last;
+    *from = first > last ? 0 : (size_t)first - 1;
+    *count = first > last ? 0 : (size_t)last - *from;
+}
+
+static int buffer_slice(lua_State *L)
+{
+    size_t from, count;
+    fa_buffer *slice, *buffer = check_buffer(L, 1);
+    fa_scope *scope = fa_task_scope(L);
+    cut(L, fa_buffer_length(buffer), &from, &count);
+    fa_result result = fa_buffer_slice(scope, buffer, from, count, fa_script_here(L), &slice);
+    if (result == FA_WRONG_STATE)
+        return luaL_error(L, "only a sealed buffer can be sliced: call buf:seal() first");
+    return result == FA_OK ? fa_lua_push_buffer(L, slice, scope) : answer_error(L, result, "slice");
+}
+
+/* The scope that a scope, turn or request handle at `index` stands for; raises. */
+static fa_scope *target_scope(lua_State *L, int index)
+{
+    const fa_script_scope *scope = fa_lua_test(L, index, &fa_type_scope, FA_META_SCOPE);
+    if (scope != NULL)
+        return scope->scope;
+    const fa_turn_state *turn = fa_lua_test(L, index, &fa_type_turn, FA_META_TURN);
+    if (turn != NULL)
+        return fa_turn_scope(turn->turn);
+    if (fa_lua_test(L, index, &fa_type_request, FA_META_REQUEST) == NULL)
+        luaL_typerror(L, index, "scope, turn or request");
+    return fa_lua_check_exchange(L, index)->scope;
+}
+
+static int buffer_transfer(lua_State *L)
+{
+    fa_error error;
+    fa_buffer *buffer = check_buffer(L, 1);
+    fa_scope *to = target_scope(L, 2);
+    if (!fa_scope_live(to))
+        return luaL_error(L, "%s has ended", fa_scope_label(to));
+    fa_result result = fa_buffer_adopt(to, buffer);
+    if (result == FA_WRONG_STATE)
+        return answer_error(L, result, "it is being sent or has slices, and stays where it is until they are gone");
+    if (result != FA_OK)
+        return answer_error(L, result, "transfer");
+    const fa_lua_handle *h = lua_touserdata(L, 1);
+    if (fa_handle_move(fa_worker_handles(fa_script_of(L)->worker), h->handle, &fa_type_buffer, to, &error) != FA_OK)
+        return luaL_error(L, "%s", error.text);
+    lua_settop(L, 1);
     return 1;
 }
 
@@ -129,8 +190,9 @@ static int buffer_json(lua_State *L)
 void fa_open_buffer(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"len", buffer_len},   {"append", buffer_append}, {"seal", buffer_seal}, {"release", buffer_release},
-        {"copy", buffer_copy}, {"json", buffer_json},     {NULL, NULL},
+        {"len", buffer_len},         {"append", buffer_append},     {"seal", buffer_seal},
+        {"release", buffer_release}, {"copy", buffer_copy},         {"json", buffer_json},
+        {"slice", buffer_slice},     {"transfer", buffer_transfer}, {NULL, NULL},
     };
     luaL_getmetatable(L, FA_META_BUFFER);
     lua_newtable(L);

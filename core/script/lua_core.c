@@ -168,6 +168,7 @@ void fa_open_core(lua_State *L)
     open_settings(L);
     lua_getglobal(L, "fitnessally");
     luaL_register(L, NULL, functions);
+    fa_lua_waits(L, (const char *const[]){"sleep", NULL});
     lua_pushliteral(L, FA_VERSION);
     lua_setfield(L, -2, "version");
     lua_pop(L, 1);

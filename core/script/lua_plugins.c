@@ -82,7 +82,7 @@ static void on_done(fa_call *call, void *context)
 {
     call_op *op = context;
     fa_task *task = op->task;
-    int count = push_results(task->co, call, task->scope);
+    int count = push_results(task->co, call, fa_task_scope_of(task));
     task->wait = NULL;
     free_op(op);
     fa_task_resume(task, count);
@@ -160,11 +160,13 @@ static int call_plugin(lua_State *L)
         fa_scope_free(script->scope, op);
         return push_error(L, "over_budget", "There is no memory for this call now.");
     }
+    bool strict = fa_heap_strict(script, false); /* a full Lua heap must not raise past the call */
     op->task = task;
     op->wait.cancel = cancel_call;
     op->progress = LUA_NOREF;
     if (!lua_isnil(L, 1))
         add_arguments(L, op, name);
+    fa_heap_strict(script, strict);
     if (fa_call_start(op->call, on_done, op->progress != LUA_NOREF ? on_progress : NULL, op) != FA_OK) {
         free_op(op); /* the call is gone already */
         return push_error(L, "busy", "The plugin has too much to do.");
@@ -184,6 +186,7 @@ void fa_open_plugins(lua_State *L)
             lua_pushfstring(L, "plugin.%s.%s", fa_native_name(*native), function);
             lua_pushcclosure(L, call_plugin, 3);
             lua_setfield(L, -2, function);
+            fa_lua_waits(L, (const char *const[]){function, NULL});
         }
         lua_setfield(L, -2, fa_native_name(*native));
     }

@@ -100,9 +100,8 @@ static int run_op(lua_State *L, turn_op *op)
         fa_turn_wait(op->state->turn, &op->waiter);
         return fa_task_wait(L, op->task, &op->wait);
     }
-    int count = push_outcome(L, result);
-    free_op(op);
-    return count;
+    free_op(op); /* first: a full Lua heap raises at the push */
+    return push_outcome(L, result);
 }
 
 static char *copy_for(lua_State *L, turn_op *op, int index, size_t *length)
@@ -265,6 +264,7 @@ void fa_open_turn(lua_State *L)
     luaL_getmetatable(L, FA_META_TURN);
     lua_newtable(L);
     luaL_register(L, NULL, methods);
+    fa_lua_waits(L, (const char *const[]){"push", "audio", "room", NULL});
     lua_pushcclosure(L, turn_index, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);

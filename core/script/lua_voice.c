@@ -378,5 +378,6 @@ void fa_open_voice(lua_State *L)
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);
+    fa_lua_waits(L, (const char *const[]){"ask", "listen", "delete", "interrupt", NULL});
     lua_setglobal(L, "voice");
 }

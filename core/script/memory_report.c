@@ -39,7 +39,7 @@ static size_t resident(void)
 
 static size_t attributed(lua_State *L, const fa_script *script, size_t *from_malloc)
 {
-    size_t lua = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+    size_t lua = script->heap.bytes;
     *from_malloc = 0; /* LuaJIT maps its own pages; plugins' libraries use malloc */
     lua_newtable(L);
     set_number(L, "lua", (double)lua);
@@ -136,12 +136,15 @@ void fa_push_memory_report(lua_State *L, fa_script *script, const fa_exchange *a
     set_number(L, "uptime", (double)(fa_now_ms() - script->started_ms) / 1000);
     lua_createtable(L, 0, 2);
     set_bytes(L, "rss", resident());
-    set_bytes(L, "lua", (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024);
+    set_bytes(L, "lua", script->heap.bytes);
     lua_setfield(L, -2, "memory");
     push_ledger(L, script, &me);
     lua_setfield(L, -2, "ledger");
     lua_createtable(L, 0, 3);
     set_number(L, "tasks", (double)(script->task_count - me.scopes));
+    set_number(L, "heapPeakBytes", (double)script->heap.peak);
+    set_number(L, "heapLimitBytes", (double)script->heap.limit);
+    set_number(L, "heapRefusals", (double)script->heap.refused);
     set_number(L, "copies", (double)script->copies);
     set_number(L, "copiedBytes", (double)script->copied_bytes);
     lua_setfield(L, -2, "scripts");

@@ -30,6 +30,8 @@ typedef struct fa_script_options {
     const fa_setting *settings; /* ends with name NULL */
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */
+    size_t script_heap;         /* bytes of Lua heap; 0: no limit */
+    unsigned max_tasks;         /* tasks alive at once; 0: the default */
     bool development;           /* error answers carry the message and the traceback */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
@@ -56,7 +58,7 @@ fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char
 /* The memory report as JSON text, appended to a buffer. */
 fa_result fa_script_memory_report(fa_script *script, fa_buffer *out);
 
-size_t fa_script_tasks(const fa_script *script); /* not yet ended */
+size_t fa_script_tasks(const fa_script *script); /* not yet ended or cancelled */
 
 /* Ends what still runs without a request or a turn (app:on_start): its timers would keep the loop going. From the loop, with no
  * script above on the stack. */

@@ -24,23 +24,6 @@ fa_script *fa_script_of(lua_State *L)
     return script;
 }
 
-fa_origin fa_script_here(lua_State *L)
-{
-    lua_Debug info;
-    fa_script *script = fa_script_of(L);
-    for (int level = 1; lua_getstack(L, level, &info) && lua_getinfo(L, "Sl", &info); ++level) {
-        if (info.currentline > 0)
-            return (fa_origin){fa_ledger_intern(fa_scope_ledger(script->scope), info.short_src),
-                               (uint32_t)info.currentline};
-    }
-    return (fa_origin){"(no script)", 0};
-}
-
-void fa_script_push_traceback(lua_State *L, lua_State *of, const char *message)
-{
-    luaL_traceback(L, of, message, 0);
-}
-
 /* ---- the sandbox ---- */
 
 static int capped_rep(lua_State *L)
@@ -238,7 +221,10 @@ static int open_all(lua_State *L)
     open_language(L);
     open_json(L);
     fa_open_handles(L);
+    fa_open_waits(L);
     fa_open_buffer(L);
+    fa_open_scopes(L);
+    fa_open_tasks(L);
     fa_open_request(L);
     fa_open_app(L);
     fa_open_voice(L);
@@ -246,6 +232,7 @@ static int open_all(lua_State *L)
     fa_open_plugins(L);
     fa_open_core(L);
     fa_open_loader(L);
+    fa_open_structure(L);
     return 0;
 }
 
@@ -265,6 +252,9 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
     script->scope = scope;
     script->started_ms = fa_now_ms();
     fa_list_init(&script->tasks);
+    fa_list_init(&script->pending);
+    fa_message_init(&script->mail, fa_tasks_deliver);
+    fa_heap_begin(&script->heap, script->lua, options->script_heap);
     fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);
     lua_pushlightuserdata(script->lua, (void *)&script_key);
     lua_pushlightuserdata(script->lua, script);
@@ -294,6 +284,8 @@ void fa_script_free(fa_script *script)
     if (script == NULL)
         return;
     fa_tasks_end(script); /* while there still is a state that they can be taken out of */
+    fa_worker_withdraw(script->worker, &script->mail);
+    fa_heap_end(&script->heap);
     lua_close(script->lua);
     fa_scope_end(script->scope, "scripts closed", NULL);
 }

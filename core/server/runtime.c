@@ -160,6 +160,8 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .settings = settings->list,
         .app = settings->app,
         .library = settings->library,
+        .script_heap = fa_config_size(config, "script_heap"),
+        .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,

@@ -92,13 +92,50 @@ function buffer:append(data) end
 function buffer:seal() end
 ---Lets the bytes go now (what is on its way into a socket goes when it is sent). Yields: no. Copies: no.
 function buffer:release() end
----The one visible copy into a Lua string, counted; nil, message when the buffer is longer than max bytes. Yields: no. Copies: yes.
----@param options {max: integer}
+---A sealed buffer that shows bytes from..to of a sealed one, counted as string.sub counts. The bytes are shared, stay charged where they
+---are and go with the last that shows them. nil, message at a budget; an error when it is not sealed. Yields: no. Copies: no.
+---@param from? integer 1 by default
+---@param to? integer -1 by default
+---@return fitnessally.buffer? slice, string? message
+function buffer:slice(from, to) end
+---Gives it to another owner, which pays for it from now on and takes it along; this handle stays good. nil, message when there is no room,
+---or while it is being sent or has slices. Yields: no. Copies: no.
+---@param to fitnessally.scope|fitnessally.turn|fitnessally.request
+---@return fitnessally.buffer? self, string? message
+function buffer:transfer(to) end
+---The one visible copy into a Lua string, counted; nil, message when the buffer is longer than max. Yields: no. Copies: yes.
+---@param options {max: integer|string} bytes, or a size such as "64KB"
 ---@return string? bytes, string? message
 function buffer:copy(options) end
 ---Decodes JSON straight from the buffer. Yields: no. Copies: into Lua values.
 ---@return any value, string? message
 function buffer:json() end
+
+--------------------------------------------------------------------------------------------------------------------------
+-- scopes and tasks. A task that is cancelled from outside is resumed once: its wait raises "cancelled: ..."; when it waits again it is
+-- dropped. By then its handles are stale. docs/lua-api.md tells it in full.
+
+---@class fitnessally.scope A handle; it dies when the function that it was given to returns.
+local scope = {}
+
+---A new mutable buffer owned by this scope. nil, message at a budget. Yields: no. Copies: no.
+---@param options? {label?: string, capacity?: integer|string}
+---@return fitnessally.buffer? buffer, string? message
+function scope:buffer(options) end
+
+---@class fitnessally.task A function that runs beside the one that spawned it.
+local task = {}
+
+---Waits for its end. Returns its results, or raises its error, or "cancelled: ...". Yields: yes. Copies: no.
+---@return any ...
+function task:join() end
+---Ends it. False when it had ended already. Yields: no. Copies: no.
+---@param reason? string
+---@return boolean
+function task:cancel(reason) end
+---nil while it runs, true when it has returned, false when it has failed or was cancelled. Yields: no. Copies: no.
+---@return boolean?
+function task:ended() end
 
 --------------------------------------------------------------------------------------------------------------------------
 -- voice
@@ -204,8 +241,37 @@ settings = {}
 fitnessally = {}
 ---@type string
 fitnessally.version = ""
----A new mutable buffer owned by the current request or turn. nil, message at a budget. Yields: no. Copies: no.
----@param options? {label?: string, capacity?: integer}
+---Runs fn(scope, ...) in a scope of its own and returns what it returns. All that is made meanwhile (buffers, tasks, scopes) ends when fn
+---returns or raises; the error goes on. budget: memory for all of it; deadline: then the scope ends, and the wait in fn raises. Yields: as
+---fn does. Copies: no.
+---@param name string for stories and reports
+---@param options? {budget?: integer|string, deadline?: number|string}
+---@param fn fun(scope: fitnessally.scope, ...): ...
+---@return any ...
+function fitnessally.scope(name, options, fn, ...) end
+---Runs fn(thing, ...) and returns what it returns; then the buffer is released or the task cancelled, also after an error. Yields: as fn
+---does. Copies: no.
+---@param thing fitnessally.buffer|fitnessally.task
+---@param fn fun(thing, ...): ...
+---@return any ...
+function fitnessally.with(thing, fn, ...) end
+---Starts fn(...) as a task that belongs to the innermost scope; it begins when this one waits. An error at max_tasks. Yields: no.
+---Copies: no.
+---@param fn fun(...): ...
+---@return fitnessally.task
+function fitnessally.spawn(fn, ...) end
+---Runs all functions at once and returns the first result of each, in order. The first error cancels the rest and is raised. Yields: yes.
+---Copies: no.
+---@param functions fun()[] at most 256
+---@return any ...
+function fitnessally.all(functions) end
+---Runs all functions at once; the first to end wins: returns its results or raises its error, and the rest are cancelled. Yields: yes.
+---Copies: no.
+---@param functions fun()[] 1 to 256
+---@return any ...
+function fitnessally.race(functions) end
+---A new mutable buffer owned by the innermost scope, else by the request or turn. nil, message at a budget. Yields: no. Copies: no.
+---@param options? {label?: string, capacity?: integer|string}
 ---@return fitnessally.buffer? buffer, string? message
 function fitnessally.buffer(options) end
 ---Waits. Yields: yes. Copies: no.

@@ -102,6 +102,44 @@ static void stale_by_the_end_of_its_scope(void **state)
     assert_ptr_equal(fa_handle_resolve(table, kept, &buffer_type, NULL), &thing);
 }
 
+/* The line is the one noted for the scope or for an ending one above it, else the one that a running script stands at. */
+static fa_origin stand_at_58(void *context)
+{
+    (*(unsigned *)context)++;
+    return (fa_origin){"routes/voice.lua", 58};
+}
+
+static void the_line_of_its_scopes_end(void **state)
+{
+    unsigned asked = 0;
+    fa_scope *inner;
+    (void)state;
+    assert_ok(fa_scope_new(ledger, turn, FA_KIND_SCRIPT, 0, "answering", FA_HERE, &inner));
+    fa_handle deep = make(inner), deep2 = make(inner), handle = make(turn);
+    fa_locator before = fa_handle_table_locate(table, (fa_locator){stand_at_58, &asked});
+    assert_null(before.locate);
+    fa_scope_end_noted(turn, line_40);
+    fa_scope_end(turn, "interrupted", NULL);
+    assert_int_equal(asked, 0);
+    assert_story(deep, &buffer_type,
+                 "buffer #0 'tts chunk 3' of answering: used after release (made at routes/voice.lua:31, released when "
+                 "answering ended at routes/voice.lua:40: interrupted)");
+    assert_null(fa_handle_resolve(table, deep2, &buffer_type, NULL));
+    assert_story(handle, &buffer_type,
+                 "buffer #2 'tts chunk 3' of turn 7: used after release (made at routes/voice.lua:31, released when "
+                 "turn 7 ended at routes/voice.lua:40: interrupted)");
+    assert_ok(fa_scope_new(ledger, worker, FA_KIND_TURN, 0, "turn 8", FA_HERE, &turn));
+    handle = make(turn);
+    make(turn);
+    fa_scope_end(turn, "interrupted", NULL);
+    assert_int_equal(asked, 1); /* once a scope */
+    assert_story(handle, &buffer_type,
+                 "buffer #3 'tts chunk 3' of turn 8: used after release (made at routes/voice.lua:31, released when "
+                 "turn 8 ended at routes/voice.lua:58: interrupted)");
+    before = fa_handle_table_locate(table, (fa_locator){NULL, NULL});
+    assert_ptr_equal(before.context, &asked);
+}
+
 static void stale_by_reuse_of_its_slot(void **state)
 {
     char text[100];
@@ -305,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_live_handle_resolves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stale_by_release, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stale_by_the_end_of_its_scope, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_line_of_its_scopes_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stale_by_reuse_of_its_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_another_type, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_another_table, set_up, tear_down),

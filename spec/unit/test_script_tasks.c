@@ -30,7 +30,12 @@ static void a_vanished_client_takes_its_task_along(void **state)
     script_world *w = script_world_begin("app:get('/', function(req)\n"
                                          "  local b = fitnessally.buffer()\n"
                                          "  b:append('x')\n"
-                                         "  pcall(fitnessally.sleep, 30)\n"
+                                         "  local ok, why = pcall(fitnessally.sleep, 30)\n"
+                                         "  log.info('told: ' .. why)\n"
+                                         "  local _, late = pcall(b.len, b)\n"
+                                         "  log.info('late: ' .. late)\n"
+                                         "  pcall(fitnessally.sleep, 1)\n"
+                                         "  pcall(fitnessally.sleep, 1)\n"
                                          "  log.info('still here')\n"
                                          "end)\n");
     size_t before = 0;
@@ -45,7 +50,11 @@ static void a_vanished_client_takes_its_task_along(void **state)
         assert_int_equal(fa_ledger_bytes(w->ledger), before);
     }
     fa_test_run_for(w->worker, 60);
-    assert_null(strstr(w->logged, "still here")); /* an abandoned coroutine never runs again */
+    assert_logged(w, "told: cancelled: in-process request ended (the client vanished)");
+    assert_logged(w, "late: buffer #");
+    assert_logged(
+        w, "used after release (made at app.lua:2, released when in-process request ended: the client vanished)");
+    assert_null(strstr(w->logged, "still here")); /* told once; dropped when it waits again */
     script_world_end(w);
 }
 
@@ -243,6 +252,8 @@ static void a_turn_that_ends_takes_its_flow_along(void **state)
     }
     assert_answer_has(w, "GET /late", "turn #");
     assert_answer_has(w, "GET /late", ", released when turn 1 of vd-");
+    assert_answer_has(w, "GET /late",
+                      " ended at app.lua:48: interrupted)"); /* the line of voice.interrupt, in another request */
     assert_null(strstr(w->logged, "woken"));
     script_world_end(w);
 }

@@ -85,6 +85,7 @@ static fa_result make(script_world *w, int with)
         .natives = w->natives,
         .settings = w->settings,
         .app = w->folder,
+        .script_heap = w->script_heap,
         .library = FA_SOURCE_HOME "/lua",
         .development = with & WITH_DEVELOPMENT,
     };
@@ -167,8 +168,13 @@ void script_world_close(script_world *w)
 
 void script_world_end(script_world *w)
 {
-    char command[100];
     script_world_close(w);
+    script_world_forget(w);
+}
+
+void script_world_forget(script_world *w)
+{
+    char command[100];
     snprintf(command, sizeof(command), "rm -r %s", w->folder);
     assert_int_equal(system(command), 0);
     free(w);

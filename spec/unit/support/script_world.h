@@ -25,7 +25,8 @@ typedef struct script_world {
     fa_native *natives[2];
     fa_script *script;
     fa_setting settings[4];
-    fa_error error; /* what script_world_try says */
+    size_t script_heap; /* 0: no limit */
+    fa_error error;     /* what script_world_try says */
     char folder[64];
     char logged[16000]; /* all lines so far */
     size_t used;
@@ -44,7 +45,8 @@ bool script_world_try(script_world *w, fa_ledger *ledger, int with); /* ledger: 
 
 /* Nothing of a request or turn is left; then everything goes. */
 void script_world_end(script_world *w);
-void script_world_close(script_world *w); /* for another script_world_try */
+void script_world_close(script_world *w);  /* for another script_world_try */
+void script_world_forget(script_world *w); /* a closed one: its folder and itself */
 void assert_world_quiet(script_world *w);
 
 typedef struct asking {
