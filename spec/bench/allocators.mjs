@@ -1,7 +1,10 @@
 // The burst under each allocator and setting, as a table: that is how the one in CMakeLists.txt was chosen. The program under
-// test must be one that was built with FA_ALLOCATOR=system, or the preloaded allocator would not be the only change.
+// test must be one that was built with FA_ALLOCATOR=system:
+//
+//   cmake --preset release -B build-system -DFA_ALLOCATOR=system && ninja -C build-system
+//   FA_BIN=$PWD/build-system/fitnessally ./dev soak allocators
 
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,6 +28,8 @@ const CANDIDATES = [
   jemalloc('narenas:2,background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0'),
   jemalloc('narenas:2,background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0'),
   jemalloc('narenas:2,background_thread:true,dirty_decay_ms:0,muzzy_decay_ms:0'),
+  jemalloc('background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0'),
+  jemalloc('background_thread:true,percpu_arena:percpu,dirty_decay_ms:1000,muzzy_decay_ms:0'),
   mimalloc({}),
   mimalloc({ MIMALLOC_RESET_DELAY: '0' }),
   mimalloc({ MIMALLOC_PAGE_RESET: '1', MIMALLOC_RESET_DELAY: '100', MIMALLOC_EAGER_COMMIT_DELAY: '4' }),
@@ -32,6 +37,11 @@ const CANDIDATES = [
 ];
 
 const options = readOptions({ dialogues: 2000, rounds: 2, only: '' }, USAGE);
+const { allocator } = JSON.parse(execFileSync(process.env.FA_BIN ?? 'build/fitnessally', ['version', '--json']));
+if (!allocator.startsWith('glibc')) {
+  console.error(`FA_BIN runs on ${allocator}: build one with FA_ALLOCATOR=system (see the top of spec/bench/allocators.mjs)`);
+  process.exit(2);
+}
 const program = path.join(path.dirname(fileURLToPath(import.meta.url)), 'burst.mjs');
 console.log('| allocator | start | warm | peak | +10 s | over | dialogues/s | CPU ms each |\n|---|---|---|---|---|---|---|---|');
 for (const { name, env } of CANDIDATES.filter((one) => one.name.includes(options.only))) {

@@ -51,7 +51,7 @@ async function watch(server, counters, samples) {
       const { ledger } = await report(server);
       const { rss, anon } = memory(server.pid);
       const { bytes, count } = ledger.byKind.dialogue;
-      samples.push({ at: (performance.now() - began) / 1000, done: counters.done, rss, anon, ours: ledger.ours, live: count,
+      samples.push({ at: (performance.now() - began) / 1000, done: counters.done, rss, anon, ours: ledger.ours, rest: rss - ledger.ours, live: count,
         held: (bytes + ledger.byKind.turn.bytes) / Math.max(1, count) });
     } catch (error) {
       counters.unanswered = error.message; // a report that is late under load is no failure of the soak
@@ -82,7 +82,7 @@ export async function run({ dialogues, concurrency, warmup, workers, set = [] })
     return {
       dialogues, seconds, perSecond: dialogues / seconds, mbPerSecond: counters.bytes / MB / seconds, cpuMs, refused: counters.refused,
       settled, start: start.rss, end: memory(server.pid).rss, highest: memory(server.pid).peak,
-      rss: line('rss'), anon: line('anon'), ours: line('ours'), samples, warm: warm.length,
+      rss: line('rss'), anon: line('anon'), rest: line('rest'), ours: line('ours'), samples, warm: warm.length,
       heldMost: Math.max(0, ...samples.map(({ held }) => held)), liveMost: Math.max(0, ...samples.map(({ live }) => live)),
       dialoguePeak: ledger.byKind.dialogue.peakBytes, filesBefore: files, filesAfter: descriptors(server.pid),
       parts, allocator: ledger.allocator?.name, unanswered: counters.unanswered,
@@ -102,7 +102,7 @@ function print(f) {
     `${round(f.cpuMs, 2)} ms of the server's processor time each, ${f.refused} times refused; ${f.allocator}`);
   console.log(`RSS: start ${mb(f.start)}, highest ${mb(f.highest)}, end ${mb(f.end)} MB; ` +
     `descriptors before ${f.filesBefore}, after ${f.filesAfter}; ledger at zero ${round(f.settled)} s after the last`);
-  console.log(`after the warm-up (${f.warm} samples, 95 %): ${level('RSS', f.rss)}, ${level('anonymous', f.anon)}, ${level('ledger', f.ours)}`);
+  console.log(`after the warm-up (${f.warm} samples, 95 %): ${level('RSS', f.rss)}, ${level('RSS less ledger', f.rest)}, ${level('ledger', f.ours)}`);
   const { ahead, replay, making, most, chunk, allowed } = f.parts;
   console.log(`one dialogue: ahead ${kb(ahead)}, replay ${kb(replay)}, in the making ${kb(making)}; at most ${kb(most)} at once, ` +
     `allowed ${kb(allowed)}; one chunk is ${kb(chunk)} in the log`);

@@ -10,6 +10,9 @@ export const CHUNKS = 8; // that is how long the answer about the measured walk 
 
 /** A server whose answer is always 8 chunks of 60 KB. options: {workers, set: ['key=value']}. */
 export function startCoach({ workers = 1, set = [] } = {}) {
+  if (!process.listenerCount('SIGTERM')) {
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1)); // which ends the server, too
+  }
   const own = ['plugin_path=spec/support/plugins', 'plugins_enabled=tone,records', 'tts=tone', 'log_level=warn',
     `workers=${workers}`, `data=${path.join(REPO, 'spec/support/measured')}`];
   return startServer(...[...own, ...set].flatMap((setting) => ['--set', setting]));
