@@ -8,9 +8,11 @@ typedef struct entry_head {
     uint16_t length;
 } entry_head;
 
+/* Grows up to its limit as it is used: most dialogues that only listen never say a word. */
 struct fa_history {
-    size_t limit, used;
-    uint8_t bytes[];
+    fa_scope *scope;
+    size_t limit, capacity, used;
+    uint8_t *bytes;
 };
 
 /* Text areas are not touched before they are used, so an empty table costs address space, not memory. */
@@ -32,10 +34,31 @@ struct fa_resting {
 
 fa_history *fa_history_new(fa_scope *scope, size_t limit)
 {
-    fa_history *history = fa_scope_allocate(scope, sizeof(*history) + limit);
-    if (history != NULL)
+    fa_history *history = fa_scope_allocate(scope, sizeof(*history));
+    if (history != NULL) {
+        history->scope = scope;
         history->limit = limit;
+    }
     return history;
+}
+
+/* False: it keeps the room it has. */
+static bool make_room(fa_history *history, size_t needed)
+{
+    size_t capacity = history->capacity * 2 > needed ? history->capacity * 2 : needed;
+    if (needed <= history->capacity)
+        return true;
+    if (capacity > history->limit)
+        capacity = history->limit;
+    uint8_t *bytes = needed <= capacity ? fa_scope_allocate(history->scope, capacity) : NULL;
+    if (bytes == NULL)
+        return false;
+    if (history->used > 0)
+        memcpy(bytes, history->bytes, history->used);
+    fa_scope_free(history->scope, history->bytes);
+    history->bytes = bytes;
+    history->capacity = capacity;
+    return true;
 }
 
 static entry_head head_at(const uint8_t *bytes)
@@ -70,6 +93,8 @@ void fa_history_add(fa_history *history, char role, fa_text text)
         return;
     while (history->limit - history->used < sizeof(head) + head.length)
         drop_oldest(history);
+    if (!make_room(history, history->used + sizeof(head) + head.length)) /* no memory: what was said is forgotten */
+        return;
     memcpy(history->bytes + history->used, &head, sizeof(head));
     memcpy(history->bytes + history->used + sizeof(head), text.data, head.length);
     history->used += sizeof(head) + head.length;
@@ -152,7 +177,8 @@ void fa_resting_put(fa_resting *resting, const fa_digest *id, const fa_history *
         return;
     place *p = place_to_use(resting, id, now);
     *p = (place){*id, expires, next_seq, epoch, history->used < resting->limit ? history->used : resting->limit};
-    memcpy(text_of(resting, p), history->bytes, p->used);
+    if (p->used > 0)
+        memcpy(text_of(resting, p), history->bytes, p->used);
 }
 
 bool fa_resting_has(fa_resting *resting, const fa_digest *id, uint64_t now)
@@ -167,8 +193,9 @@ bool fa_resting_take(fa_resting *resting, const fa_digest *id, fa_history *histo
     if (p == NULL)
         return false;
     if (history != NULL) {
-        history->used = p->used;
-        memcpy(history->bytes, text_of(resting, p), p->used);
+        history->used = make_room(history, p->used) ? p->used : 0;
+        if (history->used > 0)
+            memcpy(history->bytes, text_of(resting, p), p->used);
         *next_seq = p->next_seq;
         *epoch = p->epoch;
     }

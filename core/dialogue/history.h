@@ -1,4 +1,4 @@
-/* Histories: what was said, as plain text in packed buffers of a fixed size, and the table where they rest between turns.
+/* Histories: what was said, as plain text in packed buffers of a bounded size, and the table where they rest between turns.
  *
  * Entries are dropped oldest first when a history is full; a single text longer than half of it is cut. Thread: the worker's.
  */

@@ -223,8 +223,7 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
         return result;
     runtime->crew.workers[runtime->crew.count++] = l->worker;
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
-    result = fa_dialogues_new_in(runtime->directory, l->worker, &options, workers > 1 ? adopt : NULL, l, &l->dialogues,
-                                 error);
+    result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
         result = make_script(l, config, plugins, media, app, error);
     return result == FA_OK ? make_edge(l, config, error) : result;
