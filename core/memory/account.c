@@ -249,6 +249,11 @@ size_t fa_account_leased(const fa_account *account)
     return account->leased;
 }
 
+size_t fa_account_budget(const fa_account *account)
+{
+    return account->budget;
+}
+
 size_t fa_account_room(const fa_account *account)
 {
     size_t room = SIZE_MAX;

@@ -50,6 +50,7 @@ size_t fa_account_bytes(const fa_account *account);  /* its own */
 size_t fa_account_total(const fa_account *account);  /* with all below it */
 size_t fa_account_peak(const fa_account *account);   /* of the total */
 size_t fa_account_leased(const fa_account *account); /* bytes in flight */
+size_t fa_account_budget(const fa_account *account); /* its own; 0: none */
 size_t fa_account_room(const fa_account *account);   /* bytes that a charge could still take; SIZE_MAX without limit */
 
 #endif
