@@ -12,6 +12,7 @@ enum { MAX_SETTINGS = 96 };
 
 struct fa_runtime {
     fa_worker *worker;
+    fa_crew crew;
     fa_http *http;
     fa_dialogues *dialogues;
     fa_script *script;
@@ -256,6 +257,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_dialogue_options dialogues = dialogue_options(config);
     result = fa_worker_new(fa_scope_ledger(scope), scope, 0, log, &runtime->worker, error);
     if (result == FA_OK) {
+        runtime->crew = (fa_crew){.workers = {runtime->worker}, .count = 1};
         fa_timer_init(&runtime->patience, runtime->worker, fa_worker_scope(runtime->worker), on_patience_ended);
         result = fa_dialogues_new(runtime->worker, &dialogues, &runtime->dialogues, error);
     }
@@ -318,41 +320,15 @@ int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **
 
 /* ---- asking it from outside ---- */
 
-typedef struct report_request {
-    fa_message message;
-    fa_script *script;
-    fa_buffer *out;
-    fa_result result;
-    bool done;
-    pthread_mutex_t lock;
-    pthread_cond_t answered;
-} report_request;
-
-static void on_report(fa_message *message)
+const fa_crew *fa_runtime_crew(const fa_runtime *runtime)
 {
-    report_request *request = FA_OBJECT(message, report_request, message);
-    fa_result result = fa_script_memory_report(request->script, request->out);
-    pthread_mutex_lock(&request->lock);
-    request->result = result;
-    request->done = true;
-    pthread_cond_signal(&request->answered);
-    pthread_mutex_unlock(&request->lock);
+    return &runtime->crew;
 }
 
-fa_result fa_runtime_memory_report(fa_runtime *runtime, fa_buffer *out)
+fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker)
 {
-    report_request request = {.script = runtime->script, .out = out};
-    fa_message_init(&request.message, on_report);
-    pthread_mutex_init(&request.lock, NULL);
-    pthread_cond_init(&request.answered, NULL);
-    fa_worker_post(runtime->worker, &request.message);
-    pthread_mutex_lock(&request.lock);
-    while (!request.done)
-        pthread_cond_wait(&request.answered, &request.lock);
-    pthread_mutex_unlock(&request.lock);
-    pthread_cond_destroy(&request.answered);
-    pthread_mutex_destroy(&request.lock);
-    return request.result;
+    (void)worker;
+    return runtime->script;
 }
 
 void fa_runtime_free(fa_runtime *runtime)

@@ -8,6 +8,7 @@
 #include "script/script.h"
 #include "server/config.h"
 #include "server/plugins.h"
+#include "worker/crew.h"
 
 typedef struct fa_runtime fa_runtime;
 
@@ -28,8 +29,9 @@ void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms);
 /* Runs a tool on the calling thread and returns its exit status, or -1 with the error. */
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error);
 
-/* The memory report, made on the worker. out: mutable, filled. Thread: not the worker's; it must run. */
-fa_result fa_runtime_memory_report(fa_runtime *runtime, fa_buffer *out);
+/* The workers, and the scripts of one of them. Thread: any; what they point to belongs to each worker. */
+const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
+fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker);
 
 /* After it was stopped, or when it never ran. NULL is ignored. */
 void fa_runtime_free(fa_runtime *runtime);
