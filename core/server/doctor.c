@@ -14,7 +14,8 @@ enum {
     OLD_REQUEST_MS = 60 * 1000
 };
 
-#define SIZE(bytes) fa_format_size((bytes), (char[16]){0})
+#define SIZE(bytes)         fa_format_size((bytes), (char[16]){0})
+#define GROWTH(trend, line) SIZE((uint64_t)((trend)->growth[line] > 0 ? (trend)->growth[line] : 0))
 
 __attribute__((format(printf, 3, 4))) static void find(fa_diagnosis *d, fa_severity severity, const char *format, ...)
 {
@@ -85,12 +86,10 @@ static void alarms_stand(const fa_memory_report *r, fa_diagnosis *d)
             continue;
         if (i == FA_ALARM_RSS)
             find(d, FA_SEVERITY_WARNING,
-                 "RSS grows by %s a minute (over the last %llu s); of that, owners of ours grow by %s and memory "
-                 "without "
-                 "an owner by %s.",
-                 SIZE((uint64_t)alarm->growth), (unsigned long long)t->window_ms / 1000,
-                 SIZE((uint64_t)(t->growth[FA_LINE_OURS] > 0 ? t->growth[FA_LINE_OURS] : 0)),
-                 SIZE((uint64_t)(t->growth[FA_LINE_RESIDUAL] > 0 ? t->growth[FA_LINE_RESIDUAL] : 0)));
+                 "RSS grows by %s a minute (over the last %llu s); of that, owners of ours grow by %s, Lua heaps by %s "
+                 "and memory without an owner by %s.",
+                 SIZE((uint64_t)alarm->growth), (unsigned long long)t->window_ms / 1000, GROWTH(t, FA_LINE_OURS),
+                 GROWTH(t, FA_LINE_LUA), GROWTH(t, FA_LINE_RESIDUAL));
         else
             find(d, FA_SEVERITY_WARNING,
                  "Memory that no owner has grows by %s a minute: a library leaks, not a script. Its malloc is not "

@@ -100,9 +100,9 @@ static void owners(page *p, const char *title, const fa_census_owner *list, size
     if (count == 0)
         return;
     line(p, " ");
-    line(p, "  %-40s %10s %10s %8s  %s", title, "BYTES", "WITH ALL", "AGE", "MADE AT");
+    line(p, "  %-52s %10s %10s %8s  %s", title, "BYTES", "WITH ALL", "AGE", "MADE AT");
     for (size_t i = 0; i < count && i < limit; ++i)
-        line(p, "  %-40.40s %10s %10s %8s  %s", list[i].label, SIZE(list[i].own), SIZE(list[i].total),
+        line(p, "  %-52.52s %10s %10s %8s  %s", list[i].label, SIZE(list[i].own), SIZE(list[i].total),
              AGE(list[i].age_ms), fa_origin_text(list[i].made_at, place, sizeof(place)));
 }
 
@@ -110,9 +110,9 @@ static void places(page *p, const fa_census *c)
 {
     char place[100];
     line(p, " ");
-    line(p, "  %-40s %10s %8s %8s", "MADE AT", "BYTES", "BUFFERS", "SCOPES");
+    line(p, "  %-52s %10s %8s %8s", "MADE AT", "BYTES", "BUFFERS", "SCOPES");
     for (size_t i = 0; i < c->place_count && i < 8; ++i)
-        line(p, "  %-40.40s %10s %8zu %8zu", fa_origin_text(c->places[i].at, place, sizeof(place)),
+        line(p, "  %-52.52s %10s %8zu %8zu", fa_origin_text(c->places[i].at, place, sizeof(place)),
              SIZE(c->places[i].bytes), c->places[i].buffers, c->places[i].scopes);
 }
 
