@@ -25,11 +25,11 @@ typedef struct fa_dialogues_census {
     size_t in_flight; /* of log_bytes: on its way into sockets */
     size_t largest;   /* the largest log */
     char largest_dialogue[FA_DIALOGUE_ID_SIZE];
-    size_t waiting; /* dialogues whose producer waits for their slowest listener */
-    size_t behind;  /* listeners with a backlog */
-    size_t slow;    /* of them: slow ones */
-    size_t slow_rate; /* none of the slow ones reads faster */
-    size_t slow_held; /* of log_bytes: what slow listeners have not got yet */
+    size_t waiting;                                 /* dialogues whose producer waits for their slowest listener */
+    size_t behind;                                  /* listeners with a backlog */
+    size_t slow;                                    /* of them: slow ones */
+    size_t slow_rate;                               /* none of the slow ones reads faster */
+    size_t slow_held;                               /* of log_bytes: what slow listeners have not got yet */
     fa_listener_figures slowest[FA_SLOW_LISTENERS]; /* of those behind, the largest backlog first */
     size_t slowest_count;
 } fa_dialogues_census;

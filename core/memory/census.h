@@ -32,7 +32,7 @@ typedef struct fa_census_place {
 
 typedef struct fa_census {
     size_t scopes, buffers, handles, bytes;
-    size_t in_flight_buffers; /* of the buffers: leased by somebody */
+    size_t in_flight_buffers;                  /* of the buffers: leased by somebody */
     fa_census_owner largest[FA_CENSUS_OWNERS]; /* by own bytes */
     fa_census_owner oldest[FA_CENSUS_OWNERS];  /* without those that live as long as the server */
     size_t largest_count, oldest_count;

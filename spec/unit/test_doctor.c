@@ -96,9 +96,9 @@ static void alarms(void **state)
     (void)state;
     r.trend.alarms[FA_ALARM_RSS] = (fa_alarm){.line = FA_LINE_RSS, .raised = true, .growth = 30 * MB};
     r.trend.growth[FA_LINE_RESIDUAL] = 29 * MB;
-    assert_says("RSS grows by 30.0 MB a minute (over the last 595 s); of that, owners of ours grow by 0 B and memory "
-                "without an owner by "
-                "29.0 MB");
+    assert_says(
+        "RSS grows by 30.0 MB a minute (over the last 595 s); of that, owners of ours grow by 0 B, Lua heaps by 0 B");
+    assert_says("and memory without an owner by 29.0 MB.");
     r.trend.alarms[FA_ALARM_RESIDUAL] = (fa_alarm){.line = FA_LINE_RESIDUAL, .raised = true, .growth = 29 * MB};
     assert_says("Memory that no owner has grows by 29.0 MB a minute: a library leaks");
 }
