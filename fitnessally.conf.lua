@@ -15,6 +15,7 @@ plugins.espeak = {                       -- the keys of a plugin stand in its pl
 }
 
 memory_budget = "512MB"                  -- beyond it new questions are refused, and running ones go on
+-- tracker = false                       -- no memory samples, no memory alarms: `fitnessally memory` still works
 log_level = "info"                       -- "debug" says more, "warn" less
 mode = "production"                      -- "dev" shows errors of scripts to the client
 -- plugins.NAME.key = env("MY_API_KEY")  -- secrets come from the environment, not from this file

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
 
@@ -227,6 +228,19 @@ static void say_farewell(listener *l)
         fa_exchange_abort(l->exchange);
 }
 
+/* For the census. A listener that had all and is sent something begins anew: what it took hours ago says nothing of its speed. */
+static void count_plan(listener *l, const batch *b)
+{
+    if (l->caught_up) {
+        l->behind_ms = fa_now_ms();
+        l->sent_bytes_then = l->sent_bytes;
+        l->caught_up = false;
+    }
+    l->planned_bytes = 0;
+    for (size_t i = 0; i < b->count; ++i)
+        l->planned_bytes += b->pieces[i].length;
+}
+
 void listener_pump(listener *l)
 {
     batch b = {.room = WINDOW};
@@ -239,12 +253,14 @@ void listener_pump(listener *l)
         b.room = l->dialogue->registry->options.listener_queue;
     fill(l, &b, spent, &spent_count);
     if (b.count == 0) {
+        l->caught_up = true;
         if (l->dialogue == NULL)
             say_farewell(l);
         else if (has_nothing_more(l))
             finish_stream(l);
         return;
     }
+    count_plan(l, &b);
     fa_result result = fa_exchange_send(exchange, b.pieces, b.count, false);
     for (size_t i = 0; i < spent_count; ++i) {
         if (fa_buffer_owner(spent[i]) == l->scope)
@@ -262,6 +278,7 @@ static void on_sent(fa_exchange *exchange, void *context)
     dialogue *d = l->dialogue;
     (void)exchange;
     l->sent_seq = l->planned_seq;
+    l->sent_bytes += l->planned_bytes;
     if (d == NULL) {
         listener_pump(l);
         return;
@@ -410,6 +427,7 @@ void listener_enter(listener *l, dialogue *d)
     fa_scope_hook_add(l->scope, &l->at_end, on_end);
     l->dialogue = d;
     l->joined_since = true;
+    l->joined_ms = fa_now_ms();
     fa_list_append(&d->listeners, &l->link);
     d->listener_count++;
     d->listened = true;

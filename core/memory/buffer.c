@@ -257,6 +257,11 @@ bool fa_buffer_leased(const fa_buffer *buffer)
     return buffer->leases != 0;
 }
 
+size_t fa_buffer_cost(const fa_buffer *buffer)
+{
+    return footprint(buffer);
+}
+
 fa_buffer *fa_buffer_of_node(fa_list *node)
 {
     return FA_OBJECT(node, fa_buffer, in_scope);

@@ -32,6 +32,7 @@ const char *fa_buffer_label(const fa_buffer *buffer);
 fa_origin fa_buffer_made_at(const fa_buffer *buffer);
 fa_scope *fa_buffer_owner(const fa_buffer *buffer); /* borrowed, NULL when detached */
 bool fa_buffer_leased(const fa_buffer *buffer);
+size_t fa_buffer_cost(const fa_buffer *buffer); /* bytes it is charged for */
 
 /* For core/memory/scope.c: the list node by which a scope holds its buffers. */
 fa_buffer *fa_buffer_of_node(fa_list *node);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "memory/buffer.h"
 #include "memory/handle.h"
 
@@ -20,6 +21,7 @@ struct fa_scope {
     fa_list children, hooks, handles, buffers, blocks;
     fa_origin made_at, ended_at;
     const char *reason; /* while it ends; borrowed */
+    uint64_t born_ms;
 };
 
 /* Stands before every block of plain memory. */
@@ -50,6 +52,7 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
     scope->parent = parent;
     scope->account = account;
     scope->made_at = made_at;
+    scope->born_ms = fa_now_ms();
     fa_list_init(&scope->in_parent);
     fa_list_init(&scope->children);
     fa_list_init(&scope->hooks);
@@ -251,6 +254,25 @@ const char *fa_scope_label(const fa_scope *scope)
 fa_origin fa_scope_made_at(const fa_scope *scope)
 {
     return scope->made_at;
+}
+
+uint64_t fa_scope_born_ms(const fa_scope *scope)
+{
+    return scope->born_ms;
+}
+
+fa_scope *fa_scope_walk(fa_scope *root, fa_scope *at, bool deeper)
+{
+    if (at == NULL)
+        return root;
+    fa_list *child = deeper ? fa_list_first(&at->children) : NULL;
+    if (child != NULL)
+        return FA_OBJECT(child, fa_scope, in_parent);
+    for (; at != root; at = at->parent) {
+        if (at->in_parent.next != &at->parent->children)
+            return FA_OBJECT(at->in_parent.next, fa_scope, in_parent);
+    }
+    return NULL;
 }
 
 fa_list *fa_scope_buffers(fa_scope *scope)

@@ -56,6 +56,8 @@ struct fa_script {
     size_t task_count;           /* without those that only wait to be told of their end */
     size_t copies, copied_bytes; /* bytes that scripts asked to have as Lua strings */
     uint64_t started_ms;
+    fa_memory_source memory; /* NULL: nobody answers */
+    void *memory_context;
     char empty_array[48];
 };
 
@@ -217,10 +219,8 @@ void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_core(lua_State *L);
+void fa_open_memory(lua_State *L);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
-
-/* memory_report.c: pushes the report as a table. asking: the exchange to leave out, may be NULL. */
-void fa_push_memory_report(lua_State *L, fa_script *script, const fa_exchange *asking);
 
 #endif

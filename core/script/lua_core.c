@@ -116,14 +116,6 @@ static int sleep_task(lua_State *L)
 
 /* ---- figures ---- */
 
-static int memory(lua_State *L)
-{
-    fa_script *script = fa_script_of(L);
-    const fa_task *task = script->current;
-    fa_push_memory_report(L, script, task != NULL && task->scope != NULL ? task->exchange : NULL);
-    return 1;
-}
-
 static void set_number(lua_State *L, const char *name, double value)
 {
     lua_pushnumber(L, value);
@@ -162,7 +154,10 @@ static int now(lua_State *L)
 void fa_open_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sleep", sleep_task}, {"memory", memory}, {"status", status}, {"now", now}, {NULL, NULL},
+        {"sleep", sleep_task},
+        {"status", status},
+        {"now", now},
+        {NULL, NULL},
     };
     open_log(L);
     open_settings(L);

@@ -55,8 +55,33 @@ void fa_script_handle(fa_exchange *exchange, void *context);
 fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char *const *argv,
                              void (*done)(void *context, int status), void *context, fa_error *error);
 
-/* The memory report as JSON text, appended to a buffer. */
-fa_result fa_script_memory_report(fa_script *script, fa_buffer *out);
+/* ---- memory: scripts ask, whoever stands above answers ---- */
+
+/* A question of fitnessally.memory. It stands until it is answered. */
+typedef struct fa_memory_question {
+    const char *what;  /* "report", "analysis", "tracker", "doctor" */
+    fa_worker *worker; /* who asks, and on whose thread it is answered */
+    fa_scope *
+        asking; /* the request to leave out, with all below it; NULL: none, or it has ended since. That worker's to read */
+    /* Once, from the loop. json: borrowed for the call; NULL unless FA_OK. The question is gone then. */
+    void (*answered)(struct fa_memory_question *question, fa_result result, const fa_buffer *json);
+} fa_memory_question;
+
+/* Takes the question up: FA_OK, and answers it later; else it is not answered. */
+typedef fa_result (*fa_memory_source)(void *context, fa_memory_question *question);
+
+/* Who answers; without one, fitnessally.memory says that there is no report. Before the worker runs. context: borrowed. */
+void fa_script_set_memory(fa_script *script, fa_memory_source source, void *context);
+
+/* What a state holds. Thread: the worker's. */
+typedef struct fa_script_figures {
+    size_t heap; /* bytes of the Lua heap */
+    size_t heap_peak, heap_limit, heap_refused;
+    size_t tasks;
+    size_t copies, copied_bytes; /* what scripts asked to have as Lua strings, since the start */
+} fa_script_figures;
+void fa_script_read_figures(const fa_script *script, fa_script_figures *figures);
+fa_dialogues *fa_script_dialogues(const fa_script *script);
 
 size_t fa_script_tasks(const fa_script *script); /* not yet ended or cancelled */
 

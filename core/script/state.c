@@ -231,6 +231,7 @@ static int open_all(lua_State *L)
     fa_open_turn(L);
     fa_open_plugins(L);
     fa_open_core(L);
+    fa_open_memory(L);
     fa_open_loader(L);
     fa_open_structure(L);
     return 0;

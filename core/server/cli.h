@@ -24,8 +24,9 @@ typedef struct fa_command {
 struct fa_cli {
     const fa_command *command;
     const char *file; /* -c; NULL: look for one */
-    bool json, help;
-    char **overrides; /* "key=value" for fa_server_configure, in the order given */
+    bool json, help, watch;
+    const char *pid, *socket; /* which running server; NULL: not said */
+    char **overrides;         /* "key=value" for fa_server_configure, in the order given */
     size_t override_count;
     char **arguments; /* what is no option; borrowed from argv */
     int argument_count;
@@ -49,6 +50,6 @@ const char *fa_cli_file(const fa_cli *cli);
 /* A server configured with the file and the options, or what is wrong was said. The caller destroys it. */
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
-extern const fa_command fa_command_serve, fa_command_check, fa_command_records;
+extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory;
 
 #endif

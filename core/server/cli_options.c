@@ -9,14 +9,15 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 7 };
+enum { OPTIONS = 10 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
     {"config", required_argument, NULL, 'c'},  {"listen", required_argument, NULL, 'l'},
     {"workers", required_argument, NULL, 'w'}, {"data", required_argument, NULL, 'd'},
     {"set", required_argument, NULL, 's'},     {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
+    {"pid", required_argument, NULL, 'p'},     {"socket", required_argument, NULL, 'u'},
+    {"watch", no_argument, NULL, 'W'},         {"help", no_argument, NULL, 'h'},
 };
 
 static void say(const char *format, va_list args)
@@ -90,6 +91,15 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         if (strchr(optarg, '=') == NULL)
             return fa_cli_misused(cli->command->name, "--set wants key=value, not \"%s\"", optarg);
         return add_override(cli, NULL, optarg);
+    case 'p':
+        cli->pid = optarg;
+        return FA_EXIT_DONE;
+    case 'u':
+        cli->socket = optarg;
+        return FA_EXIT_DONE;
+    case 'W':
+        cli->watch = true;
+        return FA_EXIT_DONE;
     case 'j':
         cli->json = true;
         return FA_EXIT_DONE;

@@ -115,6 +115,18 @@ static const fa_config_key keys[] = {
     KEY("pressure", LIST, "70,75,80,85,90,95", 0, 0,
         "percent of memory_budget where the six steps of docs/memory.md begin; 101: never"),
     KEY("pressure_relief", NUMBER, "5", 1, 50, "a step ends so many percent below where it began"),
+
+    /* watching memory */
+    KEY("tracker", FLAG, "true", 0, 0,
+        "sample memory and raise alarms; false, or DISABLE_MEMORY_TRACKER=true in the environment: none of it runs"),
+    KEY("tracker_interval", DURATION, "5s", 50 * MS, 10 * MINUTE, "time between two samples; 120 are kept"),
+    KEY("alarm_growth", SIZE, "8MB", 0, 64 * GB, "growth of RSS in a minute that raises an alarm; half of it undoes it; 0: none"),
+    KEY("alarm_residual_growth", SIZE, "4MB", 0, 64 * GB,
+        "growth in a minute of memory that no owner has that raises an alarm; 0: none"),
+    KEY("alarm_interval", DURATION, "5min", 0, 24 * HOUR, "shortest time between two log lines of one alarm"),
+    KEY("control", FLAG, "true", 0, 0, "answer `fitnessally memory` on a unix socket that only this user can open"),
+    KEY("control_dir", TEXT, NULL, 0, 0,
+        "folder of that socket; not set: fitnessally/ in XDG_RUNTIME_DIR, or /tmp/fitnessally-UID"),
     {NULL, FA_CONFIG_TEXT, NULL, 0, 0, NULL, NULL},
 };
 /* clang-format on */

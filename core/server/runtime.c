@@ -369,28 +369,6 @@ int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **
     return runtime->tool_status;
 }
 
-/* ---- asking it from outside ---- */
-
-typedef struct report_request {
-    fa_runtime *runtime;
-    fa_buffer *out;
-    fa_result result;
-} report_request;
-
-static void make_report(void *context, fa_worker *worker)
-{
-    report_request *request = context;
-    if (fa_worker_index(worker) == 0)
-        request->result = fa_script_memory_report(request->runtime->lanes[0].script, request->out);
-}
-
-fa_result fa_runtime_memory_report(fa_runtime *runtime, fa_buffer *out)
-{
-    report_request request = {runtime, out, FA_OK};
-    fa_crew_visit_and_wait(&runtime->crew, make_report, &request);
-    return request.result;
-}
-
 void fa_runtime_free(fa_runtime *runtime)
 {
     for (unsigned i = 0; runtime != NULL && i < runtime->crew.count; ++i) {

@@ -27,17 +27,15 @@ fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name
 /* Runs on threads of its own until fa_runtime_stop. */
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error);
 
-const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
-fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker);
-
 /* Drains for at most drain_ms, then cuts; returns when the threads have ended. Thread: not a worker's. */
 void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms);
 
 /* Runs a tool on the first worker, on the calling thread, and returns its exit status, or -1 with the error. */
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error);
 
-/* The memory report. out: mutable, filled. Thread: not a worker's; they must run. */
-fa_result fa_runtime_memory_report(fa_runtime *runtime, fa_buffer *out);
+/* The workers, and the scripts of one of them. Thread: any; what they point to belongs to each worker. */
+const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
+fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker);
 
 /* After it was stopped, or when it never ran. NULL is ignored. */
 void fa_runtime_free(fa_runtime *runtime);

@@ -9,9 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "memory/buffer.h"
+#include "server/control.h"
+#include "server/memory_report.h"
 #include "server/pressure_steps.h"
 #include "server/runtime.h"
+#include "server/tracker.h"
 
 enum { MAX_LISTENERS = 16 };
 
@@ -26,6 +30,9 @@ struct fa_server {
     fa_plugins plugins;
     fa_media *media;
     fa_runtime *runtime;
+    fa_tracker *tracker; /* NULL: switched off */
+    fa_control *control; /* NULL: there is none */
+    fa_memory_sources memory;
     char addresses[MAX_LISTENERS][80];
     size_t address_count;
 };
@@ -145,6 +152,7 @@ static void take_down(fa_server *server)
     fa_pressure_free(server->pressure);
     server->pressure = NULL;
     server->runtime = NULL;
+    server->tracker = NULL; /* its memory goes with the scope */
     server->media = NULL;
     server->address_count = 0;
     fa_scope_end(server->running, "server stopped", NULL);
@@ -159,6 +167,72 @@ static unsigned worker_count(const fa_server *server)
     return cores < FA_MAX_WORKERS ? cores : FA_MAX_WORKERS;
 }
 
+/* ---- watching memory ---- */
+
+static size_t lua_heap(void *context, unsigned worker)
+{
+    fa_script_figures figures = {0};
+    fa_script_read_figures(fa_runtime_script(context, worker), &figures);
+    return figures.heap;
+}
+
+static bool wants_tracker(const fa_config *config)
+{
+    const char *disabled = getenv("DISABLE_MEMORY_TRACKER"); /* the name that the original's operators know */
+    return fa_config_flag(config, "tracker") && (disabled == NULL || strcmp(disabled, "true") != 0);
+}
+
+/* Before the workers run. */
+static fa_result watch_memory(fa_server *server, fa_error *error)
+{
+    const fa_config *config = server->config;
+    const fa_crew *crew = fa_runtime_crew(server->runtime);
+    fa_tracker_options options = {
+        .ledger = server->ledger,
+        .natives = server->plugins.natives,
+        .crew = crew,
+        .log = &server->log,
+        .heap = lua_heap,
+        .context = server->runtime,
+        .interval_ms = fa_config_duration(config, "tracker_interval"),
+        .alarm_interval_ms = fa_config_duration(config, "alarm_interval"),
+        .alarm_growth = fa_config_size(config, "alarm_growth"),
+        .alarm_residual_growth = fa_config_size(config, "alarm_residual_growth"),
+    };
+    if (wants_tracker(config) && fa_tracker_new(server->running, &options, &server->tracker) != FA_OK)
+        return fa_fail(error, FA_NO_MEMORY, "no memory for the memory tracker");
+    server->memory = (fa_memory_sources){.ledger = server->ledger,
+                                         .running = server->running,
+                                         .natives = server->plugins.natives,
+                                         .runtime = server->runtime,
+                                         .tracker = server->tracker,
+                                         .tracker_interval_ms = options.interval_ms,
+                                         .started_ms = fa_now_ms()};
+    for (unsigned i = 0; i < crew->count; ++i)
+        fa_script_set_memory(fa_runtime_script(server->runtime, i), fa_memory_answer, &server->memory);
+    return FA_OK;
+}
+
+static fa_result answer_control(void *context, const char *request, fa_buffer *out)
+{
+    const fa_server *server = context;
+    if (strncmp(request, "memory ", 7) != 0)
+        return FA_INVALID;
+    return fa_memory_answer_outside(&server->memory, request + 7, out);
+}
+
+/* Once everything runs. A server without its control socket serves all the same. */
+static void open_control(fa_server *server)
+{
+    fa_error error = {{0}};
+    const char *folder = fa_config_text(server->config, "control_dir");
+    if (!fa_config_flag(server->config, "control"))
+        return;
+    if (fa_control_start(server->root, folder, answer_control, server, &server->control, &error) != FA_OK)
+        fa_log_write(&server->log, FA_LOG_WARN, "no control socket, `fitnessally memory` will not find this server: %s",
+                     error.text);
+}
+
 fa_result fa_server_start(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
@@ -167,9 +241,13 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     if (result == FA_OK)
         result = bind_all(server, error);
     if (result == FA_OK)
+        result = watch_memory(server, error);
+    if (result == FA_OK)
         result = fa_runtime_start(server->runtime, error);
     if (result != FA_OK)
         take_down(server);
+    else
+        open_control(server);
     return result;
 }
 
@@ -182,6 +260,9 @@ void fa_server_stop(fa_server *server, uint64_t drain_ms)
 {
     if (server->running == NULL)
         return;
+    fa_control_stop(server->control); /* both ask workers, which must run for that */
+    fa_tracker_stop(server->tracker);
+    server->control = NULL;
     fa_runtime_stop(server->runtime, drain_ms);
     take_down(server);
 }
@@ -263,7 +344,7 @@ fa_result fa_server_write_memory_report(fa_server *server, char *path, size_t si
     gmtime_r(&now, &utc);
     strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%S", &utc);
     snprintf(path, size, "%s/memory-%s-%d.json", fa_config_text(server->config, "state_dir"), stamp, (int)getpid());
-    result = fa_runtime_memory_report(server->runtime, report);
+    result = fa_memory_answer_outside(&server->memory, "full", report);
     result = result == FA_OK ? write_file(path, report, error) : fa_fail(error, result, "the report could not be made");
     fa_buffer_release(report);
     return result;

@@ -277,9 +277,14 @@ function fitnessally.buffer(options) end
 ---Waits. Yields: yes. Copies: no.
 ---@param milliseconds number
 function fitnessally.sleep(milliseconds) end
----The ledger and the process's figures as a table, the shape of GET /api/health/memory. Yields: no. Copies: no.
----@return table
-function fitnessally.memory() end
+---Who holds the memory, over all workers, as GET /api/health/memory shows it; the asking request is left out. "report" (the default):
+---ledger and process; "analysis": the largest and the oldest owners, and the lines that made most bytes; "tracker": samples, growth
+---and alarms; "doctor": what it means, in English. As a table, or ("json") as JSON text, in which empty arrays stay arrays. nil,
+---message when there is no memory to say it. Yields: yes. Copies: the answer.
+---@param what? "report"|"analysis"|"tracker"|"doctor"
+---@param format? "table"|"json"
+---@return table|string? answer, string? message
+function fitnessally.memory(what, format) end
 ---{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}}. Yields: no. Copies: no.
 ---@return table
 function fitnessally.status() end

@@ -85,6 +85,126 @@ describe("GET /api/health/memory", function()
   end)
 end)
 
+describe("GET /api/health/memory in full", function()
+  it("adds up", function()
+    local report = http.get(app, "/api/health/memory").json
+    local ledger = report.ledger
+    local bytes, count = 0, 0
+    for _, kind in pairs(ledger.byKind) do
+      bytes, count = bytes + kind.bytes, count + kind.count
+    end
+    assert.are.equal(ledger.ours, bytes)
+    assert.are.equal(ledger.scopes, count)
+    local attributed = 0
+    for _, by in pairs(ledger.attributedBy) do
+      attributed = attributed + by
+    end
+    assert.are.equal(ledger.attributed, attributed)
+    assert.are.equal(report.memory.lua.bytes, ledger.attributedBy.lua)
+    assert.are.equal(report.process.workers, #report.memory.luaHeaps)
+    assert.is_true(report.process.openFiles > 3 and report.process.threads > 1)
+    assert.are.equal(report.process.workers, #report.snapshot)
+    for _, snapshot in ipairs(report.snapshot) do
+      assert.is_true(snapshot.ageMs <= 100)
+    end
+    assert.are.equal(0, report.dialogues.logBytes)
+  end)
+
+  it("is exact: asking changes nothing that it says", function()
+    local function owned()
+      local kinds = http.get(app, "/api/health/memory").json.ledger.byKind
+      return { kinds.server.bytes, kinds.worker.bytes, kinds.plugin.bytes, kinds.cache.bytes, kinds.request.bytes }
+    end
+    local before = owned()
+    for _ = 1, 10 do
+      http.get(app, "/api/health/memory/analyze")
+      http.get(app, "/api/health/memory/tracker")
+    end
+    assert.are.same(before, owned())
+  end)
+end)
+
+describe("GET /api/health/memory/analyze", function()
+  it("names owners by bytes and by age, and the places that made them, without the asking request", function()
+    local analysis = http.get(app, "/api/health/memory/analyze").json
+    assert.are.equal("table", type(analysis.byAge))
+    local last = math.huge
+    for _, owner in ipairs(analysis.byBytes) do
+      assert.is_true(owner.bytes <= last and owner.total >= owner.bytes)
+      assert.is_truthy(owner.madeAt:find("^[%w_/.]+:%d+$"), owner.madeAt)
+      assert.are_not.equal("request", owner.kind)
+      last = owner.bytes
+    end
+    local bytes = 0
+    for _, origin in ipairs(analysis.byOrigin) do
+      bytes = bytes + origin.bytes
+    end
+    assert.are.equal(analysis.count.bytes, bytes)
+  end)
+end)
+
+describe("GET /api/health/memory/tracker", function()
+  it("has samples, growth and alarms", function()
+    local tracker = http.get(app, "/api/health/memory/tracker").json
+    assert.is_true(tracker.enabled)
+    assert.are.equal(5000, tracker.intervalMs)
+    assert.is_true(#tracker.samples <= tracker.capacity)
+    assert.is_number(tracker.growthPerMinute.rss)
+    assert.is_number(tracker.growthPerMinute.residual)
+    assert.is_number(tracker.growthPerMinute.byKind.dialogue)
+    assert.are.equal("rss", tracker.alarms[1].on)
+    assert.is_false(tracker.alarms[1].raised)
+  end)
+
+  it("says that it is switched off", function()
+    local quiet = server.start { tracker = "false" }
+    local tracker = http.get(quiet, "/api/health/memory/tracker").json
+    local findings = http.get(quiet, "/api/health/memory/doctor").json.findings
+    quiet:stop()
+    assert.is_false(tracker.enabled)
+    assert.is_nil(tracker.samples)
+    assert.is_truthy(tracker.message:find("DISABLE_MEMORY_TRACKER"))
+    assert.is_truthy(findings[1].text:find("the tracker is off"))
+  end)
+end)
+
+describe("a memory alarm", function()
+  -- Documents of 64 KB each kept in a table: a leak as scripts make them.
+  local leak = [[
+    local kept = {}
+    app:get("/leak", function(req)
+      for i = 1, 10 do
+        kept[#kept + 1] = ("x"):rep(65536 - i) .. tostring(#kept)
+      end
+      req:reply { text = "kept" }
+    end)
+    app:get("/api/health/memory", function(req) req:reply { json = fitnessally.memory() } end)
+    app:get("/doctor", function(req) req:reply { json = fitnessally.memory("doctor") } end)
+  ]]
+
+  it("is raised by a leak and told once", function()
+    local folder = server.folder()
+    server.write(folder .. "/app.lua", leak)
+    local leaking = server.start { app = folder, plugins_enabled = "", tracker_interval = "50ms" }
+    local warned = server.wait(30, function()
+      http.get(leaking, "/leak")
+      local report = http.get(leaking, "/api/health/memory").json
+      return report.status == "warning" and report.warnings[1]
+    end)
+    local findings = http.get(leaking, "/doctor").json.findings
+    local _, told = leaking:log():gsub("memory alarm: RSS", "")
+    leaking:stop()
+    server.remove(folder)
+    assert.is_truthy(warned and warned:find("^RSS grows by"), tostring(warned))
+    assert.are.equal(1, told)
+    local lua = false
+    for _, finding in ipairs(findings) do
+      lua = lua or finding.text:find("The Lua heap of worker 0 grows by", 1, true) ~= nil
+    end
+    assert.is_true(lua, findings[1].text)
+  end)
+end)
+
 describe("GET /metrics", function()
   it("gives each metric with HELP and TYPE before its values", function()
     local answer = http.get(app, "/metrics")

@@ -165,22 +165,98 @@ static void a_nul_is_no_json(void **state)
     script_world_end(w);
 }
 
-static void the_report_is_json(void **state)
+/* Somebody who answers fitnessally.memory when told to. */
+typedef struct oracle {
+    fa_message message;
+    fa_memory_question *question;
+    fa_scope *scope;
+    const char *json; /* NULL: there is no memory for one */
+    unsigned asked;
+} oracle;
+
+static void speak(fa_message *message)
 {
-    fa_buffer *out;
+    oracle *o = FA_OBJECT(message, oracle, message);
+    fa_memory_question *question = o->question;
+    fa_buffer *out = NULL;
+    o->question = NULL;
+    if (o->json != NULL) {
+        assert_ok(fa_buffer_new(o->scope, 0, "answer", FA_HERE, &out));
+        assert_ok(fa_buffer_append(out, o->json, strlen(o->json)));
+    }
+    question->answered(question, out != NULL ? FA_OK : FA_NO_MEMORY, out);
+    if (out != NULL)
+        fa_buffer_release(out);
+}
+
+static fa_result take_question(void *context, fa_memory_question *question)
+{
+    oracle *o = context;
+    o->question = question;
+    o->asked++;
+    return FA_OK;
+}
+
+static fa_result take_and_speak(void *context, fa_memory_question *question)
+{
+    oracle *o = context;
+    take_question(o, question);
+    assert_non_null(question->asking);
+    fa_worker_post(question->worker, &o->message);
+    return FA_OK;
+}
+
+static fa_result refuse(void *context, fa_memory_question *question)
+{
+    (void)context;
+    (void)question;
+    return FA_OVER_BUDGET;
+}
+
+static const char memory_app[] =
+    "app:get('/', function(req)\n"
+    "  local report, problem = fitnessally.memory('analysis')\n"
+    "  req:reply { text = report and tostring(report.ours + 1) or problem }\n"
+    "end)\n"
+    "app:get('/json', function(req) req:reply { text = fitnessally.memory(nil, 'json') } end)\n"
+    "app:get('/wrong', function(req) req:reply { text = tostring(select(2, pcall(fitnessally.memory, 'all'))) } end)\n"
+    "app:get('/status', function(req) req:reply { json = fitnessally.status() } end)\n";
+
+static void memory_is_asked_of_whoever_stands_above(void **state)
+{
     (void)state;
-    script_world *w =
-        script_world_begin("app:get('/', function(req) req:reply { json = fitnessally.memory() } end)\n"
-                           "app:get('/status', function(req) req:reply { json = fitnessally.status() } end)\n");
-    assert_answer_has(w, "GET /", "\"request\":{");
-    const char *report = script_ask(w, "GET /");
-    assert_non_null(strstr(report, "\"warnings\":[]"));
-    assert_non_null(strstr(report, "\"handles\":0")); /* the asking request is left out */
+    script_world *w = script_world_begin(memory_app);
+    oracle o = {.scope = w->clients, .json = "{\"ours\":41,\"warnings\":[]}"};
+    fa_message_init(&o.message, speak);
+    assert_answer(w, "GET /", "200 there is no memory report here");
+    fa_script_set_memory(w->script, take_and_speak, &o);
+    assert_answer(w, "GET /", "200 42");
+    assert_answer(w, "GET /json", "200 {\"ours\":41,\"warnings\":[]}");
+    assert_answer_has(w, "GET /wrong", "invalid option 'all'");
+    o.json = "{\"ours\":";
+    assert_answer(w, "GET /", "200 there is no memory to say who holds it");
+    o.json = NULL;
+    assert_answer(w, "GET /", "200 there is no memory to say who holds it");
+    fa_script_set_memory(w->script, refuse, &o);
+    assert_answer(w, "GET /", "200 there is no memory to ask who holds it");
     assert_answer_has(w, "GET /status", "\"draining\":false");
-    assert_ok(fa_buffer_new(w->clients, 0, "report", FA_HERE, &out));
-    assert_ok(fa_script_memory_report(w->script, out));
-    assert_true(fa_buffer_length(out) > 500);
-    fa_buffer_release(out);
+    script_world_end(w);
+}
+
+static void an_answer_for_nobody_is_dropped(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin(memory_app);
+    oracle o = {.scope = w->clients, .json = "{\"ours\":41}"};
+    fa_message_init(&o.message, speak);
+    fa_script_set_memory(w->script, take_question, &o);
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /"});
+    SCRIPT_UNTIL(w, o.asked == 1);
+    assert_non_null(o.question->asking);
+    fa_inprocess_vanish(client);
+    SCRIPT_UNTIL(w, o.question->asking == NULL); /* who made the report would look at a dead scope else */
+    fa_worker_post(w->worker, &o.message);
+    SCRIPT_UNTIL(w, o.question == NULL);
     script_world_end(w);
 }
 
@@ -249,7 +325,8 @@ int main(void)
         cmocka_unit_test(starters_can_be_stopped),
         cmocka_unit_test(json_goes_both_ways),
         cmocka_unit_test(a_nul_is_no_json),
-        cmocka_unit_test(the_report_is_json),
+        cmocka_unit_test(memory_is_asked_of_whoever_stands_above),
+        cmocka_unit_test(an_answer_for_nobody_is_dropped),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("scripts: loading, starting, JSON", tests, NULL, NULL);

@@ -20,10 +20,24 @@ app:get("/api/health", function(req)
   }
 end)
 
-app:get("/api/health/memory", function(req)
-  req:reply { headers = { ["Cache-Control"] = "no-store" }, json = fitnessally.memory() }
-end)
+-- Who holds the memory: all of it, the largest and oldest owners with their lines, growth, and what it means.
+local memory = {
+  ["/api/health/memory"] = "report",
+  ["/api/health/memory/analyze"] = "analysis",
+  ["/api/health/memory/tracker"] = "tracker",
+  ["/api/health/memory/doctor"] = "doctor",
+}
+for path, what in pairs(memory) do
+  app:get(path, function(req)
+    local text, problem = fitnessally.memory(what, "json")
+    if not text then
+      log.warn(path .. ": " .. problem)
+      return req:fail(503, "over_budget", "There is no memory to say who holds it.")
+    end
+    req:reply { headers = { ["Cache-Control"] = "no-store" }, type = "application/json", text = text }
+  end)
+end
 
 app:get("/metrics", function(req)
-  req:reply { type = prometheus.content_type, text = metrics.text(fitnessally.status(), fitnessally.memory()) }
+  req:reply { type = prometheus.content_type, text = metrics.text(fitnessally.status(), fitnessally.memory() or {}) }
 end)

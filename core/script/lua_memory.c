@@ -1,0 +1,134 @@
+/* fitnessally.memory: asks the server what holds memory, and waits until every worker has been heard. The answer is made above us
+ * (server/memory_report.c), as JSON text. */
+#include <string.h>
+
+#include "script/internal.h"
+
+typedef struct memory_op {
+    fa_memory_question question;
+    fa_task *task; /* NULL once nobody waits any more */
+    fa_script *script;
+    fa_wait wait;
+    bool as_json;
+} memory_op;
+
+/* The question is still on its way and lies in the operation: it is freed when it is back. */
+static void cancel_memory(fa_wait *wait)
+{
+    memory_op *op = FA_OBJECT(wait, memory_op, wait);
+    op->task = NULL;
+    op->question.asking = NULL;
+}
+
+/* On the stack: the text, the length and whether it is to be a table. */
+static int push_answer(lua_State *L)
+{
+    const char *text = lua_touserdata(L, 1);
+    size_t length = (size_t)lua_tointeger(L, 2);
+    if (lua_toboolean(L, 3)) {
+        lua_pushlstring(L, text, length);
+        return 1;
+    }
+    lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.decode");
+    lua_pushlstring(L, text, length);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+/* In the state itself: a coroutine that waits cannot be called into. */
+static int answer_task(const fa_task *task, fa_result result, const fa_buffer *json, bool as_json)
+{
+    lua_State *L = task->script->lua;
+    if (result == FA_OK) {
+        lua_pushcfunction(L, push_answer);
+        lua_pushlightuserdata(L, (void *)fa_buffer_data(json));
+        lua_pushinteger(L, (lua_Integer)fa_buffer_length(json));
+        lua_pushboolean(L, as_json);
+        bool pushed = lua_pcall(L, 3, 1, 0) == 0;
+        if (pushed)
+            lua_xmove(L, task->co, 1);
+        else
+            lua_pop(L, 1);
+        if (pushed)
+            return 1;
+    }
+    lua_pushnil(task->co);
+    lua_pushliteral(task->co, "there is no memory to say who holds it");
+    return 2;
+}
+
+static void on_answered(fa_memory_question *question, fa_result result, const fa_buffer *json)
+{
+    memory_op *op = FA_OBJECT(question, memory_op, question);
+    fa_task *task = op->task;
+    bool as_json = op->as_json;
+    fa_scope_free(op->script->scope, op);
+    if (task == NULL)
+        return;
+    task->wait = NULL;
+    fa_task_resume(task, answer_task(task, result, json, as_json));
+}
+
+static int memory(lua_State *L)
+{
+    static const char *const whats[] = {"report", "analysis", "tracker", "doctor", NULL};
+    static const char *const formats[] = {"table", "json", NULL};
+    int what = luaL_checkoption(L, 1, "report", whats), format = luaL_checkoption(L, 2, "table", formats);
+    fa_task *task = fa_task_waiting(L, "fitnessally.memory");
+    fa_script *script = task->script;
+    memory_op *op = script->memory != NULL ? fa_scope_allocate(script->scope, sizeof(*op)) : NULL;
+    if (op == NULL) {
+        lua_pushnil(L);
+        lua_pushstring(L, script->memory == NULL ? "there is no memory report here"
+                                                 : "there is no memory to ask who holds it");
+        return 2;
+    }
+    op->task = task;
+    op->script = script;
+    op->as_json = format == 1;
+    op->wait.cancel = cancel_memory;
+    op->question = (fa_memory_question){.what = whats[what],
+                                        .worker = script->worker,
+                                        .asking = task->exchange != NULL ? task->exchange->scope : NULL,
+                                        .answered = on_answered};
+    if (script->memory(script->memory_context, &op->question) != FA_OK) {
+        fa_scope_free(script->scope, op);
+        lua_pushnil(L);
+        lua_pushliteral(L, "there is no memory to ask who holds it");
+        return 2;
+    }
+    return fa_task_wait(L, task, &op->wait);
+}
+
+void fa_open_memory(lua_State *L)
+{
+    lua_getglobal(L, "fitnessally");
+    lua_pushcfunction(L, memory);
+    lua_setfield(L, -2, "memory");
+    fa_lua_waits(L, (const char *const[]){"memory", NULL});
+    lua_pop(L, 1);
+}
+
+/* ---- for whoever answers ---- */
+
+void fa_script_set_memory(fa_script *script, fa_memory_source source, void *context)
+{
+    script->memory = source;
+    script->memory_context = context;
+}
+
+void fa_script_read_figures(const fa_script *script, fa_script_figures *figures)
+{
+    figures->heap = script->heap.bytes;
+    figures->heap_peak = script->heap.peak;
+    figures->heap_limit = script->heap.limit;
+    figures->heap_refused = script->heap.refused;
+    figures->tasks = script->task_count;
+    figures->copies = script->copies;
+    figures->copied_bytes = script->copied_bytes;
+}
+
+fa_dialogues *fa_script_dialogues(const fa_script *script)
+{
+    return script->options.dialogues;
+}

@@ -1,0 +1,97 @@
+/* `fitnessally memory`: asks a running server who holds its memory, and shows it. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/cli.h"
+#include "server/control.h"
+
+enum { REDRAW_MS = 2000 };
+
+/* Where the server listens that was meant; what is wrong was said. */
+static int find_server(const fa_cli *cli, char path[FA_CONTROL_PATH])
+{
+    fa_error error = {{0}};
+    char *end = NULL;
+    long pid = 0;
+    if (cli->pid != NULL && cli->socket != NULL)
+        return fa_cli_misused("memory", "memory takes --pid or --socket, not both");
+    if (cli->socket != NULL) {
+        if (strlen(cli->socket) >= FA_CONTROL_PATH)
+            return fa_cli_misused("memory", "--socket: a socket's path has at most %d bytes", FA_CONTROL_PATH - 1);
+        memcpy(path, cli->socket, strlen(cli->socket) + 1);
+        return FA_EXIT_DONE;
+    }
+    if (cli->pid != NULL) {
+        errno = 0;
+        pid = strtol(cli->pid, &end, 10);
+        if (*cli->pid == '\0' || *end != '\0' || pid <= 0 || errno != 0)
+            return fa_cli_misused("memory", "--pid wants the number of a process, not \"%s\"", cli->pid);
+    }
+    return fa_control_find(pid, path, &error) == FA_OK ? FA_EXIT_DONE : fa_cli_failed("%s", error.text);
+}
+
+static int show(const char *path, const char *request)
+{
+    char *answer;
+    fa_error error = {{0}};
+    if (fa_control_ask(path, request, &answer, &error) != FA_OK)
+        return fa_cli_failed("%s", error.text);
+    fputs(answer, stdout);
+    if (answer[strlen(answer) - 1] != '\n')
+        putchar('\n');
+    free(answer);
+    return fflush(stdout) == 0 ? FA_EXIT_DONE : FA_EXIT_FAILED;
+}
+
+/* Until interrupted, or until the server goes. On a terminal each page takes the place of the one before. */
+static int watch(const char *path, const char *request)
+{
+    sigset_t interrupts;
+    const struct timespec pause = {.tv_sec = REDRAW_MS / 1000};
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, SIGINT);
+    sigaddset(&interrupts, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &interrupts, NULL);
+    for (;;) {
+        if (isatty(STDOUT_FILENO))
+            fputs("\033[H\033[2J", stdout);
+        int status = show(path, request);
+        if (status != FA_EXIT_DONE || sigtimedwait(&interrupts, NULL, &pause) > 0)
+            return status;
+    }
+}
+
+static int run(const fa_cli *cli)
+{
+    char path[FA_CONTROL_PATH];
+    bool doctor = cli->argument_count > 0 && strcmp(cli->arguments[0], "doctor") == 0;
+    if (cli->argument_count > (doctor ? 1 : 0))
+        return fa_cli_misused("memory", "memory knows `doctor`, not \"%s\"", cli->arguments[doctor ? 1 : 0]);
+    int status = find_server(cli, path);
+    if (status != FA_EXIT_DONE)
+        return status;
+    const char *request = doctor ? (cli->json ? "memory doctor" : "memory doctor text")
+                                 : (cli->json ? "memory report" : "memory report text");
+    return cli->watch ? watch(path, request) : show(path, request);
+}
+
+const fa_command fa_command_memory = {
+    .name = "memory",
+    .options = "jpuW",
+    .summary = "show who holds the memory of a running server",
+    .help = "usage: fitnessally memory [options]          who holds what, since when, made where\n"
+            "       fitnessally memory doctor [options]   what that means, in plain English\n"
+            "\n"
+            "Asks a running server of this user; without --pid or --socket the only one there is.\n"
+            "\n"
+            "  --watch              again every 2 seconds, until interrupted\n"
+            "  --json               the report as GET /api/health/memory has it; the doctor's findings\n"
+            "  --pid PID            the server of that process\n"
+            "  --socket PATH        the server that listens on that control socket\n",
+    .run = run,
+};

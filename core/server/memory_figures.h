@@ -1,0 +1,29 @@
+/* The four numbers (DESIGN.md, invariant 1) and what they are made of, read from counters: ours, attributed, residual, cached and
+ * mapped. Takes no memory. Thread: any; with nothing going on it is exact, under load each counter is right by itself. */
+#ifndef FA_SERVER_MEMORY_FIGURES_H
+#define FA_SERVER_MEMORY_FIGURES_H
+
+#include "base/allocator.h"
+#include "plugin/native.h"
+
+typedef struct fa_kind_figures {
+    size_t bytes, count, peak, in_flight, in_flight_count, ended;
+} fa_kind_figures;
+
+typedef struct fa_memory_figures {
+    size_t rss;
+    size_t ours, in_flight, scopes, handles;
+    size_t plugins;  /* attributed: what the libraries of plugins say they hold, of malloc */
+    size_t residual; /* given out by malloc and known to nobody above */
+    size_t retained; /* freed and kept by malloc */
+    fa_allocator_figures heap;
+    fa_kind_figures kinds[FA_KIND_COUNT];
+} fa_memory_figures;
+
+/* natives: NULL-terminated, may be NULL. */
+void fa_memory_read(fa_ledger *ledger, fa_native *const *natives, fa_memory_figures *figures);
+
+/* Takes a tree of scopes out of the figures again: the asking request. Thread: the scope's. */
+void fa_memory_leave_out(fa_memory_figures *figures, fa_scope *asking);
+
+#endif

@@ -1,0 +1,278 @@
+#include "server/memory_report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "server/doctor.h"
+#include "server/process.h"
+
+/* One worker's share, written on its thread. */
+typedef struct piece {
+    bool visited;
+    uint64_t at_ms;
+    fa_script_figures script;
+    fa_census census;
+    fa_dialogues_census dialogues;
+} piece;
+
+typedef struct work {
+    const fa_memory_sources *sources;
+    fa_memory_question *question; /* NULL when asked from outside */
+    fa_worker *asker;             /* its worker */
+    fa_account *account;          /* pays for this */
+    unsigned count;
+    fa_memory_report report;
+    piece pieces[];
+} work;
+
+size_t fa_memory_lua(const fa_memory_report *report)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < report->worker_count; ++i)
+        sum += report->workers[i].script.heap;
+    return sum;
+}
+
+/* ---- judging ---- */
+
+__attribute__((format(printf, 2, 3))) static void warn(fa_memory_report *report, const char *format, ...)
+{
+    va_list arguments;
+    if (report->warning_count == FA_MEMORY_WARNINGS)
+        return;
+    va_start(arguments, format);
+    vsnprintf(report->warnings[report->warning_count++], sizeof(report->warnings[0]), format, arguments);
+    va_end(arguments);
+}
+
+void fa_memory_judge(fa_memory_report *report)
+{
+    static const char *const what[FA_ALARMS] = {"RSS", "Memory that no owner has (residual)"};
+    char a[16], b[16];
+    for (unsigned i = 0; i < FA_ALARMS; ++i) {
+        const fa_alarm *alarm = &report->trend.alarms[i];
+        if (alarm->raised)
+            warn(report, "%s grows by %s a minute (alarm at %s)", what[i], fa_format_size((uint64_t)alarm->growth, a),
+                 fa_format_size(alarm->threshold, b));
+    }
+    if (report->budget != 0 && report->total >= report->budget / 10 * 9)
+        warn(report, "%s of the memory budget of %s are in use", fa_format_size(report->total, a),
+             fa_format_size(report->budget, b));
+    report->critical = report->budget != 0 && report->total >= report->budget / 100 * 97;
+}
+
+/* ---- gathering ---- */
+
+static void visit(void *context, fa_worker *worker)
+{
+    work *w = context;
+    unsigned index = fa_worker_index(worker);
+    piece *p = &w->pieces[index];
+    fa_script *script = fa_runtime_script(w->sources->runtime, index);
+    const fa_scope *asking = w->question != NULL && worker == w->asker ? w->question->asking : NULL;
+    p->at_ms = fa_now_ms();
+    p->visited = true;
+    fa_census_take(&p->census, fa_worker_scope(worker), asking, index, p->at_ms);
+    if (script == NULL)
+        return;
+    fa_script_read_figures(script, &p->script);
+    fa_dialogues_take_census(fa_script_dialogues(script), &p->dialogues);
+}
+
+static void copy_trend(void *context, const fa_trend *trend)
+{
+    fa_memory_trend *to = context;
+    to->tells = fa_trend_tells(trend);
+    to->samples = trend->count;
+    to->window_ms = fa_trend_window_ms(trend);
+    for (unsigned line = 0; line < FA_LINE_COUNT; ++line)
+        to->growth[line] = fa_trend_growth(trend, line);
+    for (unsigned i = 0; FA_LINE_COUNT + i < trend->lines; ++i)
+        to->lua_growth[i] = fa_trend_growth(trend, FA_LINE_COUNT + i);
+    memcpy(to->alarms, trend->alarms, sizeof(to->alarms));
+}
+
+static void merge_pieces(work *w)
+{
+    fa_memory_report *report = &w->report;
+    uint64_t now_ms = fa_now_ms();
+    for (unsigned i = 0; i < w->count; ++i) {
+        const piece *p = &w->pieces[i];
+        report->workers[i] = (fa_memory_worker){.age_ms = now_ms - p->at_ms, .script = p->script};
+        fa_census_merge(&report->census, &p->census);
+        fa_dialogues_merge_census(&report->dialogues, &p->dialogues);
+    }
+    report->worker_count = w->count;
+}
+
+/* The plugins and caches beside the workers. What hangs from them belongs to other threads; their counters are anybody's, and the
+ * list that they stand in changes only while nothing runs. */
+static void add_lasting_owners(work *w)
+{
+    fa_scope *root = w->sources->running;
+    uint64_t now_ms = fa_now_ms();
+    fa_census_add_owner(&w->report.census, root, 0, now_ms);
+    for (fa_scope *at = fa_scope_walk(root, root, true); at != NULL; at = fa_scope_walk(root, at, false)) {
+        if (fa_scope_kind(at) != FA_KIND_WORKER)
+            fa_census_add_owner(&w->report.census, at, 0, now_ms);
+    }
+}
+
+static size_t work_size(unsigned count)
+{
+    return sizeof(work) + count * sizeof(piece);
+}
+
+static void leave_out_self(work *w)
+{
+    fa_memory_figures *figures = &w->report.figures;
+    fa_kind_figures *kind = &figures->kinds[fa_account_kind(w->account)];
+    kind->bytes -= work_size(w->count);
+    figures->ours -= work_size(w->count);
+    fa_scope *asking = w->question != NULL ? w->question->asking : NULL;
+    if (asking != NULL)
+        fa_memory_leave_out(figures, asking);
+    if (asking != NULL && w->report.workers[fa_worker_index(w->asker)].script.tasks > 0)
+        w->report.workers[fa_worker_index(w->asker)].script.tasks--;
+}
+
+/* All that is read in one place, after the workers have been. */
+static void complete(work *w)
+{
+    fa_memory_report *report = &w->report;
+    const fa_memory_sources *sources = w->sources;
+    fa_memory_read(sources->ledger, sources->natives, &report->figures);
+    merge_pieces(w);
+    leave_out_self(w);
+    add_lasting_owners(w);
+    fa_census_sort(&report->census);
+    report->uptime_ms = fa_now_ms() - sources->started_ms;
+    report->budget = fa_account_budget(fa_scope_account(sources->running));
+    report->total = fa_account_total(fa_scope_account(sources->running));
+    for (fa_native *const *native = sources->natives; *native != NULL && report->native_count < FA_MEMORY_NATIVES;
+         ++native) {
+        report->natives[report->native_count].name = fa_native_name(*native);
+        report->natives[report->native_count++].bytes = fa_native_attributed(*native);
+    }
+    report->open_files = fa_process_open_files();
+    report->threads = fa_process_threads();
+    report->trend.on = sources->tracker != NULL;
+    report->trend.interval_ms = sources->tracker_interval_ms;
+    if (sources->tracker != NULL)
+        fa_tracker_look(sources->tracker, copy_trend, &report->trend);
+    fa_memory_judge(report);
+}
+
+/* ---- answering ---- */
+
+static fa_result say_full(const fa_memory_report *report, const fa_memory_sources *sources, fa_buffer *out)
+{
+    static const char *const keys[] = {"{\"report\":", ",\"analysis\":", ",\"tracker\":", ",\"doctor\":"};
+    fa_result result = FA_OK;
+    for (int i = 0; i < 4 && result == FA_OK; ++i) {
+        result = fa_buffer_append(out, keys[i], strlen(keys[i]));
+        if (result == FA_OK)
+            result = i == 0   ? fa_memory_report_json(report, out)
+                     : i == 1 ? fa_memory_analysis_json(report, out)
+                     : i == 2 ? fa_memory_tracker_json(report, sources, out)
+                              : fa_doctor_json(report, out);
+    }
+    return result == FA_OK ? fa_buffer_append(out, "}\n", 2) : result;
+}
+
+bool fa_memory_knows(const char *what)
+{
+    static const char *const known[] = {"report", "analysis",    "tracker",    "doctor",
+                                        "full",   "report text", "doctor text"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); ++i) {
+        if (strcmp(what, known[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static fa_result say(const char *what, const fa_memory_report *report, const fa_memory_sources *sources, fa_buffer *out)
+{
+    if (strcmp(what, "report") == 0)
+        return fa_memory_report_json(report, out);
+    if (strcmp(what, "analysis") == 0)
+        return fa_memory_analysis_json(report, out);
+    if (strcmp(what, "tracker") == 0)
+        return fa_memory_tracker_json(report, sources, out);
+    if (strcmp(what, "doctor") == 0)
+        return fa_doctor_json(report, out);
+    if (strcmp(what, "full") == 0)
+        return say_full(report, sources, out);
+    if (strcmp(what, "report text") == 0)
+        return fa_memory_report_text(report, out);
+    if (strcmp(what, "doctor text") == 0)
+        return fa_doctor_text(report, out);
+    return FA_INVALID;
+}
+
+/* The server's root pays, which the census does not look at and which has no budget: a full server can still be asked. */
+static fa_result new_work(const fa_memory_sources *sources, work **out)
+{
+    void *memory;
+    fa_account *account = fa_scope_account(fa_scope_parent(sources->running));
+    unsigned count = fa_runtime_crew(sources->runtime)->count;
+    fa_result result = fa_account_allocate(account, work_size(count), &memory);
+    if (result != FA_OK)
+        return result;
+    *out = memset(memory, 0, work_size(count));
+    (*out)->sources = sources;
+    (*out)->account = account;
+    (*out)->count = count;
+    return FA_OK;
+}
+
+static void free_work(work *w)
+{
+    fa_account_free(w->account, w, work_size(w->count));
+}
+
+static void on_visited(void *context)
+{
+    work *w = context;
+    fa_memory_question *question = w->question;
+    fa_buffer *out = NULL;
+    complete(w);
+    fa_result result = fa_buffer_new_detached(w->account, 4096, "memory report", FA_HERE, &out);
+    if (result == FA_OK)
+        result = say(question->what, &w->report, w->sources, out);
+    free_work(w);
+    question->answered(question, result, out);
+    if (out != NULL)
+        fa_buffer_release(out);
+}
+
+fa_result fa_memory_answer(void *context, fa_memory_question *question)
+{
+    const fa_memory_sources *sources = context;
+    work *w;
+    fa_result result = fa_memory_knows(question->what) ? new_work(sources, &w) : FA_INVALID;
+    if (result != FA_OK)
+        return result;
+    w->question = question;
+    w->asker = question->worker;
+    result = fa_crew_visit(fa_runtime_crew(sources->runtime), question->worker, visit, on_visited, w);
+    if (result != FA_OK)
+        free_work(w);
+    return result;
+}
+
+fa_result fa_memory_answer_outside(const fa_memory_sources *sources, const char *what, fa_buffer *out)
+{
+    work *w;
+    fa_result result = fa_memory_knows(what) ? new_work(sources, &w) : FA_INVALID;
+    if (result != FA_OK)
+        return result;
+    fa_crew_visit_and_wait(fa_runtime_crew(sources->runtime), visit, w);
+    complete(w);
+    result = say(what, &w->report, w->sources, out);
+    free_work(w);
+    return result;
+}

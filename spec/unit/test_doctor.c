@@ -1,0 +1,182 @@
+/* core/server/doctor: made-up reports, and the sentences that they must lead to. */
+#include "testing.h"
+
+#include <stdio.h>
+
+#include "server/doctor.h"
+
+enum { MB = 1024 * 1024 };
+
+static fa_memory_report r;
+static fa_diagnosis d;
+
+/* A server with nothing wrong. */
+static int healthy(void **state)
+{
+    (void)state;
+    memset(&r, 0, sizeof(r));
+    r.worker_count = 2;
+    r.budget = 512 * (size_t)MB;
+    r.total = 40 * MB;
+    r.figures.rss = 60 * MB;
+    r.figures.ours = 40 * MB;
+    r.figures.residual = 2 * MB;
+    r.trend.on = r.trend.tells = true;
+    r.trend.window_ms = 595000;
+    return 0;
+}
+
+static const char *all(void)
+{
+    static char text[FA_FINDINGS * 400];
+    size_t used = 0;
+    fa_diagnose(&r, &d);
+    for (size_t i = 0; i < d.count; ++i)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s\n", d.findings[i].text);
+    return text;
+}
+
+#define assert_says(part)                                                                                              \
+    do {                                                                                                               \
+        const char *said_ = all();                                                                                     \
+        if (strstr(said_, (part)) == NULL)                                                                             \
+            fail_msg("\"%s\" is not in:\n%s", (part), said_);                                                          \
+    } while (0)
+
+static void nothing_is_wrong(void **state)
+{
+    (void)state;
+    assert_says("Nothing is wrong: RSS 60.0 MB; 40.0 MB owned");
+    assert_int_equal(d.count, 1);
+    assert_int_equal(d.findings[0].severity, FA_SEVERITY_NOTE);
+    assert_says("nothing grows");
+    r.trend.tells = false;
+    assert_says("too short a time to tell growth");
+    r.trend.on = false;
+    assert_says("the tracker is off");
+}
+
+static void slow_listeners(void **state)
+{
+    (void)state;
+    r.dialogues = (fa_dialogues_census){.live = 9,
+                                        .log_bytes = 20 * MB,
+                                        .slow_held = 19 * MB + MB / 2,
+                                        .slow = 3,
+                                        .slow_rate = 2047,
+                                        .slowest_count = 1};
+    snprintf(r.dialogues.slowest[0].dialogue, sizeof(r.dialogues.slowest[0].dialogue), "vd-abc");
+    snprintf(r.dialogues.slowest[0].remote, sizeof(r.dialogues.slowest[0].remote), "10.0.0.7");
+    assert_says(
+        "97 % of dialogue bytes (19.5 MB) are held by 3 listeners that read slower than 2.0 KB/s; see dialogue vd-abc, "
+        "listener at 10.0.0.7");
+    assert_int_equal(d.findings[0].severity, FA_SEVERITY_WARNING);
+    r.dialogues.slow_held = MB;
+    assert_null(strstr(all(), "dialogue bytes"));
+}
+
+static void a_full_budget_comes_first(void **state)
+{
+    (void)state;
+    r.trend.growth[FA_LINE_KINDS + FA_KIND_DIALOGUE] = 2 * MB;
+    r.figures.kinds[FA_KIND_DIALOGUE] = (fa_kind_figures){.bytes = 400 * (size_t)MB, .count = 300, .ended = 12};
+    r.total = 440 * (size_t)MB;
+    assert_says("85 % of the memory budget of 512.0 MB are in use");
+    assert_says("most is held by dialogue: 400.0 MB in 300");
+    assert_says("dialogue memory grows by 2.0 MB a minute and is 400.0 MB in 300 now (12 have ended)");
+    r.total = 500 * (size_t)MB;
+    all();
+    assert_int_equal(d.findings[0].severity, FA_SEVERITY_CRITICAL);
+    assert_non_null(strstr(d.findings[0].text, "97 % of the memory budget"));
+    assert_null(strstr(all(), "Nothing is wrong"));
+}
+
+static void alarms(void **state)
+{
+    (void)state;
+    r.trend.alarms[FA_ALARM_RSS] = (fa_alarm){.line = FA_LINE_RSS, .raised = true, .growth = 30 * MB};
+    r.trend.growth[FA_LINE_RESIDUAL] = 29 * MB;
+    assert_says(
+        "RSS grows by 30.0 MB a minute (over the last 595 s); of that, owners of ours grow by 0 B, Lua heaps by 0 B");
+    assert_says("and memory without an owner by 29.0 MB.");
+    r.trend.alarms[FA_ALARM_RESIDUAL] = (fa_alarm){.line = FA_LINE_RESIDUAL, .raised = true, .growth = 29 * MB};
+    assert_says("Memory that no owner has grows by 29.0 MB a minute: a library leaks");
+}
+
+static void a_lua_heap_that_grows(void **state)
+{
+    (void)state;
+    r.trend.lua_growth[1] = MB;
+    r.workers[1].script.heap = 90 * MB;
+    assert_says("The Lua heap of worker 1 grows by 1.0 MB a minute and is 90.0 MB now");
+    r.trend.tells = false;
+    assert_null(strstr(all(), "Lua heap of"));
+}
+
+static void the_allocator_keeps_what_was_freed(void **state)
+{
+    (void)state;
+    r.figures.rss = 80 * MB;
+    r.figures.retained = 36 * MB;
+    assert_says("Nothing is wrong");
+    assert_says("RSS is 40.0 MB above what is owned: the allocator keeps 36.0 MB that it could give back");
+    r.figures.retained = 0;
+    r.figures.rss = 200 * MB;
+    r.figures.residual = 120 * MB;
+    assert_says("120.0 MB were taken by libraries on their own");
+}
+
+static void plugins_owners_and_what_is_on_its_way(void **state)
+{
+    (void)state;
+    r.native_count = 1;
+    r.natives[0].name = "records";
+    r.natives[0].bytes = 30 * MB;
+    assert_says("Plugin records holds 30.0 MB, 50 % of RSS");
+    r.census.oldest_count = r.census.largest_count = 1;
+    r.census.oldest[0] = (fa_census_owner){.kind = FA_KIND_TURN,
+                                           .label = "turn 7",
+                                           .age_ms = 200000,
+                                           .total = 3 * MB,
+                                           .made_at = {"routes/voice.lua", 31}};
+    assert_says("The turn 'turn 7' of worker 0 is 200 s old and holds 3.0 MB (made at routes/voice.lua:31)");
+    r.census.largest[0] =
+        (fa_census_owner){.kind = FA_KIND_TURN, .label = "turn 7", .total = 15 * MB, .budget = 16 * MB};
+    assert_says("turn 7 is at 93 % of its budget of 16.0 MB");
+    r.figures.kinds[FA_KIND_DIALOGUE] = (fa_kind_figures){.in_flight = 5 * MB};
+    assert_says("5.0 MB of ended dialogues are still on their way to slow clients");
+    r.dialogues.waiting = 2;
+    r.dialogues.live = 5;
+    assert_says("2 of 5 dialogues wait for their slowest listener");
+}
+
+static void warnings_of_the_report(void **state)
+{
+    (void)state;
+    fa_memory_judge(&r);
+    assert_int_equal(r.warning_count, 0);
+    r.trend.alarms[FA_ALARM_RSS] = (fa_alarm){.raised = true, .growth = 30 * MB, .threshold = 8 * MB};
+    r.total = 470 * (size_t)MB;
+    fa_memory_judge(&r);
+    assert_int_equal(r.warning_count, 2);
+    assert_string_equal(r.warnings[0], "RSS grows by 30.0 MB a minute (alarm at 8.0 MB)");
+    assert_false(r.critical);
+    r.total = 512 * (size_t)MB;
+    fa_memory_judge(&r);
+    assert_true(r.critical);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(nothing_is_wrong, healthy),
+        cmocka_unit_test_setup(slow_listeners, healthy),
+        cmocka_unit_test_setup(a_full_budget_comes_first, healthy),
+        cmocka_unit_test_setup(alarms, healthy),
+        cmocka_unit_test_setup(a_lua_heap_that_grows, healthy),
+        cmocka_unit_test_setup(the_allocator_keeps_what_was_freed, healthy),
+        cmocka_unit_test_setup(plugins_owners_and_what_is_on_its_way, healthy),
+        cmocka_unit_test_setup(warnings_of_the_report, healthy),
+    };
+    return cmocka_run_group_tests_name("doctor", tests, NULL, NULL);
+}
