@@ -91,7 +91,7 @@ static void defaults_stand(void **state)
     assert_int_equal(fa_config_list(w->config, "plugins_enabled", &items), 2);
     assert_string_equal(items[1], "records");
     assert_int_equal(fa_config_list(w->config, "plugin_path", &items), 0);
-    assert_true(fa_config_number(w->config, "workers") == 1);
+    assert_true(fa_config_number(w->config, "workers") == 0);
     assert_string_equal(fa_config_text(w->config, "tts"), "espeak");
     assert_null(fa_config_text(w->config, "data"));
     assert_int_equal(fa_config_size(w->config, "listener_queue"), 512 * 1024);

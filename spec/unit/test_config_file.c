@@ -151,7 +151,7 @@ static void wrong_values_are_named(void **state)
                        "linger: \"8m\" is not a duration: write a number and ms, s, min or h, as in \"30s\"");
     config_refuse_text("media_cache = '8s'", 1,
                        "media_cache: \"8s\" is not a size: write a number and B, KB, MB or GB, as in \"2MB\"");
-    config_refuse_text("workers = 2", 1, "workers: 2 is out of range: only 1 is possible");
+    config_refuse_text("workers = 65", 1, "workers: 65 is out of range: it goes from 0 to 64");
     config_refuse_text("max_listeners = 10001", 1, "max_listeners: 10001 is out of range: it goes from 1 to 10000");
     config_refuse_text("max_listeners = 1.5", 1, "max_listeners: 1.5 is not a whole number");
     config_refuse_text("max_listeners = 0/0", 1, "max_listeners: \"-nan\" is not a number");
