@@ -25,7 +25,10 @@ class Client {
     });
     this.socket.on('connect', () => this.ask());
     this.socket.on('error', (error) => this.end(error));
-    this.socket.on('close', () => this.end(new Error(`the connection ended after ${this.bytes} bytes: ${this.tailText()}`)));
+    this.socket.on('close', () => {
+      if (/\n\n$/.test(this.tailText())) this.finish();
+      this.end(new Error(`the connection ended after ${this.bytes} bytes: ${this.tailText()}`));
+    });
   }
 
   ask() {
@@ -68,8 +71,10 @@ class Client {
       this.tailLength -= over;
     }
     this.tailLength += keep.copy(this.tail, this.tailLength);
-    const ends = this.options.follow ? '\n\n\r\n' : '\r\n0\r\n\r\n';
-    if (this.tail.latin1Slice(this.tailLength - ends.length, this.tailLength) === ends) this.finish();
+    // A stream that was moved to where its dialogue is ends with the connection, one that was not with the last HTTP chunk; and
+    // whoever follows has heard the answer when its last event is whole.
+    const ends = this.options.follow ? /\n\n(\r\n)?$/ : /\r\n0\r\n\r\n$/;
+    if (ends.test(this.tail.latin1Slice(Math.max(0, this.tailLength - 8), this.tailLength))) this.finish();
   }
 
   tailText() {
