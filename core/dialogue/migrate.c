@@ -9,15 +9,12 @@
 
 #include "dialogue/internal.h"
 
-enum { MOST_HOPS = 16 };
-
 struct arrival {
     fa_message message;
     fa_account *account; /* a reference; pays for this */
     fa_directory *directory;
     fa_dialogues *to;
     fa_moving *moving;
-    unsigned hops;
     bool follow;
     uint64_t next_seq; /* where it goes on; 0: it has just come */
     char id[FA_DIALOGUE_ID_SIZE];
@@ -58,13 +55,22 @@ void arrival_free(arrival *a)
 
 /* ---- at the other end ---- */
 
+static void tell_lost(const arrival *a, const char *why)
+{
+    fa_log_write(fa_worker_log(a->to->worker), FA_LOG_INFO, "dialogue %s: a listener that came to it was closed: %s",
+                 a->id, why);
+}
+
 static void enter(arrival *a, dialogue *d)
 {
     fa_exchange *exchange;
     fa_moving *moving = a->moving;
     a->moving = NULL;
-    if (d->registry->adopt(d->registry->adopt_context, moving, &exchange) != FA_OK)
+    fa_result result = d->registry->adopt(d->registry->adopt_context, moving, &exchange);
+    if (result != FA_OK) {
+        tell_lost(a, fa_result_name(result));
         return; /* it is closed */
+    }
     exchange->status = 200;
     listener_attach(d, exchange, (entrance){a->follow, a->next_seq, fa_exchange_header(exchange, "last-event-id")});
 }
@@ -77,15 +83,19 @@ static void on_arrival(fa_message *message)
     fa_digest digest = dialogue_digest(id);
     dialogue *d = dialogue_find(here, id);
     fa_dialogues *home = d == NULL ? fa_directory_home(a->directory, &digest) : here;
-    if (d == NULL && home != NULL && home != here && ++a->hops < MOST_HOPS) {
-        a->to = home;
-        fa_worker_post(home->worker, &a->message);
+    fa_result result = home == NULL ? FA_NOT_FOUND : FA_OK;
+    if (home == NULL && a->follow && !here->draining)
+        result = dialogue_wake_resting(here, id, &d);
+    if ((home != NULL && home != here) ||
+        result == FA_CONFLICT) { /* after it, or somebody has woken it just now: look again */
+        a->to = home != NULL ? home : here;
+        fa_worker_post(a->to->worker, &a->message);
         return;
     }
-    if (d == NULL && a->follow && !here->draining)
-        dialogue_wake_resting(here, id, &d);
-    if (d != NULL && !(here->draining && here->live == 0))
+    if (d != NULL)
         enter(a, d);
+    else
+        tell_lost(a, fa_result_name(result));
     arrival_free(a);
 }
 
