@@ -12,3 +12,4 @@ end
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }
 files["spec/unit"] = { read_globals = host }
+files["spec/e2e"] = { read_globals = host }

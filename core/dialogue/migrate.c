@@ -75,27 +75,38 @@ static void enter(arrival *a, dialogue *d)
     listener_attach(d, exchange, (entrance){a->follow, a->next_seq, fa_exchange_header(exchange, "last-event-id")});
 }
 
+/* The dialogue, when it is here by now. Else false, and where to look next; NULL: it is nowhere any more. */
+static bool find_here(const arrival *a, dialogue **d, fa_dialogues **next)
+{
+    fa_text id = id_of(a);
+    fa_digest digest = dialogue_digest(id);
+    *d = dialogue_find(a->to, id);
+    *next = NULL;
+    if (*d != NULL)
+        return true;
+    *next = fa_directory_home(a->directory, &digest);
+    if (*next != NULL || !a->follow || a->to->draining)
+        return false;
+    fa_result result = dialogue_wake_resting(a->to, id, d);
+    if (result == FA_CONFLICT)
+        *next = a->to; /* somebody has woken it just now: look again */
+    return result == FA_OK;
+}
+
 static void on_arrival(fa_message *message)
 {
     arrival *a = FA_OBJECT(message, arrival, message);
-    fa_dialogues *here = a->to;
-    fa_text id = id_of(a);
-    fa_digest digest = dialogue_digest(id);
-    dialogue *d = dialogue_find(here, id);
-    fa_dialogues *home = d == NULL ? fa_directory_home(a->directory, &digest) : here;
-    fa_result result = home == NULL ? FA_NOT_FOUND : FA_OK;
-    if (home == NULL && a->follow && !here->draining)
-        result = dialogue_wake_resting(here, id, &d);
-    if ((home != NULL && home != here) ||
-        result == FA_CONFLICT) { /* after it, or somebody has woken it just now: look again */
-        a->to = home != NULL ? home : here;
-        fa_worker_post(a->to->worker, &a->message);
-        return;
-    }
-    if (d != NULL)
+    dialogue *d;
+    fa_dialogues *next;
+    if (find_here(a, &d, &next)) {
         enter(a, d);
-    else
-        tell_lost(a, fa_result_name(result));
+    } else if (next != NULL) {
+        a->to = next;
+        fa_worker_post(next->worker, &a->message);
+        return;
+    } else {
+        tell_lost(a, "it has ended");
+    }
     arrival_free(a);
 }
 

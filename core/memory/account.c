@@ -31,7 +31,7 @@ static void raise_peak(_Atomic size_t *peak, size_t value)
 static void subtract_total(fa_account *from, const fa_account *end, size_t bytes)
 {
     for (fa_account *level = from; level != end; level = level->parent) {
-        size_t total = level->total -= bytes;
+        size_t total = atomic_fetch_sub(&level->total, bytes) - bytes;
         if (total < level->low)
             level->watch->crossed(level->watch, from);
     }

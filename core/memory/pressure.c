@@ -27,7 +27,7 @@ const char *fa_pressure_name(fa_pressure_level level)
     static const char *const names[FA_PRESSURE_LEVELS] = {
         "none",         "refuse new dialogues",      "pause upstream reads", "shrink caches",
         "pause speech", "drop the slowest listener", "refuse connections"};
-    return names[level];
+    return (unsigned)level < FA_PRESSURE_LEVELS ? names[level] : "unknown";
 }
 
 static unsigned level_for(const fa_pressure *pressure, unsigned level, size_t total)

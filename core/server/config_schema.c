@@ -86,7 +86,7 @@ static const fa_config_key keys[] = {
         "Lua heap of one script state; beyond it the request that asks for more fails"),
     KEY("max_tasks", NUMBER, "10000", 16, 1e6, "tasks of one script state; beyond it fitnessally.spawn is an error"),
     KEY("max_body", SIZE, "1MB", 1 * KB, 25 * MB, "largest request body; beyond it the answer is 413"),
-    KEY("max_connections", NUMBER, "4096", 1, 1e6, "open connections; further ones wait in the kernel"),
+    KEY("max_connections", NUMBER, "4096", 1, 1e6, "open connections of each worker; further ones wait in the kernel"),
     KEY("request_timeout", DURATION, "60s", 100 * MS, 1 * HOUR,
         "longest time for a request to arrive, and for an idle connection"),
     KEY("send_stall", DURATION, "20s", 100 * MS, 10 * MINUTE,

@@ -144,24 +144,25 @@ function task:ended() end
 voice = {}
 
 ---Opens a dialogue or its next turn and starts flow(turn, context) as the turn's own task; or joins a double of an earlier question.
----Returns at once. nil, code, message: "unknown_dialogue", "too_many_dialogues", "over_budget". Yields: no. Copies: the text.
+---nil, code, message: "unknown_dialogue", "too_many_dialogues", "over_budget".
+---Yields: when it is at home on another worker. Copies: the text.
 ---@param req fitnessally.request
 ---@param question {text: string, dialogueId?: string, flow: fun(turn: fitnessally.turn, context: any): table?, context?: any}
 ---@return {dialogueId: string, joined: boolean}? asked, string? code, string? message
 function voice.ask(req, question) end
 
----Answers the request with the dialogue's event stream (or 204, 404, 429). Yields: no. Copies: no.
+---Answers the request with the dialogue's event stream (or 204, 404, 429). Yields: when it is at home on another worker. Copies: no.
 ---@param req fitnessally.request
 ---@param dialogueId string
 ---@param options? {follow?: boolean}
 function voice.listen(req, dialogueId, options) end
 
----Ends a dialogue. False when there is no such dialogue. Yields: no. Copies: no.
+---Ends a dialogue. False when there is no such dialogue. Yields: when it is at home on another worker. Copies: no.
 ---@param dialogueId string
 ---@return boolean
 function voice.delete(dialogueId) end
 
----Ends the running turn. nil when there is no such dialogue. Yields: no. Copies: no.
+---Ends the running turn. nil when there is no such dialogue. Yields: when it is at home on another worker. Copies: no.
 ---@param dialogueId string
 ---@param playedMs? number
 ---@return {dropped: {events: integer, bytes: integer}, heard: {ms: number, text: string}}?

@@ -176,9 +176,9 @@ function stream:read_more()
     end
     assert(data, problem)
     self.client:settimeout(0)
-    local whole, _, part = self.client:receive(want)
+    local whole, _, rest = self.client:receive(want)
     self.client:settimeout(DEADLINE)
-    return data .. (whole or part or "")
+    return data .. (whole or rest or "")
   end
   local data = assert(self.client:receive(want))
   self.chunk_left = 0
