@@ -23,6 +23,7 @@ typedef struct fa_dialogue_options {
     uint64_t slow_listener_wait_ms, listener_stall_ms, ping_ms;
     uint64_t duplicate_window_ms, idempotency_window_ms;
     size_t dialogue_budget; /* bytes of the event log of one dialogue, what each event costs beside its text included */
+    size_t replay_window;   /* of it, what is kept for listeners that come back though all have it; 0: all that fits */
     size_t turn_budget;     /* bytes of everything a turn works with */
     size_t linger_budget;   /* bytes of all lingering dialogues together */
     size_t listener_queue;  /* bytes on their way into one listener's socket */

@@ -118,8 +118,9 @@ fa_result dialogue_make_room(dialogue *d, size_t bytes)
     const size_t budget = d->registry->options.dialogue_budget;
     if (bytes > budget)
         return FA_INVALID;
+    const size_t window = d->registry->options.replay_window, kept = window != 0 && window < budget ? window : budget;
     uint64_t passed = dialogue_passed_seq(d);
-    while (d->log_bytes + bytes > budget) {
+    while (d->log_bytes + bytes > kept) {
         fa_list *node = fa_list_first(&d->events);
         if (node == NULL || FA_OBJECT(node, log_event, link)->seq > passed)
             break;

@@ -67,6 +67,8 @@ static const fa_config_key keys[] = {
     /* dialogues and their listeners */
     KEY("max_dialogues", NUMBER, "1000", 1, 1e6, "dialogues with a running turn; beyond it the answer is 503"),
     KEY("dialogue_budget", SIZE, "2MB", 16 * KB, 1 * GB, "memory for the events of one dialogue"),
+    KEY("replay_window", SIZE, "640KB", 0, 1 * GB,
+        "of it, what is kept for a listener that comes back though every listener has it; 0: all that fits"),
     KEY("turn_budget", SIZE, "16MB", 256 * KB, 1 * GB, "memory for the work of one turn: audio in the making, searches"),
     KEY("lookahead", NUMBER, "2", 1, 64, "audio chunks made ahead of what was sent"),
     KEY("max_listeners", NUMBER, "8", 1, 10000, "listeners of one dialogue; beyond it the answer is 429"),

@@ -20,6 +20,7 @@ fa_dialogue_options fa_settings_dialogues(const fa_config *c, unsigned workers)
         .duplicate_window_ms = fa_config_duration(c, "duplicate_window"),
         .idempotency_window_ms = fa_config_duration(c, "idempotency_window"),
         .dialogue_budget = fa_config_size(c, "dialogue_budget"),
+        .replay_window = fa_config_size(c, "replay_window"),
         .turn_budget = fa_config_size(c, "turn_budget"),
         .linger_budget = fa_config_size(c, "linger_budget") / workers, /* each worker looks after its own */
         .listener_queue = fa_config_size(c, "listener_queue"),

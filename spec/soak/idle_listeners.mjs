@@ -13,7 +13,7 @@ import { descriptors, memory, quiet, report } from '../bench/support/process.mjs
 
 const USAGE = `usage: node spec/soak/idle_listeners.mjs [--listeners 10000] [--workers 1] [--peer] [--json] [--set KEY=VALUE]...
   --peer   the same with spec/soak/peer.mjs, an SSE server of Node's own http
-Needs two descriptors for each listener: with a lower "ulimit -n" there are fewer listeners, and it says so.`;
+Needs one descriptor for each listener, and two while it moves: with a lower "ulimit -n" there are fewer listeners, and it says so.`;
 
 const AT_ONCE = 100; // while they come
 const LEFT_FOR_OTHERS = 200;
@@ -78,7 +78,7 @@ async function measure(way, gather, { listeners, workers, rest = 2000, set }) {
   const room = [`max_listeners=${Math.min(10000, listeners + 10)}`, `max_dialogues=${listeners + 100}`, `max_connections=${listeners * 2 + 100}`, 'linger=100ms', 'ping_interval=30s'];
   const server = await startCoach({ workers, set: [...room, ...set] });
   try {
-    const count = affordable(server.pid, listeners, 2);
+    const count = affordable(server.pid, listeners, 1.5);
     for (const socket of await gather(server, Math.min(20, count))) socket.destroy(); // what is made once is made
     await quiet(server, 20);
     const [before, files] = [memory(server.pid), descriptors(server.pid)];

@@ -69,6 +69,34 @@ static void nobody_listens_and_the_producer_waits(void **state)
     dialogue_world_end(w);
 }
 
+/* What every listener has is kept for those who come back, but only so much of it. */
+static void the_replay_window_bounds_what_is_kept(void **state)
+{
+    (void)state;
+    fa_dialogue_options options = dialogue_test_options();
+    options.dialogue_budget = (size_t)100 * PIECE;
+    options.replay_window = (size_t)4 * PIECE;
+    dialogue_world *w = dialogue_world_begin(&options);
+    dialogue_ask(w, NULL);
+    dialogue_listen(w, (listening){.follow = false});
+    const fa_kind_counters *dialogues = fa_ledger_kind(w->ledger, FA_KIND_DIALOGUE);
+    for (int i = 0; i < 5; ++i) {
+        assert_ok(dialogue_push_bytes(w, PIECE));
+        dialogue_settle(w);
+    }
+    size_t then = dialogues->bytes;
+    for (int i = 0; i < 20; ++i) {
+        assert_ok(dialogue_push_bytes(w, PIECE));
+        dialogue_settle(w);
+        assert_true(dialogues->bytes <= then + PIECE);
+    }
+    fa_inprocess *late = dialogue_listen(w, (listening){.follow = false});
+    const char *heard = dialogue_heard(w, late);
+    assert_non_null(strstr(heard, "gap"));
+    assert_non_null(strstr(heard, "words@1.25"));
+    dialogue_world_end(w);
+}
+
 static void the_producer_goes_on_when_the_listener_does(void **state)
 {
     (void)state;
@@ -268,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_listens_and_the_producer_waits),
+        cmocka_unit_test(the_replay_window_bounds_what_is_kept),
         cmocka_unit_test(the_producer_goes_on_when_the_listener_does),
         cmocka_unit_test(at_most_the_queue_is_on_its_way),
         cmocka_unit_test(the_slow_one_is_dropped_and_the_other_is_not),
