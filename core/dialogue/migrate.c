@@ -75,22 +75,26 @@ static void enter(arrival *a, dialogue *d)
     listener_attach(d, exchange, (entrance){a->follow, a->next_seq, fa_exchange_header(exchange, "last-event-id")});
 }
 
-/* The dialogue, when it is here by now. Else false, and where to look next; NULL: it is nowhere any more. */
-static bool find_here(const arrival *a, dialogue **d, fa_dialogues **next)
+typedef enum whereabouts { HERE, ELSEWHERE, NOWHERE } whereabouts;
+
+/* Where the dialogue is by now. next: set when it is, or may be by the next look, somewhere else. */
+static whereabouts locate(const arrival *a, dialogue **d, fa_dialogues **next)
 {
     fa_text id = id_of(a);
     fa_digest digest = dialogue_digest(id);
     *d = dialogue_find(a->to, id);
-    *next = NULL;
     if (*d != NULL)
-        return true;
+        return HERE;
     *next = fa_directory_home(a->directory, &digest);
-    if (*next != NULL || !a->follow || a->to->draining)
-        return false;
+    if (*next != NULL)
+        return ELSEWHERE;
+    if (!a->follow || a->to->draining)
+        return NOWHERE;
+    *next = a->to;
     fa_result result = dialogue_wake_resting(a->to, id, d);
     if (result == FA_CONFLICT)
-        *next = a->to; /* somebody has woken it just now: look again */
-    return result == FA_OK;
+        return ELSEWHERE; /* somebody has woken it just now: look again */
+    return result == FA_OK ? HERE : NOWHERE;
 }
 
 static void on_arrival(fa_message *message)
@@ -98,14 +102,17 @@ static void on_arrival(fa_message *message)
     arrival *a = FA_OBJECT(message, arrival, message);
     dialogue *d;
     fa_dialogues *next;
-    if (find_here(a, &d, &next)) {
+    switch (locate(a, &d, &next)) {
+    case HERE:
         enter(a, d);
-    } else if (next != NULL) {
+        break;
+    case ELSEWHERE:
         a->to = next;
         fa_worker_post(next->worker, &a->message);
         return;
-    } else {
-        tell_lost(a, "it has ended");
+    case NOWHERE:
+        tell_lost(a, "the dialogue has ended");
+        break;
     }
     arrival_free(a);
 }
