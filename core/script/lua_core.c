@@ -133,8 +133,8 @@ static int status(lua_State *L)
     set_number(L, "uptime_ms", (double)(fa_now_ms() - script->started_ms));
     set_number(L, "connections", o->connections != NULL ? (double)o->connections(o->context) : 0);
     lua_newtable(L);
-    set_number(L, "live", (double)fa_dialogues_live(o->dialogues));
-    set_number(L, "running", (double)fa_dialogues_running(o->dialogues));
+    set_number(L, "live", (double)fa_directory_live(fa_dialogues_directory(o->dialogues)));
+    set_number(L, "running", (double)fa_directory_running(fa_dialogues_directory(o->dialogues)));
     set_number(L, "resting", (double)fa_dialogues_resting(o->dialogues));
     lua_setfield(L, -2, "dialogues");
     fa_media_stats(o->media, &files, &bytes);
