@@ -57,11 +57,11 @@ async function converse(round, i) {
   const stream = await openStream(server, dialogueId);
   assert.equal(stream.status, 200);
   if (i % 2 === 1) {
-    await stream.until(({ name: event }) => event === 'audioChunk' || event === 'complete', 'the first sentence', 60_000);
+    await stream.until(({ name: event }) => event === 'audioChunk' || event === 'complete', 'the first sentence', 120_000);
     stream.cut();
     return;
   }
-  assert.ok(await within(60_000, stream.ended, 'the end of an answer'));
+  assert.ok(await within(120_000, stream.ended, 'the end of an answer'));
   const events = logged(stream.events);
   assert.equal(events.at(-1).data.status, 'completed');
   for (const event of events) if (event.name === 'audioChunk') assert.ok(wavSamples(event.data.audio) > 0);
