@@ -71,7 +71,6 @@ static void enter(arrival *a, dialogue *d)
         tell_lost(a, fa_result_name(result));
         return; /* it is closed */
     }
-    exchange->status = 200;
     listener_attach(d, exchange, (entrance){a->follow, a->next_seq, fa_exchange_header(exchange, "last-event-id")});
 }
 

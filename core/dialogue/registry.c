@@ -291,8 +291,8 @@ listening_verdict dialogue_judge_listening(fa_dialogues *registry, fa_text id, b
     return dialogue_is_full_for(d, remote) ? LISTEN_TOO_MANY : LISTEN_STREAM;
 }
 
-/* Goes to another worker; or, where several work together, one that follows comes to its own anew: only an exchange that has been moved once
- * can later go with its dialogue to another worker. */
+/* Goes to the dialogue's worker; one that follows comes to its own anew, too: only an exchange that has been moved once can later go
+ * with its dialogue to another worker. False: it is as it was. */
 static bool move_listener(fa_dialogues *registry, fa_dialogues *home, fa_exchange *exchange, fa_text id, bool follow)
 {
     arrival *a = home->adopt != NULL ? arrival_new(registry, home, id, follow, 0) : NULL;
@@ -338,9 +338,8 @@ fa_result fa_dialogues_listen(fa_dialogues *registry, fa_exchange *exchange, fa_
 {
     fa_digest digest = dialogue_digest(id);
     fa_text last_event_id = fa_exchange_header(exchange, "last-event-id");
-    bool stays = follow && !exchange->head_only; /* HEAD brings no listener for whom a resting dialogue could wake */
-    if (follow && !stays && dialogue_find(registry, id) != NULL)
-        stays = true;
+    /* HEAD brings no listener for whom a resting dialogue could wake. */
+    bool stays = follow && (!exchange->head_only || dialogue_find(registry, id) != NULL);
     listening_verdict verdict = dialogue_judge_listening(registry, id, stays, last_event_id, exchange->remote);
     if (verdict == LISTEN_UNKNOWN && fa_directory_knows(registry->directory, &digest, fa_worker_now(registry->worker)))
         return FA_CONFLICT;
