@@ -132,6 +132,10 @@ static void ledger(fa_json *j, const fa_memory_report *r)
     fa_json_number(j, "handles", f->handles);
     if (r->budget != 0)
         fa_json_number(j, "budget", r->budget);
+    fa_json_open(j, "pressure", '{');
+    fa_json_number(j, "step", (size_t)r->pressure);
+    fa_json_text(j, "name", fa_pressure_name(r->pressure));
+    fa_json_close(j, '}');
     kinds(j, f);
     owners(j, "byOwner", r->census.largest, r->census.largest_count, OWNERS_IN_REPORT);
     fa_json_close(j, '}');
@@ -190,7 +194,10 @@ static void snapshots(fa_json *j, const fa_memory_report *r)
     for (unsigned i = 0; i < r->worker_count; ++i) {
         fa_json_open(j, NULL, '{');
         fa_json_number(j, "worker", i);
-        fa_json_number(j, "ageMs", r->workers[i].age_ms);
+        if (r->workers[i].busy)
+            fa_json_flag(j, "busy", true);
+        else
+            fa_json_number(j, "ageMs", r->workers[i].age_ms);
         fa_json_close(j, '}');
     }
     fa_json_close(j, ']');

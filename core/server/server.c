@@ -205,6 +205,7 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
                                          .running = server->running,
                                          .natives = server->plugins.natives,
                                          .runtime = server->runtime,
+                                         .pressure = server->pressure,
                                          .tracker = server->tracker,
                                          .tracker_interval_ms = options.interval_ms,
                                          .started_ms = fa_now_ms()};

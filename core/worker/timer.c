@@ -58,6 +58,11 @@ fa_result fa_timer_start(fa_timer *timer, uint64_t delay_ms)
     return FA_OK;
 }
 
+size_t fa_timer_bytes(void)
+{
+    return sizeof(struct fa_timer_handle);
+}
+
 void fa_timer_pause(fa_timer *timer)
 {
     if (timer->handle != NULL)

@@ -22,6 +22,9 @@ fa_result fa_timer_start(fa_timer *timer, uint64_t delay_ms);
 /* Does not fire any more; may be started again. Cheap. */
 void fa_timer_pause(fa_timer *timer);
 
+/* Bytes that one takes of its worker's account from its first start until a turn of the loop after its stop. */
+size_t fa_timer_bytes(void);
+
 /* Ends it. Harmless twice, and on a zeroed one that was never initialised. */
 void fa_timer_stop(fa_timer *timer);
 

@@ -150,12 +150,14 @@ void fa_worker_post(fa_worker *worker, fa_message *message)
     pthread_mutex_unlock(&worker->mail_lock);
 }
 
-void fa_worker_withdraw(fa_worker *worker, fa_message *message)
+bool fa_worker_withdraw(fa_worker *worker, fa_message *message)
 {
     pthread_mutex_lock(&worker->mail_lock);
-    if (message->posted)
+    bool was_on_its_way = message->posted;
+    if (was_on_its_way)
         take_message(&message->link);
     pthread_mutex_unlock(&worker->mail_lock);
+    return was_on_its_way;
 }
 
 uv_loop_t *fa_worker_loop(fa_worker *worker)

@@ -50,9 +50,10 @@ void fa_worker_free(fa_worker *worker);
 void fa_message_init(fa_message *message, void (*deliver)(fa_message *message));
 void fa_worker_post(fa_worker *worker, fa_message *message); /* thread: any */
 
-/* Takes a message back that is perhaps still on its way: it is not delivered any more. Before an object ends in which a
- * posted message lies. Thread: the worker's, so that it cannot be in delivery at that moment. */
-void fa_worker_withdraw(fa_worker *worker, fa_message *message);
+/* Takes a message back that is perhaps still on its way: true when it was, and is not delivered any more. Before an object
+ * ends in which a posted message lies that is the worker's own thread, where it cannot be in delivery at that moment; on
+ * any other, false means that it has been delivered or is being so right now. Thread: any. */
+bool fa_worker_withdraw(fa_worker *worker, fa_message *message);
 
 uv_loop_t *fa_worker_loop(fa_worker *worker);
 fa_scope *fa_worker_scope(fa_worker *worker);
