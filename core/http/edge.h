@@ -176,6 +176,7 @@ void fa_http_library_forget_thread(void);
 
 /* progress.c */
 uint64_t fa_http_bytes_acked(int fd);
+void fa_http_bound_unsent(int fd); /* of an answer that goes on as its client reads */
 
 static inline fa_http_request *fa_http_request_of(fa_exchange *exchange)
 {
