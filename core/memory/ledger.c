@@ -8,6 +8,7 @@ enum { MAX_NAMES = 1024 };
 
 struct fa_ledger {
     fa_allocator allocator;
+    fa_clock *clock; /* NULL: real time */
     fa_kind_counters kinds[FA_KIND_COUNT];
     _Atomic size_t handles;
     pthread_mutex_t names_lock; /* guards names and name_count */
@@ -63,6 +64,16 @@ void fa_ledger_free(fa_ledger *ledger)
         fa_ledger_release(ledger, ledger->names[i]);
     pthread_mutex_destroy(&ledger->names_lock);
     ledger->allocator.release(ledger->allocator.context, ledger);
+}
+
+void fa_ledger_set_clock(fa_ledger *ledger, fa_clock *clock)
+{
+    ledger->clock = clock;
+}
+
+fa_clock *fa_ledger_clock(const fa_ledger *ledger)
+{
+    return ledger->clock;
 }
 
 void *fa_ledger_allocate(fa_ledger *ledger, size_t size)

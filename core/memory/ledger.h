@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "fitnessally/result.h"
 
 /* Kinds of owner (DESIGN.md 2). The names in fa_kind_name are part of the HTTP interface. */
@@ -56,6 +57,11 @@ typedef struct fa_ledger fa_ledger;
  * gone. */
 fa_ledger *fa_ledger_new(const fa_allocator *allocator);
 void fa_ledger_free(fa_ledger *ledger);
+
+/* The time by which everything on this ledger lives (base/clock.h). clock: borrowed for the ledger's life; set before anything is made
+ * on it. Without: real time, and NULL. */
+void fa_ledger_set_clock(fa_ledger *ledger, fa_clock *clock);
+fa_clock *fa_ledger_clock(const fa_ledger *ledger);
 
 /* Raw memory, not charged to anybody: only core/memory calls these. */
 void *fa_ledger_allocate(fa_ledger *ledger, size_t size);

@@ -52,7 +52,7 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
     scope->parent = parent;
     scope->account = account;
     scope->made_at = made_at;
-    scope->born_ms = fa_now_ms();
+    scope->born_ms = fa_clock_now_ms(fa_ledger_clock(ledger));
     fa_list_init(&scope->in_parent);
     fa_list_init(&scope->children);
     fa_list_init(&scope->hooks);

@@ -65,7 +65,7 @@ fa_scope *fa_scope_parent(const fa_scope *scope);
 fa_kind fa_scope_kind(const fa_scope *scope);
 const char *fa_scope_label(const fa_scope *scope);
 fa_origin fa_scope_made_at(const fa_scope *scope);
-uint64_t fa_scope_born_ms(const fa_scope *scope); /* fa_now_ms then */
+uint64_t fa_scope_born_ms(const fa_scope *scope); /* by the ledger's clock */
 
 /* Walks a tree, owners before what they own: the scope after `at` in the tree of `root`, beginning with root itself for NULL; NULL at
  * the end. deeper: whether what hangs from `at` is visited too. The tree must not change meanwhile. */

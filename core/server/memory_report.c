@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/units.h"
 #include "server/doctor.h"
 #include "server/process.h"
@@ -73,7 +72,7 @@ static void visit(void *context, fa_worker *worker)
     piece *p = &w->pieces[index];
     fa_script *script = fa_runtime_script(w->sources->runtime, index);
     const fa_scope *asking = w->question != NULL && worker == w->asker ? w->question->asking : NULL;
-    p->at_ms = fa_now_ms();
+    p->at_ms = fa_worker_now_exact(worker);
     p->visited = true;
     fa_census_take(&p->census, fa_worker_scope(worker), asking, index, p->at_ms);
     if (script == NULL)
@@ -98,7 +97,7 @@ static void copy_trend(void *context, const fa_trend *trend)
 static void merge_pieces(work *w)
 {
     fa_memory_report *report = &w->report;
-    uint64_t now_ms = fa_now_ms();
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(w->sources->ledger));
     for (unsigned i = 0; i < w->count; ++i) {
         const piece *p = &w->pieces[i];
         report->workers[i] = (fa_memory_worker){.age_ms = now_ms - p->at_ms, .script = p->script};
@@ -113,7 +112,7 @@ static void merge_pieces(work *w)
 static void add_lasting_owners(work *w)
 {
     fa_scope *root = w->sources->running;
-    uint64_t now_ms = fa_now_ms();
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(w->sources->ledger));
     fa_census_add_owner(&w->report.census, root, 0, now_ms);
     for (fa_scope *at = fa_scope_walk(root, root, true); at != NULL; at = fa_scope_walk(root, at, false)) {
         if (fa_scope_kind(at) != FA_KIND_WORKER)
@@ -149,7 +148,7 @@ static void complete(work *w)
     leave_out_self(w);
     add_lasting_owners(w);
     fa_census_sort(&report->census);
-    report->uptime_ms = fa_now_ms() - sources->started_ms;
+    report->uptime_ms = fa_clock_now_ms(fa_ledger_clock(sources->ledger)) - sources->started_ms;
     report->budget = fa_account_budget(fa_scope_account(sources->running));
     report->total = fa_account_total(fa_scope_account(sources->running));
     for (fa_native *const *native = sources->natives; *native != NULL && report->native_count < FA_MEMORY_NATIVES;

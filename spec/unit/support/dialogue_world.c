@@ -55,6 +55,18 @@ dialogue_world *dialogue_world_begin(const fa_dialogue_options *options)
     return w;
 }
 
+dialogue_world *dialogue_world_begin_by_hand(const fa_dialogue_options *options)
+{
+    dialogue_world *w = calloc(1, sizeof(*w));
+    assert_non_null(w);
+    w->own_ledger = true;
+    fa_ledger *ledger = fa_test_ledger(&w->memory);
+    fa_clock_init(&w->clock);
+    fa_ledger_set_clock(ledger, &w->clock);
+    assert_true(dialogue_world_try(w, ledger, options));
+    return w;
+}
+
 void assert_nothing_left(dialogue_world *w)
 {
     static const fa_kind kinds[] = {FA_KIND_DIALOGUE, FA_KIND_TURN, FA_KIND_LISTENER, FA_KIND_REQUEST};
