@@ -103,6 +103,9 @@ bool script_world_try(script_world *w, fa_ledger *ledger, int with)
     w->own_ledger = ledger == NULL;
     w->ledger = ledger != NULL ? ledger : fa_test_ledger(&w->memory);
     w->error.text[0] = '\0';
+    fa_clock_init(&w->clock);
+    if (with & WITH_CLOCK)
+        fa_ledger_set_clock(w->ledger, &w->clock);
     return make(w, with) == FA_OK;
 }
 
