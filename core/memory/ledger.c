@@ -11,7 +11,8 @@ struct fa_ledger {
     fa_clock *clock; /* NULL: real time */
     fa_kind_counters kinds[FA_KIND_COUNT];
     _Atomic size_t handles;
-    pthread_mutex_t names_lock; /* guards names and name_count */
+    pthread_mutex_t names_lock; /* guards all below */
+    fa_list roots;
     size_t name_count;
     char *names[MAX_NAMES];
 };
@@ -53,6 +54,7 @@ fa_ledger *fa_ledger_new(const fa_allocator *allocator)
     memset(ledger, 0, sizeof(*ledger));
     ledger->allocator = *allocator;
     pthread_mutex_init(&ledger->names_lock, NULL);
+    fa_list_init(&ledger->roots);
     return ledger;
 }
 
@@ -108,6 +110,28 @@ size_t fa_ledger_room(fa_ledger *ledger, fa_kind kind)
     if (budget == 0)
         return SIZE_MAX;
     return bytes < budget ? budget - bytes : 0;
+}
+
+void fa_ledger_add_root(fa_ledger *ledger, fa_list *node)
+{
+    pthread_mutex_lock(&ledger->names_lock);
+    fa_list_append(&ledger->roots, node);
+    pthread_mutex_unlock(&ledger->names_lock);
+}
+
+void fa_ledger_remove_root(fa_ledger *ledger, fa_list *node)
+{
+    pthread_mutex_lock(&ledger->names_lock);
+    fa_list_remove(node);
+    pthread_mutex_unlock(&ledger->names_lock);
+}
+
+fa_list *fa_ledger_root(fa_ledger *ledger)
+{
+    pthread_mutex_lock(&ledger->names_lock);
+    fa_list *root = fa_list_first(&ledger->roots);
+    pthread_mutex_unlock(&ledger->names_lock);
+    return root;
 }
 
 fa_kind fa_ledger_largest(fa_ledger *ledger)

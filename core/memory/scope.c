@@ -61,6 +61,8 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
     fa_list_init(&scope->blocks);
     if (parent != NULL)
         fa_list_prepend(&parent->children, &scope->in_parent);
+    else
+        fa_ledger_add_root(ledger, &scope->in_parent);
     fa_ledger_kind(ledger, kind)->count++;
     *out = scope;
     return FA_OK;
@@ -128,7 +130,10 @@ static void clean_up(fa_scope *scope, const char *reason, fa_scope_summary *summ
     summary->scopes++;
 
     fa_kind_counters *counters = fa_ledger_kind(fa_account_ledger(account), fa_account_kind(account));
-    fa_list_remove(&scope->in_parent);
+    if (scope->parent != NULL)
+        fa_list_remove(&scope->in_parent);
+    else
+        fa_ledger_remove_root(fa_account_ledger(account), &scope->in_parent);
     scope->magic = 0;
     fa_account_free(account, scope, sizeof(*scope));
     size_t left = fa_account_bytes(account);
@@ -259,6 +264,12 @@ fa_origin fa_scope_made_at(const fa_scope *scope)
 uint64_t fa_scope_born_ms(const fa_scope *scope)
 {
     return scope->born_ms;
+}
+
+fa_scope *fa_scope_first_root(fa_ledger *ledger)
+{
+    fa_list *node = fa_ledger_root(ledger);
+    return node != NULL ? FA_OBJECT(node, fa_scope, in_parent) : NULL;
 }
 
 fa_scope *fa_scope_walk(fa_scope *root, fa_scope *at, bool deeper)

@@ -71,6 +71,9 @@ uint64_t fa_scope_born_ms(const fa_scope *scope); /* by the ledger's clock */
  * the end. deeper: whether what hangs from `at` is visited too. The tree must not change meanwhile. */
 fa_scope *fa_scope_walk(fa_scope *root, fa_scope *at, bool deeper);
 
+/* A scope of the ledger that has no parent: the oldest; NULL when there is none left. For tests, with nothing running. */
+fa_scope *fa_scope_first_root(fa_ledger *ledger);
+
 /* While it ends: why. Borrowed until it has ended. */
 const char *fa_scope_reason(const fa_scope *scope);
 

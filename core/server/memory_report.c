@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "server/doctor.h"
 #include "server/process.h"
+#include "worker/timer.h"
 
 /* One worker's share, written on its thread. */
 typedef struct piece {
@@ -14,6 +15,7 @@ typedef struct piece {
     uint64_t at_ms;
     fa_script_figures script;
     fa_census census;
+    fa_inventory living;
     fa_dialogues_census dialogues;
 } piece;
 
@@ -75,8 +77,14 @@ static void visit(void *context, fa_worker *worker)
     p->at_ms = fa_worker_now_exact(worker);
     p->visited = true;
     fa_census_take(&p->census, fa_worker_scope(worker), asking, index, p->at_ms);
+    fa_inventory_take(&p->living, fa_worker_scope(worker), asking, false, index);
+    fa_timers_take_inventory(worker, &p->living, asking, false);
+    for (size_t i = *fa_worker_jobs(worker); i > 0; --i)
+        fa_inventory_add(&p->living,
+                         &(fa_item){.what = "job", .name = "of a worker", .kind = FA_KIND_WORKER, .worker = index});
     if (script == NULL)
         return;
+    fa_script_take_inventory(script, &p->living, asking);
     fa_script_read_figures(script, &p->script);
     fa_dialogues_take_census(fa_script_dialogues(script), &p->dialogues);
 }
@@ -102,6 +110,7 @@ static void merge_pieces(work *w)
         const piece *p = &w->pieces[i];
         report->workers[i] = (fa_memory_worker){.age_ms = now_ms - p->at_ms, .script = p->script};
         fa_census_merge(&report->census, &p->census);
+        fa_inventory_merge(&report->living, &p->living);
         fa_dialogues_merge_census(&report->dialogues, &p->dialogues);
     }
     report->worker_count = w->count;

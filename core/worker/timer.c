@@ -1,6 +1,9 @@
 #include "worker/timer.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "memory/census.h"
 
 /* The uv handle lives on for a loop turn after uv_close, so it cannot lie in the timer's object. */
 struct fa_timer_handle {
@@ -8,6 +11,7 @@ struct fa_timer_handle {
         uv_timer_t uv;
         fa_clock_alarm alarm; /* where time is not real: fa_worker_clock */
     };
+    fa_list link;    /* among the worker's, until stopped */
     fa_timer *timer; /* NULL once stopped */
     fa_account *account;
 };
@@ -42,11 +46,14 @@ static void on_scope_end(fa_scope_hook *hook)
     fa_timer_stop(FA_OBJECT(hook, fa_timer, at_end));
 }
 
-void fa_timer_init(fa_timer *timer, fa_worker *worker, fa_scope *scope, void (*fire)(fa_timer *timer))
+void fa_timer_init_at(fa_timer *timer, fa_worker *worker, fa_scope *scope, void (*fire)(fa_timer *timer),
+                      fa_origin made_at)
 {
     timer->handle = NULL;
     timer->fire = fire;
     timer->worker = worker;
+    timer->scope = scope;
+    timer->made_at = made_at;
     fa_scope_hook_add(scope, &timer->at_end, on_scope_end);
 }
 
@@ -71,6 +78,7 @@ fa_result fa_timer_start(fa_timer *timer, uint64_t delay_ms)
             return result;
         struct fa_timer_handle *h = memset(memory, 0, sizeof(*h));
         h->timer = timer;
+        fa_list_append(fa_worker_timers(timer->worker), &h->link);
         h->account = fa_account_ref(account);
         if (fa_worker_clock(timer->worker) == NULL)
             uv_timer_init(fa_worker_loop(timer->worker), &h->uv);
@@ -106,10 +114,25 @@ void fa_timer_stop(fa_timer *timer)
     if (h == NULL)
         return;
     h->timer = NULL;
+    fa_list_remove(&h->link);
     if (real) {
         uv_close((uv_handle_t *)&h->uv, on_closed);
     } else {
         fa_clock_unset_alarm(&h->alarm);
         free_handle(h);
+    }
+}
+
+void fa_timers_take_inventory(fa_worker *worker, fa_inventory *inventory, const fa_scope *except, bool lasting)
+{
+    FA_LIST_EACH(node, fa_worker_timers(worker))
+    {
+        const fa_timer *timer = FA_OBJECT(node, struct fa_timer_handle, link)->timer;
+        fa_item item = {.what = "timer", .kind = fa_scope_kind(timer->scope), .worker = fa_worker_index(worker)};
+        if (fa_scope_within(timer->scope, except) || (!lasting && fa_kind_lasts(item.kind)))
+            continue;
+        item.at = timer->made_at;
+        snprintf(item.name, sizeof(item.name), "of %s", fa_scope_label(timer->scope));
+        fa_inventory_add(inventory, &item);
     }
 }

@@ -16,6 +16,7 @@ struct fa_worker {
     fa_scope_hook at_end;
     size_t held; /* work under way elsewhere */
     size_t jobs;
+    fa_list timers;
     fa_clock *clock;           /* NULL: time is real */
     fa_message due;            /* the clock has alarms for which no time need pass */
     bool finishing;            /* as soon as none is */
@@ -84,6 +85,7 @@ fa_result fa_worker_new(fa_ledger *ledger, fa_scope *parent, unsigned index, con
         return fa_fail(error, FA_NO_MEMORY, "no memory for a worker");
     }
     worker->index = index;
+    fa_list_init(&worker->timers);
     worker->log = log;
     worker->scope = scope;
     worker->handles = handles;
@@ -220,6 +222,11 @@ fa_clock *fa_worker_clock(const fa_worker *worker)
 void fa_worker_alarm_due(fa_worker *worker)
 {
     fa_worker_post(worker, &worker->due);
+}
+
+fa_list *fa_worker_timers(fa_worker *worker)
+{
+    return &worker->timers;
 }
 
 size_t *fa_worker_jobs(fa_worker *worker)

@@ -82,6 +82,9 @@ void fa_worker_settle(fa_worker *worker);
 fa_clock *fa_worker_clock(const fa_worker *worker);
 void fa_worker_alarm_due(fa_worker *worker);
 
+/* For timer.c: those that have been started once. */
+fa_list *fa_worker_timers(fa_worker *worker);
+
 /* For job.c: how many are under way. */
 size_t *fa_worker_jobs(fa_worker *worker);
 
