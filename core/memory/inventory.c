@@ -79,9 +79,13 @@ bool fa_scope_within(const fa_scope *scope, const fa_scope *above)
 char *fa_item_text(const fa_item *item, char *out, size_t size)
 {
     char place[200], bytes[32] = "";
+    const char *how = strcmp(item->what, "task") == 0 ? "waits at" : "made at";
     if (item->bytes > 0)
-        snprintf(bytes, sizeof(bytes), "%zu bytes, ", item->bytes);
-    snprintf(out, size, "%s %s (%s%s %s)", item->what, item->name, bytes,
-             strcmp(item->what, "task") == 0 ? "waits at" : "made at", fa_origin_text(item->at, place, sizeof(place)));
+        snprintf(bytes, sizeof(bytes), ", %zu bytes", item->bytes);
+    if (item->at.name == NULL)
+        snprintf(out, size, "%s %s%s", item->what, item->name, bytes);
+    else
+        snprintf(out, size, "%s %s%s, %s %s", item->what, item->name, bytes, how,
+                 fa_origin_text(item->at, place, sizeof(place)));
     return out;
 }

@@ -36,7 +36,7 @@ void fa_inventory_merge(fa_inventory *into, const fa_inventory *from);
 /* Whether `scope` is `above` or hangs from it. above: NULL for none. */
 bool fa_scope_within(const fa_scope *scope, const fa_scope *above);
 
-/* "buffer 'event 1.2 words' of dialogue vd-… (320 bytes, made at core/dialogue/event_log.c:201)". Returns `out`. */
+/* "buffer 'event 1.2 words' of dialogue vd-…, 320 bytes, made at core/dialogue/event_log.c:201". Returns `out`. */
 char *fa_item_text(const fa_item *item, char *out, size_t size);
 
 #endif

@@ -126,12 +126,12 @@ void fa_ledger_remove_root(fa_ledger *ledger, fa_list *node)
     pthread_mutex_unlock(&ledger->names_lock);
 }
 
-fa_list *fa_ledger_root(fa_ledger *ledger)
+fa_list *fa_ledger_next_root(fa_ledger *ledger, const fa_list *node)
 {
     pthread_mutex_lock(&ledger->names_lock);
-    fa_list *root = fa_list_first(&ledger->roots);
+    fa_list *next = node != NULL ? node->next : ledger->roots.next;
     pthread_mutex_unlock(&ledger->names_lock);
-    return root;
+    return next != &ledger->roots ? next : NULL;
 }
 
 fa_kind fa_ledger_largest(fa_ledger *ledger)

@@ -74,11 +74,10 @@ fa_kind_counters *fa_ledger_kind(fa_ledger *ledger, fa_kind kind);
 void fa_ledger_limit(fa_ledger *ledger, fa_kind kind, size_t bytes);
 size_t fa_ledger_room(fa_ledger *ledger, fa_kind kind); /* SIZE_MAX without limit */
 
-/* For scope.c: the scopes that have no parent, so that what is left can be told. Locked: one at a time. fa_ledger_root: the oldest, by
- * the node that it was added with, or NULL; whoever looks must know that it does not end meanwhile. */
+/* For scope.c: the scopes that have no parent, by the node that each was added with. next: the oldest for NULL; NULL at the end. */
 void fa_ledger_add_root(fa_ledger *ledger, fa_list *node);
 void fa_ledger_remove_root(fa_ledger *ledger, fa_list *node);
-fa_list *fa_ledger_root(fa_ledger *ledger);
+fa_list *fa_ledger_next_root(fa_ledger *ledger, const fa_list *node);
 
 /* The kind that holds most now. */
 fa_kind fa_ledger_largest(fa_ledger *ledger);

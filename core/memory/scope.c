@@ -231,6 +231,16 @@ void fa_scope_hook_remove(fa_scope_hook *hook)
     fa_list_remove(&hook->link);
 }
 
+fa_scope_hook *fa_scope_hook_find(fa_scope *scope, void (*run)(fa_scope_hook *hook))
+{
+    FA_LIST_EACH(node, &scope->hooks)
+    {
+        if (FA_OBJECT(node, fa_scope_hook, link)->run == run)
+            return FA_OBJECT(node, fa_scope_hook, link);
+    }
+    return NULL;
+}
+
 fa_account *fa_scope_account(const fa_scope *scope)
 {
     return scope->account;
@@ -266,9 +276,9 @@ uint64_t fa_scope_born_ms(const fa_scope *scope)
     return scope->born_ms;
 }
 
-fa_scope *fa_scope_first_root(fa_ledger *ledger)
+fa_scope *fa_scope_next_root(fa_ledger *ledger, const fa_scope *root)
 {
-    fa_list *node = fa_ledger_root(ledger);
+    fa_list *node = fa_ledger_next_root(ledger, root != NULL ? &root->in_parent : NULL);
     return node != NULL ? FA_OBJECT(node, fa_scope, in_parent) : NULL;
 }
 

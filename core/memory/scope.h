@@ -59,6 +59,9 @@ char *fa_scope_copy_text(fa_scope *scope, const char *text, size_t length);
 void fa_scope_hook_add(fa_scope *scope, fa_scope_hook *hook, void (*run)(fa_scope_hook *hook));
 void fa_scope_hook_remove(fa_scope_hook *hook);
 
+/* The hook of the scope that runs `run`, or NULL: for whoever finds an object by its scope. */
+fa_scope_hook *fa_scope_hook_find(fa_scope *scope, void (*run)(fa_scope_hook *hook));
+
 fa_account *fa_scope_account(const fa_scope *scope);
 fa_ledger *fa_scope_ledger(const fa_scope *scope);
 fa_scope *fa_scope_parent(const fa_scope *scope);
@@ -71,8 +74,9 @@ uint64_t fa_scope_born_ms(const fa_scope *scope); /* by the ledger's clock */
  * the end. deeper: whether what hangs from `at` is visited too. The tree must not change meanwhile. */
 fa_scope *fa_scope_walk(fa_scope *root, fa_scope *at, bool deeper);
 
-/* A scope of the ledger that has no parent: the oldest; NULL when there is none left. For tests, with nothing running. */
-fa_scope *fa_scope_first_root(fa_ledger *ledger);
+/* The scopes of a ledger that have no parent, oldest first: the one after `root`, beginning with NULL; NULL at the end. For tests, with
+ * nothing running. */
+fa_scope *fa_scope_next_root(fa_ledger *ledger, const fa_scope *root);
 
 /* While it ends: why. Borrowed until it has ended. */
 const char *fa_scope_reason(const fa_scope *scope);

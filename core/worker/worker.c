@@ -187,6 +187,12 @@ fa_handle_table *fa_worker_handles(fa_worker *worker)
     return worker->handles;
 }
 
+fa_worker *fa_worker_of(fa_scope *scope)
+{
+    fa_scope_hook *hook = fa_scope_hook_find(scope, close_loop);
+    return hook != NULL ? FA_OBJECT(hook, fa_worker, at_end) : NULL;
+}
+
 const fa_log *fa_worker_log(const fa_worker *worker)
 {
     return worker->log;

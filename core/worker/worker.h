@@ -58,6 +58,7 @@ void fa_worker_withdraw(fa_worker *worker, fa_message *message);
 uv_loop_t *fa_worker_loop(fa_worker *worker);
 fa_scope *fa_worker_scope(fa_worker *worker);
 fa_handle_table *fa_worker_handles(fa_worker *worker);
+fa_worker *fa_worker_of(fa_scope *scope); /* the worker whose own scope it is, or NULL */
 const fa_log *fa_worker_log(const fa_worker *worker);
 unsigned fa_worker_index(const fa_worker *worker);
 

@@ -73,8 +73,11 @@ void assert_nothing_left(dialogue_world *w)
     dialogue_settle(w);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
         const fa_kind_counters *c = fa_ledger_kind(w->ledger, kinds[i]);
-        if (c->bytes != 0 || c->count != 0)
-            fail_msg("left of kind %s: %zu bytes in %zu scopes", fa_kind_name(kinds[i]), c->bytes, c->count);
+        if (c->bytes != 0 || c->count != 0) {
+            fa_inventory left = {0};
+            fa_ending_take(&left, w->worker);
+            fa_ending_fail(&left, fa_kind_name(kinds[i]));
+        }
     }
     assert_int_equal(fa_ledger_in_flight(w->ledger), 0);
     assert_int_equal(fa_ledger_kind(w->ledger, FA_KIND_WORKER)->bytes, w->worker_bytes);
