@@ -1,7 +1,6 @@
 /* json apart, the small globals: log, settings, fitnessally.sleep and friends. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "script/internal.h"
 
 #ifndef FA_VERSION
@@ -130,7 +129,7 @@ static int status(lua_State *L)
     lua_newtable(L);
     lua_pushboolean(L, o->draining != NULL && o->draining(o->context));
     lua_setfield(L, -2, "draining");
-    set_number(L, "uptime_ms", (double)(fa_now_ms() - script->started_ms));
+    set_number(L, "uptime_ms", (double)(fa_worker_now_exact(script->worker) - script->started_ms));
     set_number(L, "connections", o->connections != NULL ? (double)o->connections(o->context) : 0);
     lua_newtable(L);
     set_number(L, "live", (double)fa_directory_live(fa_dialogues_directory(o->dialogues)));
@@ -147,7 +146,7 @@ static int status(lua_State *L)
 
 static int now(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)fa_wall_ms());
+    lua_pushnumber(L, (lua_Number)fa_worker_wall(fa_script_of(L)->worker));
     return 1;
 }
 

@@ -9,6 +9,7 @@
 #include "dialogue/dialogue.h"
 #include "exchange/router.h"
 #include "media/media.h"
+#include "memory/inventory.h"
 #include "plugin/native.h"
 
 typedef struct fa_script fa_script;
@@ -82,6 +83,9 @@ typedef struct fa_script_figures {
 } fa_script_figures;
 void fa_script_read_figures(const fa_script *script, fa_script_figures *figures);
 fa_dialogues *fa_script_dialogues(const fa_script *script);
+
+/* Adds the tasks that have not ended, with the line where each waits, but those of `except` and below. Thread: the worker's. */
+void fa_script_take_inventory(fa_script *script, fa_inventory *inventory, const fa_scope *except);
 
 size_t fa_script_tasks(const fa_script *script); /* not yet ended or cancelled */
 

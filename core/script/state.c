@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/random_id.h"
 #include "script/internal.h"
 
@@ -251,7 +250,7 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
     script->options = *options;
     script->worker = options->worker;
     script->scope = scope;
-    script->started_ms = fa_now_ms();
+    script->started_ms = fa_worker_now_exact(script->worker);
     fa_list_init(&script->tasks);
     fa_list_init(&script->pending);
     fa_message_init(&script->mail, fa_tasks_deliver);

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/units.h"
 #include "server/doctor.h"
 #include "server/process.h"
+#include "worker/timer.h"
 
 enum { PATIENCE_MS = 500 }; /* with a worker that a script does not let go; a report is wanted within a second */
 
@@ -17,6 +17,7 @@ typedef struct piece {
     uint64_t at_ms;
     fa_script_figures script;
     fa_census census;
+    fa_inventory living;
     fa_dialogues_census dialogues;
 } piece;
 
@@ -84,11 +85,17 @@ static void visit(void *context, fa_worker *worker)
     piece *p = &w->pieces[index];
     fa_script *script = fa_runtime_script(w->sources->runtime, index);
     const fa_scope *asking = w->question != NULL && worker == w->asker ? w->question->asking : NULL;
-    p->at_ms = fa_now_ms();
+    p->at_ms = fa_worker_now_exact(worker);
     p->visited = true;
     fa_census_take(&p->census, fa_worker_scope(worker), asking, index, p->at_ms);
+    fa_inventory_take(&p->living, fa_worker_scope(worker), asking, false, index);
+    fa_timers_take_inventory(worker, &p->living, asking, false);
+    for (size_t i = *fa_worker_jobs(worker); i > 0; --i)
+        fa_inventory_add(&p->living,
+                         &(fa_item){.what = "job", .name = "of a worker", .kind = FA_KIND_WORKER, .worker = index});
     if (script == NULL)
         return;
+    fa_script_take_inventory(script, &p->living, asking);
     fa_script_read_figures(script, &p->script);
     fa_dialogues_take_census(fa_script_dialogues(script), &p->dialogues);
 }
@@ -109,7 +116,7 @@ static void copy_trend(void *context, const fa_trend *trend)
 static void merge_pieces(work *w)
 {
     fa_memory_report *report = &w->report;
-    uint64_t now_ms = fa_now_ms();
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(w->sources->ledger));
     for (unsigned i = 0; i < w->count; ++i) {
         const piece *p = &w->pieces[i];
         if (!p->visited) {
@@ -118,6 +125,7 @@ static void merge_pieces(work *w)
         }
         report->workers[i] = (fa_memory_worker){.age_ms = now_ms - p->at_ms, .script = p->script};
         fa_census_merge(&report->census, &p->census);
+        fa_inventory_merge(&report->living, &p->living);
         fa_dialogues_merge_census(&report->dialogues, &p->dialogues);
     }
     report->worker_count = w->count;
@@ -128,7 +136,7 @@ static void merge_pieces(work *w)
 static void add_lasting_owners(work *w)
 {
     fa_scope *root = w->sources->running;
-    uint64_t now_ms = fa_now_ms();
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(w->sources->ledger));
     fa_census_add_owner(&w->report.census, root, 0, now_ms);
     for (fa_scope *at = fa_scope_walk(root, root, true); at != NULL; at = fa_scope_walk(root, at, false)) {
         if (fa_scope_kind(at) != FA_KIND_WORKER)
@@ -169,7 +177,7 @@ static void complete(work *w)
     leave_out_self(w);
     add_lasting_owners(w);
     fa_census_sort(&report->census);
-    report->uptime_ms = fa_now_ms() - sources->started_ms;
+    report->uptime_ms = fa_clock_now_ms(fa_ledger_clock(sources->ledger)) - sources->started_ms;
     report->budget = fa_account_budget(fa_scope_account(sources->running));
     report->total = fa_account_total(fa_scope_account(sources->running));
     report->pressure = fa_pressure_now(sources->pressure);

@@ -45,7 +45,8 @@ typedef struct fa_memory_report {
     size_t open_files, threads;
     unsigned worker_count;
     fa_memory_worker workers[FA_MAX_WORKERS];
-    fa_census census; /* of all workers; sorted */
+    fa_census census;    /* of all workers; sorted */
+    fa_inventory living; /* what does not last as long as the server does */
     fa_dialogues_census dialogues;
     fa_memory_trend trend;
     char warnings[FA_MEMORY_WARNINGS][160];
