@@ -51,11 +51,9 @@ static bool is_text(char c)
 }
 
 /* Extensions and trailers are read and dropped: there is no use for more than a few of them. */
-static void take_extra(fa_body_check *check, char c)
+static void count_extra(fa_body_check *check)
 {
-    if (!is_text(c))
-        refuse(check, 400, "a chunk extension or trailer has a control character");
-    else if (++check->extra > MOST_EXTRA)
+    if (++check->extra > MOST_EXTRA)
         refuse(check, 431, "the chunk extensions or trailers are larger than this server takes");
 }
 
@@ -97,9 +95,7 @@ static void take_trailer_name(fa_body_check *check, char c)
 {
     if (c == ':')
         check->state = TRAILER_VALUE;
-    else if (is_name_char(c))
-        take_extra(check, c);
-    else
+    else if (!is_name_char(c))
         refuse(check, 400, "a trailer is malformed");
 }
 
@@ -114,12 +110,14 @@ static void take_line_char(fa_body_check *check, char c, uint8_t next)
 {
     if (c == '\r')
         check->state = next;
-    else
-        take_extra(check, c);
+    else if (!is_text(c))
+        refuse(check, 400, "a chunk extension or trailer has a control character");
 }
 
 static void take_one(fa_body_check *check, char c)
 {
+    if (check->state == EXTENSION || check->state >= TRAILER_BEGIN)
+        count_extra(check);
     switch (check->state) {
     case SIZE:
         take_size(check, c);
