@@ -53,6 +53,7 @@ static const status_words *words_for(int status)
         {502, "Bad Gateway", "bad_gateway"},
         {503, "Service Unavailable", "unavailable"},
         {504, "Gateway Timeout", "gateway_timeout"},
+        {505, "HTTP Version Not Supported", "version_not_supported"},
         {507, "Insufficient Storage", "insufficient_storage"},
     };
     static const status_words by_class[] = {{0, "Unknown", "error"},      {1, "Informational", "error"},

@@ -19,11 +19,13 @@ static void start_h2o(fa_http_request *request)
 static void on_later(h2o_timeout_entry_t *entry)
 {
     fa_http_request *request = FA_OBJECT(entry, fa_http_request, later);
+    fa_http_connection *connection = request->connection; /* outlives the request, and this call */
     bool cut = request->cut != NULL;
     request->phase = FA_PHASE_LAST;
     if (request->exchange.status == 0)
         start_h2o(request); /* h2o closes only what has begun; the socket is shut down, so nobody sees it */
     h2o_send(request->req, NULL, 0, cut ? H2O_SEND_STATE_ERROR : H2O_SEND_STATE_FINAL);
+    fa_http_gate_follow(connection);
 }
 
 static void end_later(fa_http_request *request)
@@ -108,7 +110,8 @@ static fa_result back_start(fa_exchange *exchange, int status, const fa_header *
     fa_http_copy_headers(req, headers, count);
     if (length < 0)
         fa_http_bound_unsent(fa_http_connection_fd(request->connection));
-    if (request->http->draining || ends_with_connection(exchange, req, status, length))
+    if (request->http->draining || fa_http_gate_is_last(request->connection, &request->http->options) ||
+        ends_with_connection(exchange, req, status, length))
         req->http1_is_persistent = 0;
     start_h2o(request);
     return FA_OK;
@@ -129,6 +132,7 @@ static fa_result back_send(fa_exchange *exchange, const fa_piece *pieces, size_t
     request->head_sent = true;
     request->phase = final ? FA_PHASE_LAST : FA_PHASE_OWED;
     h2o_send(request->req, bytes, count, final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+    fa_http_gate_follow(request->connection);
     fa_http_stall_watch(&request->stall);
     return FA_OK;
 }

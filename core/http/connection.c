@@ -51,6 +51,8 @@ static void remove_connection(fa_http_connection *connection)
     counters->ended++;
     fa_list_remove(&connection->link);
     http->connection_count--;
+    if (connection->counted)
+        fa_addresses_give_back(http->options.addresses, connection->address);
     fa_account_free(account, connection, sizeof(*connection));
     fa_account_unref(account);
     fa_http_connection_is_gone(http);
@@ -120,6 +122,7 @@ void fa_http_connection_linger_after(fa_http_connection *connection)
 static void on_closed(uv_handle_t *handle)
 {
     fa_http_connection *connection = FA_OBJECT(handle, fa_http_connection, tcp);
+    fa_http_gate_close(connection);
     if (connection->stream != NULL)
         fa_http_stream_closed(connection->stream);
     if (connection->linger_fd >= 0 && begin_linger(connection))
@@ -129,13 +132,40 @@ static void on_closed(uv_handle_t *handle)
     remove_connection(connection);
 }
 
+/* most: 0 when it must not fail. */
+static bool count_address(fa_http *http, fa_address address, size_t most)
+{
+    return http->options.addresses == NULL || fa_addresses_take(http->options.addresses, address, most);
+}
+
+static void begin(fa_http_connection *connection)
+{
+    h2o_socket_t *socket = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
+    socket->on_close.data = connection; /* no callback: it is how a request finds its connection */
+    if (fa_http_gate_open(connection, socket) != FA_OK)
+        h2o_socket_close(socket);
+}
+
 void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address)
 {
+    fa_address who = fa_address_of(address);
+    if (http->connection_count >= http->options.max_connections) {
+        fa_http_turn_away(http, fd, 503, "the server has all the connections it takes, try again", 1);
+        return;
+    }
+    if (!count_address(http, who, http->options.address_connections)) {
+        fa_http_turn_away(http, fd, 429, "this address has all the connections it may have", 1);
+        return;
+    }
     fa_http_connection *connection = add_connection(http);
     if (connection == NULL) {
+        if (http->options.addresses != NULL)
+            fa_addresses_give_back(http->options.addresses, who);
         close(fd);
         return;
     }
+    connection->address = who;
+    connection->counted = http->options.addresses != NULL;
     note_remote(connection, address);
     uv_tcp_init(fa_worker_loop(http->worker), &connection->tcp);
     if (uv_tcp_open(&connection->tcp, fd) != 0) {
@@ -144,9 +174,7 @@ void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storag
         return;
     }
     uv_tcp_nodelay(&connection->tcp, 1);
-    h2o_socket_t *socket = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
-    socket->on_close.data = connection; /* no callback: it is how a request finds its connection */
-    h2o_accept(&http->accept, socket);
+    begin(connection);
 }
 
 fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, fa_http_connection **out)
@@ -157,6 +185,8 @@ fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, fa_htt
     if (connection == NULL)
         return full ? FA_FULL : FA_NO_MEMORY;
     snprintf(connection->remote, sizeof(connection->remote), "%.*s", (int)remote.length, remote.data);
+    connection->address = fa_address_parse(connection->remote);
+    connection->counted = http->options.addresses != NULL && count_address(http, connection->address, 0);
     uv_tcp_init(fa_worker_loop(http->worker), &connection->tcp);
     if (uv_tcp_open(&connection->tcp, fd) != 0) {
         fa_http_connection_close(connection);

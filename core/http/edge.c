@@ -8,12 +8,24 @@
 
 enum { SWEEP_MS = 50 };
 
+static void fill_in(fa_http_options *options)
+{
+    options->spool_dir = NULL;
+    if (options->head_timeout_ms == 0)
+        options->head_timeout_ms = options->request_timeout_ms;
+    if (options->idle_timeout_ms == 0)
+        options->idle_timeout_ms = options->request_timeout_ms;
+    if (options->max_head == 0)
+        options->max_head = 16 * 1024;
+}
+
 static void configure(fa_http *http)
 {
     h2o_config_init(&http->config);
     http->config.server_name = h2o_iovec_init(H2O_STRLIT("fitnessally"));
-    http->config.max_request_entity_size = http->options.max_body;
-    http->config.http1.req_timeout = http->options.request_timeout_ms;
+    http->config.max_request_entity_size = SIZE_MAX; /* the gate has the limit */
+    http->config.http1.req_timeout = 2 * (http->options.head_timeout_ms + http->options.idle_timeout_ms +
+                                          http->options.request_timeout_ms); /* deadline.c comes first */
     http->config.http1.upgrade_to_http2 = 0; /* neither h2c nor prior knowledge */
     http->config.http2.callbacks.request_shutdown =
         NULL; /* its timer would outlive the context and fail an assertion */
@@ -44,7 +56,7 @@ fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http
     }
     http->worker = worker;
     http->options = *options;
-    http->options.spool_dir = NULL;
+    fill_in(&http->options);
     http->handler = handler;
     http->handler_context = context;
     fa_list_init(&http->listeners);

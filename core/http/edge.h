@@ -4,6 +4,10 @@
  *   bind.c        addresses to bound sockets
  *   listener.c    bound sockets to accepted ones
  *   connection.c  accepted sockets: counted, closed, lingering
+ *   gate.c        what of the input h2o gets to see: one request at a time, checked
+ *   deadline.c    how long a client may take for a request
+ *   refusal.c     the gate's no
+ *   addresses.c   how many connections an address has
  *   request.c     an h2o request becomes an exchange, and the exchange's end
  *   answer.c      the exchange's back end: start, send, cut, deadlines
  *   stall.c       the deadline for clients that take nothing
@@ -19,6 +23,8 @@
 
 #include <h2o.h>
 
+#include "http/body_check.h"
+#include "http/head_check.h"
 #include "http/http.h"
 #include "worker/timer.h"
 
@@ -41,6 +47,8 @@ struct fa_http {
     bool sigpipe_blocked; /* in the worker's thread */
     bool refusing;        /* new connections: memory is short */
     size_t refused;       /* since then */
+    h2o_socket_cb h2o_read;     /* h2o's own callback for a connection it reads from */
+    uint64_t next_accept_at_ns; /* when the next connection would be due at accept_rate, see listener.c */
 
     bool draining;
     void (*on_idle)(void *context);
@@ -48,6 +56,34 @@ struct fa_http {
     fa_timer sweep;   /* while draining: closes connections that have become idle */
     char waste[4096]; /* where streams read what nobody wants */
 };
+
+enum { FA_HTTP_REFUSAL_SIZE = 2048 };
+
+/* What a connection waits for from its client; each has a deadline of its own, see deadline.c. */
+typedef enum fa_http_awaited {
+    FA_AWAITS_NOTHING, /* a request is being handled */
+    FA_AWAITS_FIRST,   /* the first byte of all */
+    FA_AWAITS_NEXT,    /* another request */
+    FA_AWAITS_HEAD,    /* the rest of a head */
+    FA_AWAITS_BODY,
+    FA_AWAITS_GOODBYE /* a refusal is being written */
+} fa_http_awaited;
+
+/* What stands between a socket and h2o. */
+typedef struct fa_http_gate {
+    h2o_socket_t *socket;  /* NULL: h2o has no part in this connection */
+    h2o_socket_cb written; /* h2o's callback while ours stands in its place */
+    h2o_buffer_t *ahead;   /* what came behind the request that is being handled; NULL when nothing did */
+    fa_head head;
+    fa_body_check body;
+    size_t requests; /* whose heads have passed */
+    fa_http_awaited awaits;
+    uint64_t since_ms;  /* it waits */
+    uint64_t began_ms;  /* the first byte of the request */
+    uint64_t wakes_ms;  /* the deadline's timer is set for then; UINT64_MAX while it is not set */
+    fa_timer deadline;
+    char *answer; /* a refusal on its way */
+} fa_http_gate;
 
 /* An accepted or adopted socket. Lives from then until its last file descriptor is closed, lingering included. */
 typedef struct fa_http_connection {
@@ -58,6 +94,9 @@ typedef struct fa_http_connection {
     fa_http_request *request; /* the one that is being handled, or NULL */
     fa_http_stream *stream;   /* of an adopted one, until it is closed; h2o has no part in it */
     char remote[INET6_ADDRSTRLEN];
+    fa_address address; /* counted in http->options.addresses while `counted` */
+    bool counted;
+    fa_http_gate gate;
 
     int linger_fd; /* a duplicate to read on from after h2o has closed, or -1 */
     uv_poll_t linger;
@@ -120,6 +159,8 @@ struct fa_http_stream {
 void fa_http_close_listeners(fa_http *http);
 void fa_http_block_sigpipe(fa_http *http); /* in the calling thread, the worker's */
 
+void fa_http_turn_away(fa_http *http, int fd, int status, const char *message, unsigned retry_after_s);
+
 /* connection.c. open takes over fd, and closes it when there is no room. */
 void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address);
 fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, /* takes fd on success */
@@ -131,6 +172,28 @@ void fa_http_connection_linger_after(fa_http_connection *connection);
 void fa_http_connection_cut(fa_http_connection *connection);
 void fa_http_close_idle(fa_http *http);
 
+/* gate.c. open: the connection speaks HTTP/1 from now on; what its socket has read already counts. FA_NO_MEMORY,
+ * FA_OVER_BUDGET: nothing has happened. follow: after every call that may have made h2o write or go on to the next
+ * request. */
+fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket);
+void fa_http_gate_follow(fa_http_connection *connection);
+void fa_http_gate_close(fa_http_connection *connection); /* the socket is closed */
+static inline bool fa_http_gate_is_last(const fa_http_connection *connection, const fa_http_options *options)
+{
+    const fa_http_gate *gate = &connection->gate;
+    return gate->head.close || (options->connection_requests != 0 && gate->requests >= options->connection_requests);
+}
+
+/* deadline.c. */
+fa_result fa_http_deadline_open(fa_http_connection *connection);
+void fa_http_deadline_await(fa_http_connection *connection, fa_http_awaited what); /* from now on */
+void fa_http_deadline_arm(fa_http_connection *connection); /* before going back to the loop */
+
+/* refusal.c. Answers in the shape of all our errors, and closes. refuse: while h2o reads from the connection, or writes a
+ * 100: then it is closed without a word. */
+void fa_http_gate_refuse(fa_http_connection *connection, int status, const char *message);
+void fa_http_gate_drop(fa_http_connection *connection, const char *why); /* without an answer */
+
 /* edge.c */
 void fa_http_connection_is_gone(fa_http *http); /* tells on_idle when it was the last */
 
@@ -138,6 +201,7 @@ void fa_http_connection_is_gone(fa_http *http); /* tells on_idle when it was the
 void fa_http_register_handler(fa_http *http, h2o_pathconf_t *path);
 fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_scope **scope);
 void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE]);
+void fa_http_choose_id(fa_text given, char id[FA_REQUEST_ID_SIZE]); /* given: by the client, perhaps empty */
 
 /* answer.c */
 extern const fa_exchange_back_end fa_http_back_end;

@@ -56,24 +56,26 @@ static void pause_listener(listener *l, int reason)
 /* ---- refusing ---- */
 
 /* Answered on the spot. What the client has sent is read first: closing on unread bytes is a reset, which may overtake
- * the answer. While we refuse, the kernel hands a connection over only when its first bytes are there (or after a
- * second), so that for all but large bodies there is nothing left to come. */
-static void turn_away(fa_http *http, int fd)
+ * the answer. */
+void fa_http_turn_away(fa_http *http, int fd, int status, const char *message, unsigned retry_after_s)
 {
-    char waste[16 * 1024], answer[FA_ERROR_JSON_SIZE + 256], json[FA_ERROR_JSON_SIZE];
-    size_t length = fa_error_json(json, "over_budget", "the server is short of memory, try again", "");
+    char waste[16 * 1024], answer[FA_ERROR_JSON_SIZE + 256], json[FA_ERROR_JSON_SIZE], id[FA_REQUEST_ID_SIZE];
+    fa_http_choose_id(FA_TEXT(""), id);
+    size_t length = fa_error_json(json, http->refusing ? "over_budget" : fa_status_code_name(status), message, id);
     int size = snprintf(answer, sizeof(answer),
-                        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nretry-after: 5\r\n"
-                        "content-type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                        length, json);
+                        "HTTP/1.1 %d %s\r\nConnection: close\r\nretry-after: %u\r\n"
+                        "content-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n"
+                        "x-request-id: %s\r\nContent-Length: %zu\r\n\r\n%s",
+                        status, fa_status_text(status), retry_after_s, id, length, json);
     for (int i = 0; i < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; ++i) {
     }
     if (send(fd, answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
         shutdown(fd, SHUT_WR);
     close(fd);
-    http->refused++;
 }
 
+/* While we refuse, the kernel hands a connection over only when its first bytes are there (or after a second), so that for
+ * all but large bodies there is nothing left to come. */
 void fa_http_refuse_connections(fa_http *http, bool refuse)
 {
     int seconds = refuse ? 1 : 0;
@@ -86,6 +88,37 @@ void fa_http_refuse_connections(fa_http *http, bool refuse)
         fa_log_write(fa_worker_log(http->worker), FA_LOG_INFO, "http: %zu connections were refused meanwhile",
                      http->refused);
     http->refused = 0;
+}
+
+/* ---- the rate of accepting: each connection is due a step after the one before, but may come up to a second early ---- */
+
+static uint64_t step_ns(const fa_http *http)
+{
+    return (uint64_t)(1e9 / http->options.accept_rate);
+}
+
+/* Nanoseconds until another one may be accepted. */
+static uint64_t wait_ns(const fa_http *http)
+{
+    const uint64_t second = 1000000000;
+    if (http->options.accept_rate <= 0 || http->draining)
+        return 0;
+    uint64_t step = step_ns(http), now = uv_hrtime(), early = step < second ? second - step : 0;
+    return http->next_accept_at_ns > now + early ? http->next_accept_at_ns - now - early : 0;
+}
+
+static void note_accept(fa_http *http)
+{
+    uint64_t now = uv_hrtime();
+    if (http->options.accept_rate > 0)
+        http->next_accept_at_ns = (http->next_accept_at_ns > now ? http->next_accept_at_ns : now) + step_ns(http);
+}
+
+/* They wait in the kernel's backlog. */
+static void wait_a_while(listener *l, uint64_t ns)
+{
+    if (fa_timer_start(&l->retry, ns / 1000000 + 1) == FA_OK)
+        uv_poll_stop(&l->poll);
 }
 
 /* ---- accepting ---- */
@@ -101,9 +134,17 @@ static void accept_some(listener *l)
     for (int i = 0; i < ACCEPTS_PER_TURN; ++i) {
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
+        uint64_t wait = wait_ns(l->http);
+        if (wait != 0) {
+            wait_a_while(l, wait);
+            return;
+        }
         int fd = accept4(l->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            note_accept(l->http);
         if (fd >= 0 && l->http->refusing) {
-            turn_away(l->http, fd);
+            l->http->refused++;
+            fa_http_turn_away(l->http, fd, 503, "the server is short of memory, try again", 5);
         } else if (fd >= 0) {
             fa_http_connection_open(l->http, fd, &address);
         } else if (is_our_lack(errno)) {

@@ -36,7 +36,11 @@ static bool id_is_plain(fa_text id)
 void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE])
 {
     ssize_t at = h2o_find_header_by_str(headers, H2O_STRLIT("x-request-id"), -1);
-    fa_text given = at >= 0 ? text_of(headers->entries[at].value) : FA_TEXT("");
+    fa_http_choose_id(at >= 0 ? text_of(headers->entries[at].value) : FA_TEXT(""), id);
+}
+
+void fa_http_choose_id(fa_text given, char id[FA_REQUEST_ID_SIZE])
+{
     if (id_is_plain(given)) {
         memcpy(id, given.data, given.length);
         id[given.length] = '\0';

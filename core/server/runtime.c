@@ -38,6 +38,7 @@ struct fa_runtime {
     lane *lanes;
     fa_crew_traffic traffic;
     fa_scope *scope;
+    fa_addresses *addresses; /* NULL when they are not counted */
     fa_media *media;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
@@ -200,7 +201,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
     return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
 }
 
-static fa_result make_edge(lane *l, const fa_config *config, fa_error *error)
+static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
 {
     char spool[4200];
     const char *named = fa_config_text(config, "spool_dir"), *state = fa_config_text(config, "state_dir");
@@ -210,17 +211,9 @@ static fa_result make_edge(lane *l, const fa_config *config, fa_error *error)
         snprintf(spool, sizeof(spool), "%s/spool", state);
     mkdir(state, 0700); /* where they exist already that is as good; where they cannot be made, the first use says so */
     mkdir(spool, 0700);
-    fa_http_options options = {
-        .max_body = fa_config_size(config, "max_body"),
-        .max_connections = (size_t)fa_config_number(config, "max_connections"),
-        .request_timeout_ms = fa_config_duration(config, "request_timeout"),
-        .send_stall_ms = fa_config_duration(config, "send_stall"),
-        .spool_threshold = fa_config_size(config, "spool_threshold"),
-        .spool_dir = spool,
-        .request_budget = fa_config_size(config, "request_budget"),
-    };
-    if (options.request_budget != 0)
-        options.request_budget += options.max_body;
+    fa_http_options options = fa_settings_http(config, workers);
+    options.spool_dir = spool;
+    options.addresses = l->runtime->addresses;
     return fa_http_new(l->worker, &options, fa_script_handle, l->script, &l->http, error);
 }
 
@@ -256,7 +249,7 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
         result = make_script(l, config, plugins, media, app, error);
-    return result == FA_OK ? make_edge(l, config, error) : result;
+    return result == FA_OK ? make_edge(l, config, workers, error) : result;
 }
 
 static void on_end(fa_scope_hook *hook)
@@ -290,6 +283,11 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_scope_hook_add(scope, &runtime->at_end, on_end);
     fa_settings_fill(&runtime->settings, config);
     *out = runtime;
+    if (fa_config_number(config, "max_connections_per_address") != 0)
+        result = fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers,
+                                  &runtime->addresses);
+    if (result != FA_OK)
+        return fa_fail(error, result, "no memory to count connections for each address");
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
         result = make_lane(runtime, &lanes[i], config, log, plugins, media, workers, app, error);
     return result;

@@ -34,6 +34,28 @@ fa_dialogue_options fa_settings_dialogues(const fa_config *c, unsigned workers)
     };
 }
 
+fa_http_options fa_settings_http(const fa_config *c, unsigned workers)
+{
+    fa_http_options options = {
+        .max_body = fa_config_size(c, "max_body"),
+        .max_head = fa_config_size(c, "max_head"),
+        .max_connections = (size_t)fa_config_number(c, "max_connections"),
+        .address_connections = (size_t)fa_config_number(c, "max_connections_per_address"),
+        .connection_requests = (size_t)fa_config_number(c, "max_requests_per_connection"),
+        .accept_rate = fa_config_number(c, "accept_rate") / workers, /* each worker accepts for itself */
+        .head_timeout_ms = fa_config_duration(c, "head_timeout"),
+        .request_timeout_ms = fa_config_duration(c, "request_timeout"),
+        .idle_timeout_ms = fa_config_duration(c, "idle_timeout"),
+        .body_rate = fa_config_size(c, "body_rate"),
+        .send_stall_ms = fa_config_duration(c, "send_stall"),
+        .spool_threshold = fa_config_size(c, "spool_threshold"),
+        .request_budget = fa_config_size(c, "request_budget"),
+    };
+    if (options.request_budget != 0)
+        options.request_budget += options.max_body;
+    return options;
+}
+
 static fa_setting make_setting(const fa_config *config, const fa_config_key *key)
 {
     fa_setting setting = {.name = key->name};

@@ -3,10 +3,11 @@
 #define FA_SERVER_SETTINGS_H
 
 #include "dialogue/dialogue.h"
+#include "http/http.h"
 #include "script/script.h"
 #include "server/config.h"
 
-enum { FA_MAX_SETTINGS = 96 };
+enum { FA_MAX_SETTINGS = 192 };
 
 /* What scripts see: every key, with the folders made definite. */
 typedef struct fa_settings {
@@ -16,6 +17,9 @@ typedef struct fa_settings {
 
 /* config: borrowed as long as the settings are used. */
 void fa_settings_fill(fa_settings *settings, const fa_config *config);
+
+/* All but spool_dir and addresses. workers: among how many accept_rate is shared. */
+fa_http_options fa_settings_http(const fa_config *config, unsigned workers);
 
 /* workers: among how many the linger budget is shared. */
 fa_dialogue_options fa_settings_dialogues(const fa_config *config, unsigned workers);

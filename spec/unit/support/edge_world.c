@@ -67,6 +67,7 @@ void world_init(edge_world *world)
     world->log = (fa_log){.level = FA_LOG_DEBUG, .fd = -1, .sink = keep_line, .sink_context = world};
     world->options = (fa_http_options){.max_body = WORLD_MAX_BODY,
                                        .max_connections = 1000,
+                                       .max_head = 64 * 1024,
                                        .request_timeout_ms = 30000,
                                        .send_stall_ms = 20000,
                                        .spool_threshold = 256 * 1024,
