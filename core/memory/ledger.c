@@ -10,6 +10,7 @@ struct fa_ledger {
     fa_allocator allocator;
     fa_kind_counters kinds[FA_KIND_COUNT];
     _Atomic size_t handles;
+    _Atomic size_t mapped, mapped_limit;
     pthread_mutex_t names_lock; /* guards names and name_count */
     size_t name_count;
     char *names[MAX_NAMES];
@@ -97,6 +98,31 @@ size_t fa_ledger_room(fa_ledger *ledger, fa_kind kind)
     if (budget == 0)
         return SIZE_MAX;
     return bytes < budget ? budget - bytes : 0;
+}
+
+fa_result fa_ledger_map(fa_ledger *ledger, size_t bytes)
+{
+    size_t limit = ledger->mapped_limit, before = ledger->mapped;
+    do {
+        if (limit != 0 && (before > limit || bytes > limit - before))
+            return FA_OVER_BUDGET;
+    } while (!atomic_compare_exchange_weak(&ledger->mapped, &before, before + bytes));
+    return FA_OK;
+}
+
+void fa_ledger_unmap(fa_ledger *ledger, size_t bytes)
+{
+    ledger->mapped -= bytes;
+}
+
+size_t fa_ledger_mapped(fa_ledger *ledger)
+{
+    return ledger->mapped;
+}
+
+void fa_ledger_limit_mapped(fa_ledger *ledger, size_t bytes)
+{
+    ledger->mapped_limit = bytes;
 }
 
 fa_kind fa_ledger_largest(fa_ledger *ledger)
