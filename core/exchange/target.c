@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "exchange/escape.h"
+
 bool fa_text_is(fa_text text, const char *literal)
 {
     return text.length == strlen(literal) && (text.length == 0 || strncasecmp(text.data, literal, text.length) == 0);
@@ -23,8 +25,7 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* The byte that "%XX" at `at` stands for, or -1. */
-static int escaped_byte(const char *at, const char *end)
+int fa_escaped_byte(const char *at, const char *end)
 {
     if (end - at < 3)
         return -1;
@@ -94,7 +95,7 @@ static bool decode_path(fa_exchange *exchange, fa_text raw)
         return false;
     size_t length = 0;
     for (const char *at = raw.data, *end = at + raw.length; at < end; ++at) {
-        int byte = *at == '%' ? escaped_byte(at, end) : (unsigned char)*at;
+        int byte = *at == '%' ? fa_escaped_byte(at, end) : (unsigned char)*at;
         if (byte < 0)
             return false; /* the memory goes with the scope */
         if (*at == '%')
@@ -133,7 +134,7 @@ static char next_byte(const char **at, const char *end)
     char c = *(*at)++;
     if (c == '+')
         return ' ';
-    int byte = c == '%' ? escaped_byte(*at - 1, end) : -1;
+    int byte = c == '%' ? fa_escaped_byte(*at - 1, end) : -1;
     if (byte < 0)
         return c;
     *at += 2;
