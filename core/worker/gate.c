@@ -60,17 +60,6 @@ static fa_gate *find_locked(fa_gates *gates, const char *name)
     return gate;
 }
 
-fa_result fa_gates_find(fa_gates *gates, const char *name, const fa_gate_limits *limits, fa_gate **out)
-{
-    pthread_mutex_lock(&gates->lock);
-    fa_gate *gate = find_locked(gates, name);
-    if (gate != NULL)
-        gate->figures.limits = *limits;
-    pthread_mutex_unlock(&gates->lock);
-    *out = gate;
-    return gate != NULL ? FA_OK : FA_NO_MEMORY;
-}
-
 bool fa_gates_read(fa_gates *gates, size_t index, fa_gate_figures *figures)
 {
     bool found = false;
@@ -180,6 +169,19 @@ static void call_next_locked(fa_gate *gate)
         admit_locked(next);
         fa_worker_post(next->worker, &next->called); /* under the lock: it cannot go away meanwhile */
     }
+}
+
+fa_result fa_gates_find(fa_gates *gates, const char *name, const fa_gate_limits *limits, fa_gate **out)
+{
+    pthread_mutex_lock(&gates->lock);
+    fa_gate *gate = find_locked(gates, name);
+    if (gate != NULL) {
+        gate->figures.limits = *limits;
+        call_next_locked(gate); /* there may be more room than before */
+    }
+    pthread_mutex_unlock(&gates->lock);
+    *out = gate;
+    return gate != NULL ? FA_OK : FA_NO_MEMORY;
 }
 
 void fa_gate_leave(fa_gate_pass *pass)

@@ -22,8 +22,8 @@ typedef struct fa_gate_figures {
     const char *name;
     fa_gate_limits limits;
     size_t inside, waiting;
-    size_t admitted;      /* since the start */
-    size_t turned_away;   /* because the line was full */
+    size_t admitted;    /* since the start */
+    size_t turned_away; /* because the line was full */
     size_t waited_too_long;
 } fa_gate_figures;
 
