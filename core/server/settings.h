@@ -6,7 +6,7 @@
 #include "script/script.h"
 #include "server/config.h"
 
-enum { FA_MAX_SETTINGS = 96 };
+enum { FA_MAX_SETTINGS = 160 };
 
 /* What scripts see: every key, with the folders made definite. */
 typedef struct fa_settings {
