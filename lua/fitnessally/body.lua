@@ -70,6 +70,13 @@ local function is_utf8(charset)
   return charset == "utf-8" or charset == "us-ascii"
 end
 
+---Whether the request says that its body is multipart/form-data. Yields: no. Copies: no.
+---@param req fitnessally.request
+---@return boolean
+function body.is_multipart(req)
+  return type_of(req) == "multipart/form-data"
+end
+
 -- The text fields and the files of a multipart body; of several of one name the last field counts, and all files.
 local function split(parts)
   local fields, files = {}, {}
@@ -101,8 +108,7 @@ end
 ---@param options? fitnessally.multipart_options
 ---@return table<string, any>? fields, fitnessally.part[] files, "json"|"form"|"multipart" kind
 function body.fields(req, options)
-  local content_type = type_of(req)
-  if content_type == "multipart/form-data" then
+  if body.is_multipart(req) then
     local fields, files, problem = read_multipart(req, options)
     if fields then
       return fields, files, "multipart"
@@ -111,7 +117,7 @@ function body.fields(req, options)
     return nil, {}, "multipart"
   end
   local value, message, problem = req:json()
-  if not value and problem == "malformed" and content_type == "application/x-www-form-urlencoded" then
+  if not value and problem == "malformed" and type_of(req) == "application/x-www-form-urlencoded" then
     value, message, problem = req:form()
     if not value then
       body.refuse(req, message, problem)

@@ -32,12 +32,22 @@ local function is_blank(text)
   return type(text) ~= "string" or not text:find("%S")
 end
 
+-- JSON or multipart: the fields, and the files of the latter.
+local function read_question(req)
+  if not body.is_multipart(req) then
+    return body.json(req), {}
+  end
+  local data, files = body.fields(req)
+  if data then
+    data.speed = tonumber(data.speed) or data.speed -- in a form all is text
+  end
+  return data, files
+end
+
 local function converse(req)
-  local data, files, kind = body.fields(req)
+  local data, files = read_question(req)
   if not data then
     return
-  elseif kind ~= "json" then
-    data.speed = tonumber(data.speed) or data.speed -- in a form all is text
   end
   local audio = audio_of(files)
   if audio and is_blank(data.text) and is_blank(data.userInput) then
