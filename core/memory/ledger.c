@@ -11,6 +11,7 @@ struct fa_ledger {
     fa_clock *clock; /* NULL: real time */
     fa_kind_counters kinds[FA_KIND_COUNT];
     _Atomic size_t handles;
+    _Atomic size_t mapped, mapped_limit;
     pthread_mutex_t names_lock; /* guards all below */
     fa_list roots;
     size_t name_count;
@@ -132,6 +133,31 @@ fa_list *fa_ledger_next_root(fa_ledger *ledger, const fa_list *node)
     fa_list *next = node != NULL ? node->next : ledger->roots.next;
     pthread_mutex_unlock(&ledger->names_lock);
     return next != &ledger->roots ? next : NULL;
+}
+
+fa_result fa_ledger_map(fa_ledger *ledger, size_t bytes)
+{
+    size_t limit = ledger->mapped_limit, before = ledger->mapped;
+    do {
+        if (limit != 0 && (before > limit || bytes > limit - before))
+            return FA_OVER_BUDGET;
+    } while (!atomic_compare_exchange_weak(&ledger->mapped, &before, before + bytes));
+    return FA_OK;
+}
+
+void fa_ledger_unmap(fa_ledger *ledger, size_t bytes)
+{
+    ledger->mapped -= bytes;
+}
+
+size_t fa_ledger_mapped(fa_ledger *ledger)
+{
+    return ledger->mapped;
+}
+
+void fa_ledger_limit_mapped(fa_ledger *ledger, size_t bytes)
+{
+    ledger->mapped_limit = bytes;
 }
 
 fa_kind fa_ledger_largest(fa_ledger *ledger)

@@ -85,6 +85,14 @@ fa_kind fa_ledger_largest(fa_ledger *ledger);
 /* Live handles, over all workers. */
 _Atomic size_t *fa_ledger_handles(fa_ledger *ledger);
 
+/* Bytes of files that sealed buffers show by a mapping (fa_buffer_map). They are no memory of ours: the kernel keeps them on
+ * disk and in its own cache, so no account pays for them; what they take of the disk is counted here, and has a limit of its
+ * own. map: FA_OVER_BUDGET with nothing counted when the limit is reached. limit: 0 takes it away. */
+fa_result fa_ledger_map(fa_ledger *ledger, size_t bytes);
+void fa_ledger_unmap(fa_ledger *ledger, size_t bytes);
+size_t fa_ledger_mapped(fa_ledger *ledger);
+void fa_ledger_limit_mapped(fa_ledger *ledger, size_t bytes);
+
 /* Totals over all kinds. */
 size_t fa_ledger_bytes(fa_ledger *ledger);
 size_t fa_ledger_in_flight(fa_ledger *ledger);

@@ -121,6 +121,26 @@ static void set_number(lua_State *L, const char *name, double value)
     lua_setfield(L, -2, name);
 }
 
+/* Of each route that lets only so many in. */
+static void push_routes(lua_State *L, fa_turnstiles *turnstiles)
+{
+    fa_turnstile_figures f;
+    lua_newtable(L);
+    for (size_t i = 0; fa_turnstiles_read(turnstiles, i, &f); ++i) {
+        lua_createtable(L, 0, 8);
+        lua_pushstring(L, f.name);
+        lua_setfield(L, -2, "route");
+        set_number(L, "limit", f.limits.inside);
+        set_number(L, "queue", f.limits.waiting);
+        set_number(L, "running", (double)f.inside);
+        set_number(L, "waiting", (double)f.waiting);
+        set_number(L, "admitted", (double)f.admitted);
+        set_number(L, "refused", (double)f.turned_away);
+        set_number(L, "timedOut", (double)f.waited_too_long);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
 static int status(lua_State *L)
 {
     size_t files = 0, bytes = 0;
@@ -141,6 +161,8 @@ static int status(lua_State *L)
     set_number(L, "files", (double)files);
     set_number(L, "bytes", (double)bytes);
     lua_setfield(L, -2, "media");
+    push_routes(L, script->turnstiles);
+    lua_setfield(L, -2, "routes");
     return 1;
 }
 

@@ -126,7 +126,8 @@ static void ledger(fa_json *j, const fa_memory_report *r)
         fa_json_number(j, r->natives[i].name, r->natives[i].bytes);
     fa_json_close(j, '}');
     fa_json_number(j, "residual", f->residual);
-    fa_json_number(j, "cachedAndMapped", f->retained);
+    fa_json_number(j, "cachedAndMapped", f->retained + f->spooled);
+    fa_json_number(j, "spooled", f->spooled);
     allocator(j, &f->heap);
     fa_json_number(j, "inFlight", f->in_flight);
     fa_json_number(j, "scopes", f->scopes);

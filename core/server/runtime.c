@@ -40,6 +40,7 @@ struct fa_runtime {
     fa_scope *scope;
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_media *media;
+    fa_turnstiles *turnstiles;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
     fa_scope_hook at_end;
@@ -178,6 +179,21 @@ static size_t connections(void *context)
     return fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
 }
 
+static fa_body_limits body_limits(const fa_config *config)
+{
+    return (fa_body_limits){
+        .max_body = fa_config_size(config, "max_body"),
+        .max_upload = fa_config_size(config, "max_upload"),
+        .max_json = fa_config_size(config, "max_json"),
+        .json_depth = (unsigned)fa_config_number(config, "json_depth"),
+        .max_form = fa_config_size(config, "max_form"),
+        .form_fields = (size_t)fa_config_number(config, "form_fields"),
+        .form_value = fa_config_size(config, "form_value"),
+        .multipart_parts = (size_t)fa_config_number(config, "multipart_parts"),
+        .multipart_field = fa_config_size(config, "multipart_field"),
+    };
+}
+
 static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugins, fa_media *media, bool app,
                              fa_error *error)
 {
@@ -192,6 +208,8 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
+        .bodies = body_limits(config),
+        .turnstiles = l->runtime->turnstiles,
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,
@@ -214,6 +232,9 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     fa_http_options options = fa_settings_http(config, workers);
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
+    options.max_body = fa_script_largest_body(l->script);
+    options.body_limit = fa_script_body_limit; /* what is less for a route */
+    options.body_limit_context = l->script;
     return fa_http_new(l->worker, &options, fa_script_handle, l->script, &l->http, error);
 }
 
@@ -264,13 +285,16 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime == NULL || lanes == NULL || directory == NULL)
+    if (runtime != NULL)
+        runtime->turnstiles = fa_turnstiles_new(scope);
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
         result = check_folder(config, "media_root", error);
     if (result != FA_OK)
         return result;
+    fa_ledger_limit_mapped(fa_scope_ledger(scope), fa_config_size(config, "spool_budget"));
     runtime->scope = scope;
     runtime->media = media;
     runtime->lanes = lanes;

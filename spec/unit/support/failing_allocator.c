@@ -69,6 +69,7 @@ void fa_test_ledger_free(fa_failing *failing, fa_ledger *ledger)
     fa_ending_of(ledger);
     assert_int_equal(fa_ledger_bytes(ledger), 0);
     assert_int_equal(fa_ledger_in_flight(ledger), 0);
+    assert_int_equal(fa_ledger_mapped(ledger), 0);
     assert_int_equal(fa_ledger_scopes(ledger), 0);
     assert_int_equal(*fa_ledger_handles(ledger), 0);
     fa_ledger_free(ledger);
