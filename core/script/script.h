@@ -32,6 +32,8 @@ typedef struct fa_script_options {
     const char *library;        /* folder that holds fitnessally/ */
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
+    size_t answer_queue;        /* bytes of a streamed answer that wait for the client; 0: the default */
+    uint64_t heartbeat_ms;      /* of event streams that say nothing of theirs; 0: none */
     bool development;           /* error answers carry the message and the traceback */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
@@ -82,6 +84,10 @@ typedef struct fa_script_figures {
 } fa_script_figures;
 void fa_script_read_figures(const fa_script *script, fa_script_figures *figures);
 fa_dialogues *fa_script_dialogues(const fa_script *script);
+
+/* The server drains: streams of events that scripts have made end and tell their clients to come again; new ones are refused. From
+ * the loop, with no script above on the stack. */
+void fa_script_drain(fa_script *script);
 
 size_t fa_script_tasks(const fa_script *script); /* not yet ended or cancelled */
 

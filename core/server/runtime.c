@@ -126,6 +126,7 @@ static void begin_drain(lane *l)
     l->draining = true;
     if (fa_timer_start(&l->patience, l->runtime->drain_ms) != FA_OK)
         on_patience_ended(&l->patience);
+    fa_script_drain(l->script); /* first: the edge may be idle at once, and be freed */
     fa_http_drain(l->http, on_edge_idle, l);
     fa_dialogues_drain(l->dialogues, on_dialogues_empty, l);
 }
@@ -162,6 +163,8 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
+        .answer_queue = fa_config_size(config, "answer_queue"),
+        .heartbeat_ms = fa_config_duration(config, "ping_interval"),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,
