@@ -108,8 +108,10 @@ static int request_cookie(lua_State *L)
 {
     fa_text value;
     const fa_exchange *exchange = fa_lua_check_exchange(L, 1);
-    if (!fa_cookie_find(exchange, text_at(L, 2), &value))
-        return 0;
+    if (!fa_cookie_find(exchange, text_at(L, 2), &value)) {
+        lua_pushnil(L);
+        return 1;
+    }
     lua_pushlstring(L, value.data, value.length);
     return 1;
 }

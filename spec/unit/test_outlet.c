@@ -455,6 +455,7 @@ static bool scenario(fa_ledger *failing)
     NEED(fa_inprocess_start(worker, owner, &request, keep, NULL, &client) == FA_OK);
     NEED(fa_events_open(seen, &options, &events) == FA_OK);
     fa_test_run_for(worker, 8);
+    NEED(!fa_inprocess_answered(client)->ended); /* the client has no memory either */
     fa_events_close(events, true);
     turn();
     NEED(fa_inprocess_answered(client)->complete);
