@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "exchange/media_type.h"
+#include "exchange/head.h"
 
 void fa_exchange_init(fa_exchange *exchange, const fa_exchange_back_end *back_end, fa_worker *worker, fa_scope *scope)
 {
@@ -30,31 +30,12 @@ fa_text fa_exchange_header(const fa_exchange *exchange, const char *name)
 
 /* ---- what may be in a head ---- */
 
-static bool name_is_clean(fa_text name)
-{
-    for (size_t i = 0; i < name.length; ++i) {
-        if (!fa_is_token_char(name.data[i]))
-            return false;
-    }
-    return name.length != 0 && !fa_text_is(name, "content-length") && !fa_text_is(name, "transfer-encoding") &&
-           !fa_text_is(name, "connection");
-}
-
-static bool value_is_clean(fa_text value)
-{
-    for (size_t i = 0; i < value.length; ++i) {
-        if (value.data[i] == '\r' || value.data[i] == '\n' || value.data[i] == '\0')
-            return false;
-    }
-    return true;
-}
-
 static bool head_is_clean(int status, const fa_header *headers, size_t count)
 {
     if (status < 200 || status > 599 || count > FA_MAX_ANSWER_HEADERS)
         return false;
     for (size_t i = 0; i < count; ++i) {
-        if (!name_is_clean(headers[i].name) || !value_is_clean(headers[i].value))
+        if (!fa_header_is_clean(&headers[i]))
             return false;
     }
     return true;
@@ -65,26 +46,19 @@ static bool has_no_body(int status)
     return status == 204 || status == 304;
 }
 
-static void add_request_id(const fa_exchange *exchange, const fa_header *headers, size_t count, fa_header *all)
-{
-    if (count != 0)
-        memcpy(all, headers, count * sizeof(*headers));
-    all[count] = (fa_header){FA_TEXT("x-request-id"), {exchange->request_id, strlen(exchange->request_id)}};
-}
-
 /* ---- sending ---- */
 
 fa_result fa_exchange_start(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length)
 {
-    fa_header all[FA_MAX_ANSWER_HEADERS + 1];
+    fa_header all[FA_MAX_HEAD];
     if (exchange->status != 0 || exchange->gone)
         return FA_WRONG_STATE;
     if (!head_is_clean(status, headers, count))
         return FA_INVALID;
-    add_request_id(exchange, headers, count, all);
+    count = fa_head_assemble(exchange, status, headers, count, all);
     exchange->status = status;
     exchange->length = has_no_body(status) ? -1 : length;
-    fa_result result = exchange->back_end->start(exchange, status, all, count + 1, exchange->length);
+    fa_result result = exchange->back_end->start(exchange, status, all, count, exchange->length);
     if (result != FA_OK)
         exchange->status = 0;
     return result;
@@ -199,7 +173,7 @@ fa_result fa_exchange_reply_text(fa_exchange *exchange, int status, const char *
 fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size_t count,
                            void (*moved)(fa_moving *moving, void *context), void *context)
 {
-    fa_header all[FA_MAX_ANSWER_HEADERS + 1];
+    fa_header all[FA_MAX_HEAD];
     bool begun = exchange->status != 0;
     if (exchange->gone || exchange->finished || exchange->sending)
         return FA_WRONG_STATE;
@@ -208,9 +182,9 @@ fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size
     if (!begun && !head_is_clean(200, headers, count))
         return FA_INVALID;
     if (!begun)
-        add_request_id(exchange, headers, count, all);
+        count = fa_head_assemble(exchange, 200, headers, count, all);
     fa_result result = begun ? exchange->back_end->move(exchange, NULL, 0, moved, context)
-                             : exchange->back_end->move(exchange, all, count + 1, moved, context);
+                             : exchange->back_end->move(exchange, all, count, moved, context);
     if (result != FA_OK)
         return result;
     exchange->status = 200;

@@ -93,6 +93,12 @@ struct fa_exchange {
     void *context;
 
     void *route_state; /* for whoever handles it (core/script) */
+    bool promised;     /* for the same: somebody else has taken it and answers later */
+
+    /* What every answer gets beside its own headers: exchange/head.h. */
+    struct fa_added_header *added; /* in memory of the scope */
+    const fa_header *defaults;     /* borrowed as long as the exchange; only where an answer has none of that name */
+    size_t default_count;
 };
 
 /* The value of a request header, or an empty text. name: lower case. */

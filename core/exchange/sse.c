@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 
 fa_result fa_sse_append(fa_buffer *buffer, const char *event, const char *id, const char *json, size_t length)
 {
@@ -17,6 +18,48 @@ fa_result fa_sse_append(fa_buffer *buffer, const char *event, const char *id, co
     if (result == FA_OK)
         result = fa_buffer_append(buffer, "\n\n", 2);
     return result;
+}
+
+bool fa_sse_is_plain(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; ++i) {
+        if (text[i] == '\r' || text[i] == '\n' || text[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
+static fa_result append_field(fa_buffer *buffer, const char *name, const char *value, size_t length)
+{
+    fa_result result = fa_buffer_append(buffer, name, strlen(name));
+    if (result == FA_OK && length != 0)
+        result = fa_buffer_append(buffer, value, length);
+    return result == FA_OK ? fa_buffer_append(buffer, "\n", 1) : result;
+}
+
+static fa_result append_lines(fa_buffer *buffer, const char *data, size_t length)
+{
+    fa_result result = FA_OK;
+    for (size_t at = 0, end; result == FA_OK && at <= length; at = end + 1) {
+        for (end = at; end < length && data[end] != '\n' && data[end] != '\r'; ++end) {
+        }
+        result = append_field(buffer, "data: ", data + at, end - at);
+        if (end + 1 < length && data[end] == '\r' && data[end + 1] == '\n')
+            ++end;
+    }
+    return result;
+}
+
+fa_result fa_sse_append_text(fa_buffer *buffer, const char *event, const char *id, const char *data, size_t length)
+{
+    fa_result result = FA_OK;
+    if (event != NULL)
+        result = append_field(buffer, "event: ", event, strlen(event));
+    if (result == FA_OK && id != NULL)
+        result = append_field(buffer, "id: ", id, strlen(id));
+    if (result == FA_OK && data != NULL)
+        result = append_lines(buffer, data, length);
+    return result == FA_OK ? fa_buffer_append(buffer, "\n", 1) : result;
 }
 
 fa_result fa_sse_append_base64(fa_buffer *buffer, const uint8_t *data, size_t length)

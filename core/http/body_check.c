@@ -20,8 +20,8 @@ enum state {
 
 void fa_body_begin(fa_body_check *check, bool chunked, uint64_t length, uint64_t most)
 {
-    *check = (fa_body_check){
-        .chunked = chunked, .left = chunked ? 0 : length, .most = most, .state = chunked ? SIZE : DATA};
+    *check =
+        (fa_body_check){.chunked = chunked, .left = chunked ? 0 : length, .most = most, .state = chunked ? SIZE : DATA};
     check->done = !chunked && length == 0;
 }
 

@@ -26,7 +26,7 @@ static void configure(fa_http *http)
     http->config.max_request_entity_size = SIZE_MAX; /* the gate has the limit */
     http->config.http1.req_timeout = 2 * (http->options.head_timeout_ms + http->options.idle_timeout_ms +
                                           http->options.request_timeout_ms); /* deadline.c comes first */
-    http->config.http1.upgrade_to_http2 = 0; /* neither h2c nor prior knowledge */
+    http->config.http1.upgrade_to_http2 = 0;                                 /* neither h2c nor prior knowledge */
     http->config.http2.callbacks.request_shutdown =
         NULL; /* its timer would outlive the context and fail an assertion */
     h2o_hostconf_t *host = h2o_config_register_host(&http->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);

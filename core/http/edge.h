@@ -44,10 +44,10 @@ struct fa_http {
     fa_account *account; /* of kind connection: pays for connections and watches */
     fa_list listeners, connections;
     size_t connection_count, request_count;
-    bool answering;       /* h2o_start_response is being called for an exchange: errors.c keeps out of it */
-    bool sigpipe_blocked; /* in the worker's thread */
-    bool refusing;        /* new connections: memory is short */
-    size_t refused;       /* since then */
+    bool answering;             /* h2o_start_response is being called for an exchange: errors.c keeps out of it */
+    bool sigpipe_blocked;       /* in the worker's thread */
+    bool refusing;              /* new connections: memory is short */
+    size_t refused;             /* since then */
     h2o_socket_cb h2o_read;     /* h2o's own callback for a connection it reads from */
     uint64_t next_accept_at_ns; /* when the next connection would be due at accept_rate, see listener.c */
 
@@ -79,9 +79,9 @@ typedef struct fa_http_gate {
     fa_body_check body;
     size_t requests; /* whose heads have passed */
     fa_http_awaited awaits;
-    uint64_t since_ms;  /* it waits */
-    uint64_t began_ms;  /* the first byte of the request */
-    uint64_t wakes_ms;  /* the deadline's timer is set for then; UINT64_MAX while it is not set */
+    uint64_t since_ms; /* it waits */
+    uint64_t began_ms; /* the first byte of the request */
+    uint64_t wakes_ms; /* the deadline's timer is set for then; UINT64_MAX while it is not set */
     fa_timer deadline;
     char *answer; /* a refusal on its way */
 } fa_http_gate;
@@ -188,7 +188,7 @@ static inline bool fa_http_gate_is_last(const fa_http_connection *connection, co
 /* deadline.c. */
 fa_result fa_http_deadline_open(fa_http_connection *connection);
 void fa_http_deadline_await(fa_http_connection *connection, fa_http_awaited what); /* from now on */
-void fa_http_deadline_arm(fa_http_connection *connection); /* before going back to the loop */
+void fa_http_deadline_arm(fa_http_connection *connection);                         /* before going back to the loop */
 
 /* refusal.c. Answers in the shape of all our errors, and closes. refuse: while h2o reads from the connection, or writes a
  * 100: then it is closed without a word. */

@@ -27,15 +27,15 @@ typedef struct fa_head {
     uint32_t line, seen; /* where the incomplete line begins; no LF before `seen` */
     uint32_t length;     /* of the head with its empty line, once it is complete */
     uint16_t fields;
-    bool blank;           /* the one empty line that may come before a request */
-    bool has_line;        /* the request line is complete */
-    bool http_1_0;        /* else HTTP/1.1 */
+    bool blank;    /* the one empty line that may come before a request */
+    bool has_line; /* the request line is complete */
+    bool http_1_0; /* else HTTP/1.1 */
     bool has_host, has_length, chunked;
-    bool close;           /* Connection: close, in whatever line of that name */
-    bool expects;         /* Expect: 100-continue */
-    bool upgrade;         /* there is an Upgrade */
-    bool other_coding;    /* Transfer-Encoding names more than chunked */
-    uint64_t body_length; /* as declared; 0 without Content-Length */
+    bool close;                   /* Connection: close, in whatever line of that name */
+    bool expects;                 /* Expect: 100-continue */
+    bool upgrade;                 /* there is an Upgrade */
+    bool other_coding;            /* Transfer-Encoding names more than chunked */
+    uint64_t body_length;         /* as declared; 0 without Content-Length */
     fa_span method, target, path; /* path: without query, percent-encoded; length 0 for "*" and "http://HOST" */
     fa_span authority;            /* of an absolute target; else length 0 */
     fa_span host, request_id;     /* values, trimmed */

@@ -11,24 +11,26 @@ typedef struct fa_http fa_http;
 typedef struct fa_http_options {
     size_t max_body;        /* bytes; a longer body is answered 413, when its length is declared before it is read */
     size_t max_connections; /* of this worker; one more is answered 503 and closed */
-    uint64_t head_timeout_ms;    /* for a head, from its first byte; on a new connection from accept; 0: request_timeout_ms */
+    uint64_t
+        head_timeout_ms; /* for a head, from its first byte; on a new connection from accept; 0: request_timeout_ms */
     uint64_t request_timeout_ms; /* for a request, head and body, from its first byte; then the answer is 408 */
     uint64_t idle_timeout_ms;    /* between two requests of a connection; 0: request_timeout_ms */
     uint64_t send_stall_ms;      /* a client that takes nothing for so long is cut off */
-    size_t body_rate;            /* bytes a second of a body, after head_timeout_ms; a slower one is answered 408; 0: any */
-    size_t max_head;             /* bytes; a longer head is answered 431 (414 when it is the request line); 0: 16 KB */
-    size_t connection_requests;  /* the answer to so many closes the connection; 0: no end */
-    fa_addresses *addresses;     /* counts connections of all workers for each address; borrowed; NULL: they are not counted */
-    size_t address_connections;  /* of one address; one more is answered 429 and closed; 0: no limit */
+    size_t body_rate; /* bytes a second of a body, after head_timeout_ms; a slower one is answered 408; 0: any */
+    size_t max_head;  /* bytes; a longer head is answered 431 (414 when it is the request line); 0: 16 KB */
+    size_t connection_requests; /* the answer to so many closes the connection; 0: no end */
+    fa_addresses
+        *addresses; /* counts connections of all workers for each address; borrowed; NULL: they are not counted */
+    size_t address_connections; /* of one address; one more is answered 429 and closed; 0: no limit */
     double accept_rate; /* new connections a second, a second's worth at once; more wait in the backlog; 0: any */
     /* The longest body for a request, asked when its head has come and before its body is read: a longer one is answered 413,
      * by its declared length at once, else as soon as a chunk goes above it. path: percent-encoded, without query. May be
      * above or below max_body. NULL: max_body for all. */
     size_t (*body_limit)(fa_text method, fa_text path, void *context);
-    void *body_limit_context;    /* borrowed until fa_http_free */
-    size_t spool_threshold;      /* bodies above this lie in an unlinked file, not in memory */
-    const char *spool_dir;       /* borrowed for the call */
-    size_t request_budget;       /* bytes of all that one request owns, its body included; 0: no limit of its own */
+    void *body_limit_context; /* borrowed until fa_http_free */
+    size_t spool_threshold;   /* bodies above this lie in an unlinked file, not in memory */
+    const char *spool_dir;    /* borrowed for the call */
+    size_t request_budget;    /* bytes of all that one request owns, its body included; 0: no limit of its own */
 } fa_http_options;
 
 /* Called for every request, on the worker's thread. The handler answers now or later. */

@@ -6,6 +6,7 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "exchange/events.h"
 #include "script/script.h"
 #include "worker/timer.h"
 
@@ -61,6 +62,9 @@ struct fa_script {
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
+    fa_list streams; /* of events that are open: told when the server drains */
+    fa_message drain_mail;
+    bool draining;
     size_t task_count;           /* without those that only wait to be told of their end */
     size_t copies, copied_bytes; /* bytes that scripts asked to have as Lua strings */
     uint64_t started_ms;
@@ -173,6 +177,7 @@ typedef struct fa_lua_handle {
 } fa_lua_handle;
 
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
+extern const fa_handle_type fa_type_stream, fa_type_events;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 /* NULL when the value is no handle of this kind. */
@@ -195,6 +200,8 @@ typedef struct fa_turn_state {
 #define FA_META_TURN    "fitnessally.turn"
 #define FA_META_SCOPE   "fitnessally.scope"
 #define FA_META_TASK    "fitnessally.task"
+#define FA_META_STREAM  "fitnessally.stream"
+#define FA_META_EVENTS  "fitnessally.events"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -226,6 +233,63 @@ fa_result fa_lua_move_buffers(lua_State *L, int index, fa_scope *to);
 
 /* The deepest that JSON may nest for this script, where no route says otherwise. */
 unsigned fa_script_json_depth(const fa_script *script);
+/* More methods for requests; waiting: those of them that wait (fa_lua_waits). */
+void fa_lua_request_methods(lua_State *L, const luaL_Reg *methods, const char *const *waiting);
+
+/* ---- answers (lua_headers.c, lua_stream.c) ---- */
+
+enum { MAX_RESPONSE_HEADERS = 32 };
+
+/* The texts lie on the Lua stack, or are static. */
+typedef struct fa_lua_headers {
+    fa_header entries[MAX_RESPONSE_HEADERS];
+    size_t count;
+} fa_lua_headers;
+
+void fa_lua_add_header(lua_State *L, fa_lua_headers *list, fa_text name, fa_text value);
+/* The table at `index` (none or nil: nothing): names to values, or to lists of them for a header that comes several times. */
+void fa_lua_read_headers(lua_State *L, int index, fa_lua_headers *list);
+/* Raises unless FA_OK. */
+int fa_lua_check_answered(lua_State *L, fa_result result);
+/* The exchange of the request at 1; raises when it has been answered. */
+fa_exchange *fa_lua_check_unanswered(lua_State *L);
+/* Milliseconds, or a text such as "15s"; raises. nil: fallback. */
+uint64_t fa_lua_opt_duration(lua_State *L, int index, const char *what, uint64_t fallback);
+
+/* The handler has returned: a stream that it began ends. False when it began none. */
+bool fa_lua_stream_finish(fa_exchange *exchange);
+
+/* What scripts hold of a stream; lies in the request scope. */
+typedef struct fa_lua_stream {
+    fa_list link; /* in fa_script.streams, when it is one of events */
+    fa_script *script;
+    fa_exchange *exchange;
+    fa_outlet *outlet;
+    fa_events *events; /* NULL: a plain one */
+    fa_list waiting;   /* tasks in events:wait */
+    fa_scope_hook at_end;
+    fa_handle handle;
+    bool drained; /* the server has ended it */
+} fa_lua_stream;
+
+/* Makes the handle of an answer that has begun and pushes it; on failure the connection is cut, and it raises. */
+fa_lua_stream *fa_lua_push_stream(lua_State *L, fa_exchange *exchange, fa_outlet *outlet, fa_events *events);
+/* Of the handle at 1; NULL when it is gone; raises when it is no such handle. */
+fa_lua_stream *fa_lua_stream_at(lua_State *L, const char *metatable);
+/* Sends the text (of the Lua stack) or the buffer, or waits for room: what the calling function returns. */
+typedef struct fa_lua_write {
+    const char *what; /* "out:write" */
+    fa_text text;
+    fa_buffer *buffer; /* NULL: the text */
+    bool release;      /* the buffer, when it is queued or not to be */
+    bool cut;          /* without memory the connection is cut, because a hole would look like an answer */
+    bool at_once;      /* nil, "full" instead of waiting */
+} fa_lua_write;
+int fa_lua_write_to(lua_State *L, fa_lua_stream *stream, const fa_lua_write *write);
+/* Pushes on the stack of a task that waits, where nothing may raise. */
+void fa_lua_push_result(fa_task *task, const char *problem); /* true, or nil and the problem */
+/* Those in events:wait get the reason. */
+void fa_lua_stream_tell(fa_lua_stream *stream, const char *reason);
 
 /* Encodes the value at `index` with cjson and pushes the string; raises. */
 void fa_lua_encode_json(lua_State *L, int index);
@@ -241,6 +305,10 @@ void fa_open_buffer(lua_State *L);
 void fa_open_scopes(lua_State *L);
 void fa_open_tasks(lua_State *L);
 void fa_open_request(lua_State *L);
+void fa_open_headers(lua_State *L);
+void fa_open_stream(lua_State *L);
+void fa_open_events(lua_State *L);
+void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);

@@ -6,8 +6,6 @@
 #include "script/internal.h"
 #include "script/route_options.h"
 
-enum { MAX_RESPONSE_HEADERS = 32 };
-
 const fa_handle_type fa_type_request = {"request", NULL};
 
 /* What core/script keeps of a request; in memory of the request's scope. */
@@ -52,9 +50,11 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
     if (error != NULL) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: %.*s %.*s: %s", exchange->request_id, (int)exchange->method.length,
                      exchange->method.data, (int)exchange->path.length, exchange->path.data, error);
-        if (!exchange->finished) /* a whole answer is not cut for what went wrong after it */
+        if (!exchange->finished && !exchange->promised) /* a whole answer is not cut for what went wrong after it */
             fa_exchange_fail(exchange, 500, "script_error",
                              task->script->options.development ? error : "The server made a mistake.", NULL);
+    } else if (fa_lua_stream_finish(exchange) || exchange->promised) {
+        return;
     } else if (exchange->status == 0) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: the handler at %s returned without an answer",
                      exchange->request_id, r->handler_name);
@@ -236,48 +236,11 @@ static int request_query(lua_State *L)
 
 /* ---- answering ---- */
 
-typedef struct header_list {
-    fa_header entries[MAX_RESPONSE_HEADERS];
-    size_t count;
-} header_list;
-
-static void add_header(lua_State *L, header_list *list, fa_text name, fa_text value)
-{
-    if (list->count == MAX_RESPONSE_HEADERS)
-        luaL_error(L, "more than %d response headers", MAX_RESPONSE_HEADERS);
-    list->entries[list->count++] = (fa_header){name, value};
-}
-
 static fa_text text_at(lua_State *L, int index)
 {
     fa_text text;
     text.data = luaL_checklstring(L, index, &text.length);
     return text;
-}
-
-/* The texts stay on the Lua stack, so they live until the answer is made. */
-static void read_headers(lua_State *L, int index, header_list *list)
-{
-    if (lua_isnoneornil(L, index))
-        return;
-    luaL_checktype(L, index, LUA_TTABLE);
-    lua_pushnil(L);
-    while (lua_next(L, index) != 0) {
-        luaL_checkstack(L, 4, "too many headers");
-        add_header(L, list, text_at(L, -2), text_at(L, -1));
-        lua_pushvalue(L, -2); /* the value stays below, the key goes on */
-    }
-}
-
-static int check_answered(lua_State *L, fa_result result)
-{
-    if (result == FA_INVALID)
-        return luaL_error(L, "a response header has a line break or a NUL in it");
-    if (result == FA_WRONG_STATE)
-        return luaL_error(L, "this request has been answered already, or its client is gone");
-    if (result != FA_OK)
-        return luaL_error(L, "the answer could not be made: %s", fa_result_name(result));
-    return 0;
 }
 
 static fa_buffer *buffer_of_text(lua_State *L, fa_exchange *exchange, fa_text text)
@@ -286,7 +249,7 @@ static fa_buffer *buffer_of_text(lua_State *L, fa_exchange *exchange, fa_text te
     fa_result result = fa_buffer_new(exchange->scope, text.length, "answer", fa_script_here(L), &buffer);
     if (result == FA_OK)
         result = fa_buffer_append(buffer, text.data, text.length);
-    check_answered(L, result);
+    fa_lua_check_answered(L, result);
     fa_buffer_seal(buffer);
     return buffer;
 }
@@ -294,8 +257,8 @@ static fa_buffer *buffer_of_text(lua_State *L, fa_exchange *exchange, fa_text te
 static int request_reply(lua_State *L)
 {
     fa_buffer *body = NULL;
-    header_list headers = {.count = 0};
-    fa_exchange *exchange = check_request(L)->exchange;
+    fa_lua_headers headers = {.count = 0};
+    fa_exchange *exchange = fa_lua_check_unanswered(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     lua_getfield(L, 2, "status");  /* 3 */
@@ -322,27 +285,35 @@ static int request_reply(lua_State *L)
     if (status < 200 || status > 599)
         return luaL_error(L, "status %d is not one that a handler can answer with", status);
     if (type != NULL)
-        add_header(L, &headers, FA_TEXT("content-type"), (fa_text){type, strlen(type)});
-    read_headers(L, 4, &headers);
-    return check_answered(L, fa_exchange_reply(exchange, status, headers.entries, headers.count, body));
+        fa_lua_add_header(L, &headers, FA_TEXT("content-type"), (fa_text){type, strlen(type)});
+    fa_lua_read_headers(L, 4, &headers);
+    return fa_lua_check_answered(L, fa_exchange_reply(exchange, status, headers.entries, headers.count, body));
 }
 
 static int request_fail(lua_State *L)
 {
-    header_list headers = {.count = 0};
+    fa_lua_headers headers = {.count = 0};
     fa_exchange *exchange = check_request(L)->exchange;
+    fa_lua_check_unanswered(L);
     int status = (int)luaL_checkinteger(L, 2);
     const char *code = luaL_checkstring(L, 3), *message = luaL_checkstring(L, 4);
     lua_settop(L, 5);
-    read_headers(L, 5, &headers);
+    fa_lua_read_headers(L, 5, &headers);
     if (headers.count > 1)
         return luaL_error(L, "req:fail takes one header");
     if (status < 400 || status > 599)
         return luaL_error(L, "status %d is not an error", status);
-    if (exchange->status != 0)
-        return check_answered(L, FA_WRONG_STATE);
     fa_exchange_fail(exchange, status, code, message, headers.count > 0 ? headers.entries : NULL);
     return 0;
+}
+
+void fa_lua_request_methods(lua_State *L, const luaL_Reg *methods, const char *const *waiting)
+{
+    luaL_getmetatable(L, FA_META_REQUEST);
+    lua_getfield(L, -1, "methods");
+    luaL_register(L, NULL, methods);
+    fa_lua_waits(L, waiting);
+    lua_pop(L, 2);
 }
 
 void fa_open_request(lua_State *L)
@@ -360,6 +331,8 @@ void fa_open_request(lua_State *L)
     luaL_getmetatable(L, FA_META_REQUEST);
     lua_newtable(L);
     luaL_register(L, NULL, methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "methods"); /* other files add theirs: fa_lua_request_methods */
     lua_pushcclosure(L, request_index, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);

@@ -48,6 +48,8 @@ typedef struct fa_script_options {
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
     fa_body_limits bodies;
     fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
+    size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
+    uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
     bool development;          /* error answers carry the message and the traceback */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
@@ -108,6 +110,9 @@ fa_dialogues *fa_script_dialogues(const fa_script *script);
 
 /* Adds the tasks that have not ended, with the line where each waits, but those of `except` and below. Thread: the worker's. */
 void fa_script_take_inventory(fa_script *script, fa_inventory *inventory, const fa_scope *except);
+/* The server drains: streams of events that scripts have made end and tell their clients to come again; new ones are refused. From
+ * the loop, with no script above on the stack. */
+void fa_script_drain(fa_script *script);
 
 size_t fa_script_tasks(const fa_script *script); /* not yet ended or cancelled */
 

@@ -243,6 +243,10 @@ static int open_all(lua_State *L)
     fa_open_scopes(L);
     fa_open_tasks(L);
     fa_open_request(L);
+    fa_open_headers(L);
+    fa_open_stream(L);
+    fa_open_events(L);
+    fa_open_file(L);
     fa_open_app(L);
     fa_open_voice(L);
     fa_open_turn(L);
@@ -275,6 +279,7 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
     script->started_ms = fa_worker_now_exact(script->worker);
     fa_list_init(&script->tasks);
     fa_list_init(&script->pending);
+    fa_list_init(&script->streams);
     fa_message_init(&script->mail, fa_tasks_deliver);
     fa_heap_begin(&script->heap, script->lua, options->script_heap);
     fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);
@@ -307,6 +312,8 @@ void fa_script_free(fa_script *script)
         return;
     fa_tasks_end(script); /* while there still is a state that they can be taken out of */
     fa_worker_withdraw(script->worker, &script->mail);
+    if (script->draining)
+        fa_worker_withdraw(script->worker, &script->drain_mail);
     fa_heap_end(&script->heap);
     lua_close(script->lua);
     fa_scope_end(script->scope, "scripts closed", NULL);

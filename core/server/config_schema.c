@@ -114,6 +114,8 @@ static const fa_config_key keys[] = {
     KEY("idle_timeout", DURATION, "60s", 100 * MS, 1 * HOUR, "how long a connection is kept open between two requests"),
     KEY("send_stall", DURATION, "20s", 100 * MS, 10 * MINUTE,
         "a client that takes nothing of its answer for so long is cut"),
+    KEY("answer_queue", SIZE, "256KB", 4 * KB, 64 * MB,
+        "bytes of an answer made piece by piece that wait for their client; beyond it the script waits"),
     KEY("drain", DURATION, "10s", 0, 10 * MINUTE, "how long a stopping server lets requests and turns finish"),
     KEY("spool_dir", TEXT, NULL, 0, 0, "folder for large request bodies on their way in; not set: spool/ in state_dir"),
     KEY("spool_threshold", SIZE, "256KB", 4 * KB, 25 * MB,

@@ -25,7 +25,8 @@ typedef struct lane {
     fa_pressure_steps *pressure_steps;
     pthread_t thread;
     bool threaded;
-    fa_message stop, halt, finish; /* stop: from outside; halt: all lanes are idle; finish: nothing is under way between them */
+    fa_message stop, halt,
+        finish; /* stop: from outside; halt: all lanes are idle; finish: nothing is under way between them */
     bool draining, edge_idle, dialogues_empty;
     bool idle, halted; /* guarded by the runtime's lock */
     fa_timer patience;
@@ -157,6 +158,7 @@ static void begin_drain(lane *l)
     l->draining = true;
     if (fa_timer_start(&l->patience, l->runtime->drain_ms) != FA_OK)
         on_patience_ended(&l->patience);
+    fa_script_drain(l->script); /* first: the edge may be idle at once, and be freed */
     fa_http_drain(l->http, on_edge_idle, l);
     fa_dialogues_drain(l->dialogues, on_dialogues_empty, l);
 }
@@ -210,6 +212,8 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
         .bodies = body_limits(config),
         .turnstiles = l->runtime->turnstiles,
+        .answer_queue = fa_config_size(config, "answer_queue"),
+        .heartbeat_ms = fa_config_duration(config, "ping_interval"),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,
@@ -308,8 +312,8 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_settings_fill(&runtime->settings, config);
     *out = runtime;
     if (fa_config_number(config, "max_connections_per_address") != 0)
-        result = fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers,
-                                  &runtime->addresses);
+        result =
+            fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers, &runtime->addresses);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to count connections for each address");
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)

@@ -55,6 +55,8 @@ function app:on_start(starter) end
 --------------------------------------------------------------------------------------------------------------------------
 -- requests
 
+---@alias fitnessally.headers table<string, string|string[]>
+
 ---@class fitnessally.request A handle: it dies with its request; a late use is an error that says so.
 ---@field method string
 ---@field path string decoded
@@ -107,8 +109,9 @@ function request:form(options) end
 function request:multipart(options) end
 
 ---Answers. One of json (a table, encoded), text, or body (a sealed buffer, sent without a copy); none for an empty answer. Fails with
----an error when it is answered already. headers: names to values. Yields: no. Copies: json and text only.
----@param answer {status?: integer, json?: table, text?: string, type?: string, body?: fitnessally.buffer, headers?: table<string, string>}
+---an error when it is answered already. headers: names to values, or to lists of values for a header that comes several times; a
+---line break or NUL in one is an error, and so are those that frame the message. Yields: no. Copies: json and text only.
+---@param answer {status?: integer, json?: table, text?: string, type?: string, body?: fitnessally.buffer, headers?: fitnessally.headers}
 function request:reply(answer) end
 
 ---Answers with {"error":{"code","message","requestId"}}. Yields: no. Copies: no.
@@ -117,6 +120,85 @@ function request:reply(answer) end
 ---@param message string a sentence for a person
 ---@param header? table<string, string> at most one
 function request:fail(status, code, message, header) end
+
+---Begins an answer that is given in pieces. The head leaves with the first piece. It ends with out:finish, or when the handler
+---returns. When the handler fails the connection is cut: a client never takes half an answer for a whole one. length: the number of
+---bytes, kept to or cut. Without one, HTTP/1.1 is chunked (status 200), everything else ends with the connection. Yields: no. Copies: no.
+---@param answer? {status?: integer, headers?: fitnessally.headers, type?: string, length?: integer}
+---@return fitnessally.stream out
+function request:start(answer) end
+
+---Answers with a stream of server-sent events. The head leaves at once. retry: what the client waits before it comes again; heartbeat:
+---a comment is sent when nothing else was for so long (default: ping_interval; 0: never). Ends as req:start does. When the server
+---drains, streams end by themselves and tell their clients to come again. Yields: no. Copies: no.
+---@param options? {retry?: number|string, heartbeat?: number|string, headers?: fitnessally.headers} milliseconds, or "15s"
+---@return fitnessally.events events
+function request:events(options) end
+
+---Answers with a file from disk, in C: cache, validators, 304, streaming of large ones; 404 when there is none. A text names a file
+---below the app's folder. What lies outside of the root, also by a symbolic link, is 404. GET and HEAD only. The handler may return
+---at once. Yields: no. Copies: no.
+---@param file string|{path: string, root?: string, type?: string, download?: boolean|string, immutable?: boolean} download: save it, under this name
+function request:file(file) end
+
+---Whatever answers, the browser saves it under this name (Content-Disposition, RFC 6266). What is unsafe in a name becomes "_". Not
+---on errors. Yields: no. Copies: the name.
+---@param name string
+function request:download(name) end
+
+---Sends the browser elsewhere. status: 301, 302, 303, 307, 308; by default 302, after a POST and the like 303. An address on another
+---host is an error unless external = true; one with another scheme than http and https is an error in any case. Yields: no. Copies: no.
+---@param location string percent-encoded
+---@param status? integer|{status?: integer, external?: boolean}
+function request:redirect(location, status) end
+
+---A cookie that the client sent, without its quotes, or nil. Yields: no. Copies: the value.
+---@param name string
+---@return string?
+function request:cookie(name) end
+
+---Sets a cookie with whatever answers; several may be set. An error for what does not belong into one, and for __Host- or __Secure-
+---without what they demand. Defaults: path "/", http_only, same_site "Lax", not secure. To remove one: max_age = 0. Yields: no.
+---Copies: the texts.
+---@param name string
+---@param value string|number
+---@param options? {path?: string, domain?: string, max_age?: number|string, secure?: boolean, http_only?: boolean, same_site?: "Strict"|"Lax"|"None", partitioned?: boolean} max_age: seconds, or "12h"
+function request:set_cookie(name, value, options) end
+
+---Whether what the client has is current (If-None-Match before If-Modified-Since): then it has been answered with 304. Else the
+---validators are added to the answer to come. GET and HEAD only. Yields: no. Copies: the texts.
+---@param validators {etag?: string, modified?: number} etag: without quotes; modified: seconds since 1970
+---@return boolean answered
+function request:fresh(validators) end
+
+---@class fitnessally.stream An answer in pieces. It goes with its request.
+local stream = {}
+---Sends a text or a sealed buffer (which may be released at once). Waits while more than answer_queue is on its way to the client.
+---nil, "gone" when it is another request's stream and that client has left (a request's own task is cancelled then); nil, message
+---without memory, and the connection is cut. An error after the end or beyond the length. Yields: yes. Copies: a text.
+---@param data string|fitnessally.buffer
+---@return boolean? written, string? problem
+function stream:write(data) end
+---The end. An error when it is short of its declared length (the connection is cut). nil, "gone" as for write. Yields: no. Copies: no.
+---@return boolean? finished, string? problem
+function stream:finish() end
+
+---@class fitnessally.events A stream of server-sent events. It goes with its request.
+---@field last_id string? what the client had last: its Last-Event-ID
+local events = {}
+---Sends an event: a text is its data. A table as data becomes JSON; every line of a text is framed. id and event are one line, or it
+---is an error. Waits as stream:write does; with wait = false it is nil, "full" instead. nil, "gone" when the client has left or the
+---stream was ended by the server; nil, message without memory (the stream goes on). Yields: yes, but not with wait = false.
+---Copies: the texts.
+---@param event string|{event?: string, id?: string|number, data?: string|table, wait?: boolean}
+---@return boolean? sent, string? problem
+function events:send(event) end
+---Waits until the stream ends: "finished" (by another task), "draining" (there is time for a last event), "gone". For a handler whose
+---stream others write to. Yields: yes. Copies: no.
+---@return "finished"|"draining"|"gone" reason
+function events:wait() end
+---The end, when all is sent. Harmless twice. Yields: no. Copies: no.
+function events:finish() end
 
 --------------------------------------------------------------------------------------------------------------------------
 -- buffers

@@ -94,12 +94,15 @@ static void many_may_wait_behind_one_another(void **state)
     int fd = client_connect(&world, 0);
     for (int i = 0; i < MANY; ++i)
         used += (size_t)sprintf(all + used, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
-                                i % 100 == 0 ? "/wait?then=answer&after=2" : i % 7 == 0 ? "/stream?pieces=2" : "/hello");
+                                i % 100 == 0 ? "/wait?then=answer&after=2"
+                                : i % 7 == 0 ? "/stream?pieces=2"
+                                             : "/hello");
     for (size_t sent = 0, answers = 0; answers < MANY;) {
         ssize_t got = send(fd, all + sent, used - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         sent += got > 0 ? (size_t)got : 0;
-        assert_string_equal(next_reply(fd)->body,
-                            answers % 100 == 0 ? "waited" : answers % 7 == 0 ? "piece 2\npiece 1\n" : "hello");
+        assert_string_equal(next_reply(fd)->body, answers % 100 == 0 ? "waited"
+                                                  : answers % 7 == 0 ? "piece 2\npiece 1\n"
+                                                                     : "hello");
         answers++;
     }
     close(fd);
@@ -110,9 +113,10 @@ static void what_is_refused_takes_those_behind_it_along(void **state)
     (void)state;
     world_up(&world);
     int fd = client_connect(&world, 0);
-    client_send(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
-                    "POST /hello HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n"
-                    "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_send(
+        fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+            "POST /hello HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n"
+            "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(next_reply(fd)->status, 200);
     const client_reply *reply = next_reply(fd);
     assert_refused(reply, 400, "bad_request");
@@ -243,7 +247,8 @@ static void what_does_not_come_in_time_is_answered_408(void **state)
     assert_silence_and_end(promised);
     assert_int_equal(world.handled, 2);
     int busy = client_connect(&world, 0); /* it is not the time that the answer takes */
-    assert_string_equal(client_ask(busy, "GET /wait?then=answer&after=1500 HTTP/1.1\r\nHost: x\r\n\r\n")->body, "waited");
+    assert_string_equal(client_ask(busy, "GET /wait?then=answer&after=1500 HTTP/1.1\r\nHost: x\r\n\r\n")->body,
+                        "waited");
     close(busy);
     assert_true(world_wait_count(&world, FA_KIND_CONNECTION, 0, 5000));
 }
@@ -291,7 +296,8 @@ static void a_connection_serves_so_many_requests(void **state)
     world_up(&world);
     int fd = client_connect(&world, 0);
     for (int i = 0; i < 2; ++i)
-        assert_non_null(strstr(client_ask(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")->head, "Connection: keep-alive"));
+        assert_non_null(
+            strstr(client_ask(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")->head, "Connection: keep-alive"));
     client_send(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_non_null(strstr(next_reply(fd)->head, "Connection: close"));
     assert_silence_and_end(fd);
@@ -368,7 +374,7 @@ static void connections_above_the_rate_wait(void **state)
     }
     for (int i = 0; i < 25; ++i)
         assert_int_equal(next_reply(fds[i])->status, 200); /* nobody is refused */
-    uint64_t took = fa_now_ms() - start; /* 20 at once, then one each 50 ms */
+    uint64_t took = fa_now_ms() - start;                   /* 20 at once, then one each 50 ms */
     printf("# 25 connections at 20 a second took %llu ms\n", (unsigned long long)took);
     assert_true(took >= 200);
     for (int i = 0; i < 25; ++i)
@@ -394,13 +400,15 @@ static void addresses_are_counted_each_for_itself(void **state)
         }
         for (unsigned i = 0; i < MANY; i += 2) /* every other one, so that gaps close around those that stay */
             for (unsigned n = 0; n < (i % 3 == 2 ? 3 : 2 + i % 3); ++n)
-                fa_addresses_give_back(table, (fa_address){{0, 0, 0, 0, 10, (unsigned char)round, (unsigned char)(i >> 8), (unsigned char)i}});
+                fa_addresses_give_back(table, (fa_address){{0, 0, 0, 0, 10, (unsigned char)round,
+                                                            (unsigned char)(i >> 8), (unsigned char)i}});
         for (unsigned i = 0; i < MANY; ++i) {
             fa_address a = {{0, 0, 0, 0, 10, (unsigned char)round, (unsigned char)(i >> 8), (unsigned char)i}};
             assert_int_equal(fa_addresses_count(table, a), i % 2 == 0 ? 0 : i % 3 == 2 ? 3 : 2 + i % 3);
         }
     }
-    fa_address a = fa_address_parse("2001:db8:1:2::1"), b = fa_address_parse("2001:db8:1:2:ffff::9"), c = fa_address_parse("2001:db8:1:3::1");
+    fa_address a = fa_address_parse("2001:db8:1:2::1"), b = fa_address_parse("2001:db8:1:2:ffff::9"),
+               c = fa_address_parse("2001:db8:1:3::1");
     assert_memory_equal(&a, &b, sizeof(a));
     assert_memory_not_equal(&a, &c, sizeof(a));
     fa_address four_plain = fa_address_parse("1.2.3.4"), mapped = fa_address_parse("::ffff:1.2.3.4");

@@ -107,9 +107,10 @@ static void each_head_gets_its_verdict(void **state)
 
 static void a_head_says_what_it_has(void **state)
 {
-    const char *bytes = "POST http://a.b:80/%41?q HTTP/1.1\r\nhOsT: \t a.b:80 \r\nContent-Length: 0042\r\nX-Request-Id: me\r\n"
-                        "X-Request-Id: you\r\nExpect: 100-Continue\r\nconnection: keep-alive\r\nConnection: x,, close \r\n"
-                        "Upgrade: h2c\r\n\r\nrest\r\n";
+    const char *bytes =
+        "POST http://a.b:80/%41?q HTTP/1.1\r\nhOsT: \t a.b:80 \r\nContent-Length: 0042\r\nX-Request-Id: me\r\n"
+        "X-Request-Id: you\r\nExpect: 100-Continue\r\nconnection: keep-alive\r\nConnection: x,, close \r\n"
+        "Upgrade: h2c\r\n\r\nrest\r\n";
     fa_head head;
     (void)state;
     assert_int_equal(check_whole(&head, bytes), FA_HEAD_COMPLETE);
@@ -149,13 +150,26 @@ static void long_heads_end_at_the_limit(void **state)
 
 static void paths_that_anybody_could_misread_are_found(void **state)
 {
-    static const char *const bad[] = {
-        "/..", "/../x", "/a/..", "/./x", "/.", "/%2e%2e/", "/.%2E", "/%2e", "/%252e%252e/", "/%25252e.", "/..%2fx",
-        "/..%252fx", "/a%2f..%2fb", "/..;/x", "/..;a=b", "/%2e%2e%3b/x", "/%00", "/%2500", "/a%5cb", "/a\\b", "/%255c", "/%",
-        "/%4", "/%zz", "/%u002e", "/%c0%ae%c0%ae/", "/%e0%80%ae", "/%f0%80%80%ae", "/%ff", "/%c3", "/%c3/", "/%0a", "/%7f",
-        "/%ed%a0%80"};
-    static const char *const good[] = {"/", "//", "/a//b", "/...", "/.a", "/a.", "/..a", "/%2e%2e%2e", "/a%2fb", "/100%25", "/%25zz",
-                                       "/%c3%a4", "/%f0%9f%8e%b5", "/a;b=..", "/a..;b", "/~x", "/%e0%a0%80", "/%20"};
+    static const char *const bad[] = {"/..",          "/../x",
+                                      "/a/..",        "/./x",
+                                      "/.",           "/%2e%2e/",
+                                      "/.%2E",        "/%2e",
+                                      "/%252e%252e/", "/%25252e.",
+                                      "/..%2fx",      "/..%252fx",
+                                      "/a%2f..%2fb",  "/..;/x",
+                                      "/..;a=b",      "/%2e%2e%3b/x",
+                                      "/%00",         "/%2500",
+                                      "/a%5cb",       "/a\\b",
+                                      "/%255c",       "/%",
+                                      "/%4",          "/%zz",
+                                      "/%u002e",      "/%c0%ae%c0%ae/",
+                                      "/%e0%80%ae",   "/%f0%80%80%ae",
+                                      "/%ff",         "/%c3",
+                                      "/%c3/",        "/%0a",
+                                      "/%7f",         "/%ed%a0%80"};
+    static const char *const good[] = {
+        "/",       "//",     "/a//b",   "/...",          "/.a",     "/a.",    "/..a", "/%2e%2e%2e", "/a%2fb",
+        "/100%25", "/%25zz", "/%c3%a4", "/%f0%9f%8e%b5", "/a;b=..", "/a..;b", "/~x",  "/%e0%a0%80", "/%20"};
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
         if (fa_path_trouble(bad[i], strlen(bad[i])) == NULL)
@@ -169,8 +183,10 @@ static void paths_that_anybody_could_misread_are_found(void **state)
 
 static void hosts_are_hosts(void **state)
 {
-    static const char *const bad[] = {"", ":80", "a b", "a,b", "a/b", "u@a", "a:b", "a:123456", "[::1", "[]", "[::1]x", "a%20", "a\\b"};
-    static const char *const good[] = {"a", "a.b-c_d:80", "127.0.0.1", "[::1]", "[2001:db8::1.2.3.4]:443", "x:0", "x:"}; /* the last with an empty port, which is one */
+    static const char *const bad[] = {"",         ":80",  "a b", "a,b",    "a/b",  "u@a", "a:b",
+                                      "a:123456", "[::1", "[]",  "[::1]x", "a%20", "a\\b"};
+    static const char *const good[] = {"a",   "a.b-c_d:80", "127.0.0.1", "[::1]", "[2001:db8::1.2.3.4]:443",
+                                       "x:0", "x:"}; /* the last with an empty port, which is one */
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
         if (fa_host_is_plain(bad[i], strlen(bad[i])))
@@ -184,7 +200,7 @@ static void hosts_are_hosts(void **state)
 
 typedef struct body_case {
     const char *bytes;
-    int status;   /* 0: it ends, and "NEXT" follows it */
+    int status; /* 0: it ends, and "NEXT" follows it */
     size_t received;
 } body_case;
 

@@ -53,10 +53,11 @@ static fa_server *start(void)
     const fa_server_options options = {.size = sizeof(options), .log_sink = swallow};
     snprintf(app_setting, sizeof(app_setting), "app=%s", folder);
     snprintf(state, sizeof(state), "state_dir=%s/state", folder);
-    const char *const settings[] = {"listen=127.0.0.1:0",  app_setting, state,      "plugins_enabled=",
-                                    "duplicate_window=0s", "linger=0s", "workers=4"};
+    const char *const settings[] = {
+        "listen=127.0.0.1:0", app_setting, state, "plugins_enabled=", "duplicate_window=0s", "linger=0s", "workers=4"};
     assert_ok(fa_server_create(&options, &server, &error));
-    if (fa_server_configure(server, NULL, settings, sizeof(settings) / sizeof(settings[0]), &error) != FA_OK || fa_server_start(server, &error) != FA_OK)
+    if (fa_server_configure(server, NULL, settings, sizeof(settings) / sizeof(settings[0]), &error) != FA_OK ||
+        fa_server_start(server, &error) != FA_OK)
         fail_msg("%s", error.text);
     return server;
 }

@@ -86,6 +86,7 @@ static fa_result make(script_world *w, int with)
         .settings = w->settings,
         .app = w->folder,
         .script_heap = w->script_heap,
+        .answer_queue = w->answer_queue,
         .library = FA_SOURCE_HOME "/lua",
         .development = with & WITH_DEVELOPMENT,
     };

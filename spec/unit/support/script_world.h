@@ -26,8 +26,9 @@ typedef struct script_world {
     fa_native *natives[2];
     fa_script *script;
     fa_setting settings[4];
-    size_t script_heap; /* 0: no limit */
-    fa_error error;     /* what script_world_try says */
+    size_t script_heap;  /* 0: no limit */
+    size_t answer_queue; /* 0: the default */
+    fa_error error;      /* what script_world_try says */
     char folder[64];
     char logged[16000]; /* all lines so far */
     size_t used;
