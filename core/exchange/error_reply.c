@@ -96,26 +96,24 @@ static size_t utf8_length(const unsigned char *at)
 }
 
 /* One character of `text` as JSON into piece; returns how many bytes of text it took. */
-static size_t escape_one(const char *text, char piece[8])
+static size_t escape_one(const char *text, char piece[8], size_t *piece_length)
 {
     unsigned char c = (unsigned char)*text;
     size_t length = utf8_length((const unsigned char *)text);
-    if (length == 0) {
-        snprintf(piece, 8, "\\ufffd");
-        return 1;
-    }
-    if (c == '"' || c == '\\')
-        snprintf(piece, 8, "\\%c", c);
+    if (length == 0)
+        *piece_length = (size_t)snprintf(piece, 8, "\\ufffd");
+    else if (c == '"' || c == '\\')
+        *piece_length = (size_t)snprintf(piece, 8, "\\%c", c);
     else if (c == '\n')
-        snprintf(piece, 8, "\\n");
+        *piece_length = (size_t)snprintf(piece, 8, "\\n");
     else if (c < ' ' || c == 0x7f)
-        snprintf(piece, 8, "\\u%04x", c);
+        *piece_length = (size_t)snprintf(piece, 8, "\\u%04x", c);
     else
-        snprintf(piece, 8, "%.*s", (int)length, text);
-    return length;
+        memcpy(piece, text, *piece_length = length);
+    return length != 0 ? length : 1;
 }
 
-/* The JSON so far. Always ends with a NUL. */
+/* The JSON so far. The NUL comes at the end. */
 typedef struct writer {
     char *out;
     size_t used;
@@ -123,7 +121,10 @@ typedef struct writer {
 
 static void append(writer *w, const char *text)
 {
-    w->used += (size_t)snprintf(w->out + w->used, FA_ERROR_JSON_SIZE - w->used, "%s", text);
+    size_t length = strlen(text), room = FA_ERROR_JSON_SIZE - 1 - w->used;
+    length = length < room ? length : room;
+    memcpy(w->out + w->used, text, length);
+    w->used += length;
 }
 
 /* As much of text, escaped, as stays below `limit`. */
@@ -131,10 +132,12 @@ static void append_escaped(writer *w, size_t limit, const char *text)
 {
     char piece[8];
     while (*text != '\0') {
-        text += escape_one(text, piece);
-        if (w->used + strlen(piece) > limit)
+        size_t length;
+        text += escape_one(text, piece, &length);
+        if (w->used + length > limit)
             break;
-        append(w, piece);
+        memcpy(w->out + w->used, piece, length);
+        w->used += length;
     }
 }
 
@@ -142,7 +145,6 @@ size_t fa_error_json(char out[FA_ERROR_JSON_SIZE], const char *code, const char 
 {
     /* The limits leave room for what follows them: keys and brackets take 50 bytes, an id at most 39. */
     writer w = {out, 0};
-    out[0] = '\0';
     append(&w, "{\"error\":{\"code\":\"");
     append_escaped(&w, 100, code);
     append(&w, "\",\"message\":\"");
@@ -150,6 +152,7 @@ size_t fa_error_json(char out[FA_ERROR_JSON_SIZE], const char *code, const char 
     append(&w, "\",\"requestId\":\"");
     append_escaped(&w, FA_ERROR_JSON_SIZE - 10, request_id);
     append(&w, "\"}}");
+    out[w.used] = '\0';
     return w.used;
 }
 

@@ -89,13 +89,22 @@ static fa_result fill_in(fa_http_request *request, fa_scope *scope)
     return result;
 }
 
+static size_t append_text(char label[FA_LABEL_SIZE], size_t used, fa_text text)
+{
+    size_t room = FA_LABEL_SIZE - 1 - used, length = text.length < room ? text.length : room;
+    memcpy(label + used, text.data, length);
+    return used + length;
+}
+
 /* Its label is "request GET /path", cut. Without the query, which may hold what no log should show. */
 fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_scope **scope)
 {
     char label[FA_LABEL_SIZE];
     fa_scope *worker_scope = fa_worker_scope(http->worker);
-    snprintf(label, FA_LABEL_SIZE, "request %.*s %.*s", (int)(method.length < 16 ? method.length : 16), method.data,
-             (int)(path.length < FA_LABEL_SIZE ? path.length : FA_LABEL_SIZE), path.data);
+    method.length = method.length < 16 ? method.length : 16;
+    size_t used = append_text(label, append_text(label, 0, FA_TEXT("request ")), method);
+    used = append_text(label, append_text(label, used, FA_TEXT(" ")), path);
+    label[used] = '\0';
     return fa_scope_new(fa_scope_ledger(worker_scope), worker_scope, FA_KIND_REQUEST, http->options.request_budget,
                         label, FA_HERE, scope);
 }

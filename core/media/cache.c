@@ -38,15 +38,16 @@ static bool same_text(fa_text a, fa_text b)
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
-fa_media_key fa_media_key_of(fa_text root, fa_text path)
+fa_media_key fa_media_key_of(fa_text root, fa_text path, bool siblings)
 {
-    uint64_t hash = hash_text(hash_text(UINT64_C(0xcbf29ce484222325), root), FA_TEXT("\n"));
-    return (fa_media_key){root, path, hash_text(hash, path)};
+    uint64_t hash = hash_text(hash_text(UINT64_C(0xcbf29ce484222325), root), siblings ? FA_TEXT("+") : FA_TEXT("-"));
+    return (fa_media_key){root, path, siblings, hash_text(hash, path)};
 }
 
 bool fa_media_key_same(const fa_media_key *a, const fa_media_key *b)
 {
-    return a->hash == b->hash && same_text(a->path, b->path) && same_text(a->root, b->root);
+    return a->hash == b->hash && a->siblings == b->siblings && same_text(a->path, b->path) &&
+           same_text(a->root, b->root);
 }
 
 /* ---- entries; all under the lock ---- */
@@ -89,7 +90,7 @@ static entry *new_entry(fa_media_cache *cache, const fa_media_key *key)
     if (fa_account_allocate(cache->account, entry_size(key), &memory) != FA_OK)
         return NULL;
     entry *e = memset(memory, 0, entry_size(key));
-    e->key.hash = key->hash;
+    e->key = *key;
     copy_into(copy_into(e->text, key->root, &e->key.root), key->path, &e->key.path);
     return e;
 }
@@ -237,20 +238,22 @@ void fa_media_cache_put(fa_media_cache *cache, const fa_media_key *key, const fa
     pthread_mutex_unlock(&cache->lock);
 }
 
-void fa_media_cache_confirm(fa_media_cache *cache, const fa_media_key *key, const fa_file_id *id, uint64_t looked)
+void fa_media_cache_confirm(fa_media_cache *cache, const fa_media_key *key, const fa_media_file *file, uint64_t looked)
 {
     pthread_mutex_lock(&cache->lock);
     entry *e = *place_of(cache, key);
-    if (e != NULL && fa_file_same(&e->file.id, id) && looked > e->looked)
+    if (e != NULL && fa_file_same(&e->file.id, &file->id) && looked > e->looked) {
         e->looked = looked;
+        e->file.siblings = file->siblings;
+    }
     pthread_mutex_unlock(&cache->lock);
 }
 
-void fa_media_cache_drop(fa_media_cache *cache, const fa_media_key *key)
+void fa_media_cache_drop(fa_media_cache *cache, const fa_media_key *key, const fa_file_id *but)
 {
     pthread_mutex_lock(&cache->lock);
     entry **at = place_of(cache, key);
-    if (*at != NULL)
+    if (*at != NULL && (but == NULL || !fa_file_same(&(*at)->file.id, but)))
         remove_entry(cache, at);
     pthread_mutex_unlock(&cache->lock);
 }

@@ -14,20 +14,23 @@
 
 typedef struct fa_media_cache fa_media_cache;
 
-/* What a cached file is found by. Two mounts with the same root share their files. */
+/* What a cached file is found by. Two mounts with the same root share their files, unless only one of them looks for
+ * encoded ones beside them. */
 typedef struct fa_media_key {
     fa_text root, path; /* as configured; relative to it */
+    bool siblings;      /* a look at the disk also tells which encoded siblings there are */
     uint64_t hash;
 } fa_media_key;
 
-fa_media_key fa_media_key_of(fa_text root, fa_text path);
+fa_media_key fa_media_key_of(fa_text root, fa_text path, bool siblings);
 bool fa_media_key_same(const fa_media_key *a, const fa_media_key *b);
 
 /* A file as it is answered. */
 typedef struct fa_media_file {
     fa_file_id id;
     char etag[FA_ETAG_SIZE], modified[FA_HTTP_DATE_SIZE];
-    fa_buffer *bytes; /* leased by whoever holds this struct; NULL: not in memory */
+    unsigned siblings; /* bit 1 << fa_encoding: there is such a one, no older than this */
+    fa_buffer *bytes;  /* leased by whoever holds this struct; NULL: not in memory */
 } fa_media_file;
 
 typedef enum fa_media_found { FA_MEDIA_MISS, FA_MEDIA_STALE, FA_MEDIA_FRESH } fa_media_found;
@@ -50,11 +53,11 @@ fa_result fa_media_cache_allocate(fa_media_cache *cache, size_t length, fa_buffe
  * was asked. */
 void fa_media_cache_put(fa_media_cache *cache, const fa_media_key *key, const fa_media_file *file, uint64_t looked);
 
-/* The file on disk is still `id`: fresh again from `looked` on. */
-void fa_media_cache_confirm(fa_media_cache *cache, const fa_media_key *key, const fa_file_id *id, uint64_t looked);
+/* The file on disk is still file->id, with file->siblings: fresh again from `looked` on. */
+void fa_media_cache_confirm(fa_media_cache *cache, const fa_media_key *key, const fa_media_file *file, uint64_t looked);
 
-/* There is no such file any more, or not for the cache. */
-void fa_media_cache_drop(fa_media_cache *cache, const fa_media_key *key);
+/* There is no such file any more, or not for the cache. but: the version that stays when it is this one, or NULL. */
+void fa_media_cache_drop(fa_media_cache *cache, const fa_media_key *key, const fa_file_id *but);
 
 /* From now on the files take at most `target` bytes (SIZE_MAX: what the budget allows): the least recently used go until
  * they do, but for those in flight, and no file is taken in that does not fit. Beside the budget this is a soft limit: each

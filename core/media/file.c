@@ -78,8 +78,12 @@ static int open_without_links(const char *base, char *rest)
     }
     if (folder < 0)
         return -1;
-    /* Not to wait for the other end of a pipe: it is refused later, because it is no regular file. */
-    int fd = openat(folder, rest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    /* Opening a device may do something: it is not even tried. Should one appear in between, we do not wait for it. */
+    struct stat status;
+    int fd = -1;
+    errno = ENOENT;
+    if (fstatat(folder, rest, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
+        fd = openat(folder, rest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     int error = errno;
     close(folder);
     errno = error;

@@ -16,11 +16,12 @@ enum { PIECE_SIZE = 256 * 1024 };
 /* Lies in the request scope. */
 typedef struct stream {
     fa_exchange *exchange;
-    const fa_media_mount *mount;
-    const char *type;
+    fa_media_view view;
     fa_media_file file;
+    int status;
+    fa_byte_range range;
     fa_open_file *open; /* NULL once the last piece has been read */
-    uint64_t offset;    /* of the next piece */
+    uint64_t offset;    /* of the next piece, in the file */
     fa_job *job;        /* the read under way, or NULL */
     fa_buffer *next;    /* for the job that is being prepared */
     fa_scope_hook at_end;
@@ -72,7 +73,7 @@ void fa_open_file_drop(fa_open_file *open)
 
 static size_t piece_length(const stream *s)
 {
-    uint64_t left = s->file.id.size - s->offset;
+    uint64_t left = s->range.first + s->range.length - s->offset;
     return left < PIECE_SIZE ? (size_t)left : PIECE_SIZE;
 }
 
@@ -93,11 +94,11 @@ static void drop_piece(void *data)
 /* The head leaves with the first piece, so that a file which cannot even be begun is an honest 503. */
 static fa_result start_answer(stream *s)
 {
-    fa_header headers[FA_MEDIA_MAX_HEADERS];
+    fa_media_head head;
     if (s->exchange->status != 0)
         return FA_OK;
-    size_t count = fa_media_headers(s->mount, s->type, &s->file, true, headers);
-    return fa_exchange_start(s->exchange, 200, headers, count, (int64_t)s->file.id.size);
+    fa_media_make_head(&head, &s->view, &s->file, s->status, &s->range);
+    return fa_exchange_start(s->exchange, s->status, head.headers, head.count, (int64_t)s->range.length);
 }
 
 static void send_piece(stream *s, fa_buffer *buffer)
@@ -105,7 +106,7 @@ static void send_piece(stream *s, fa_buffer *buffer)
     fa_exchange *exchange = s->exchange;
     fa_piece whole = {buffer, 0, fa_buffer_length(buffer)};
     s->offset += whole.length;
-    bool last = s->offset == s->file.id.size;
+    bool last = s->offset == s->range.first + s->range.length;
     if (last) {
         fa_open_file_drop(s->open);
         s->open = NULL;
@@ -187,8 +188,8 @@ static void send_nothing(stream *s)
         fa_media_refuse(exchange, result);
 }
 
-void fa_media_stream(fa_exchange *exchange, const fa_media_mount *mount, const char *type, const fa_media_file *file,
-                     fa_open_file *open)
+void fa_media_stream(fa_exchange *exchange, const fa_media_view *view, const fa_media_file *file, fa_open_file *open,
+                     int status, const fa_byte_range *range)
 {
     stream *s = open != NULL ? fa_scope_allocate(exchange->scope, sizeof(*s)) : NULL;
     if (s == NULL) {
@@ -196,14 +197,16 @@ void fa_media_stream(fa_exchange *exchange, const fa_media_mount *mount, const c
         return;
     }
     s->exchange = exchange;
-    s->mount = mount;
-    s->type = type;
+    s->view = *view;
     s->file = *file;
+    s->status = status;
+    s->range = *range;
+    s->offset = range->first;
     s->open = fa_open_file_hold(open);
     fa_scope_hook_add(exchange->scope, &s->at_end, end_stream);
     exchange->on_sent = on_sent;
     exchange->context = s;
-    if (exchange->head_only || file->id.size == 0)
+    if (exchange->head_only || range->length == 0)
         send_nothing(s);
     else
         next_piece(s);

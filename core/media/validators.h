@@ -1,4 +1,4 @@
-/* ETag, Last-Modified and the conditions that clients put on them (RFC 9110 8.8, 13). Thread: any. */
+/* ETag and Last-Modified (RFC 9110 8.8). Thread: any. */
 #ifndef FA_MEDIA_VALIDATORS_H
 #define FA_MEDIA_VALIDATORS_H
 
@@ -15,8 +15,5 @@ void fa_http_date_write(char out[FA_HTTP_DATE_SIZE], int64_t seconds);
 
 /* Any of the three forms of RFC 9110 5.6.7; false for anything else. */
 bool fa_http_date_read(fa_text text, int64_t *seconds);
-
-/* Whether the client's copy will do (304): If-None-Match when there is one, else If-Modified-Since. */
-bool fa_not_modified(const fa_exchange *exchange, const char *etag, int64_t seconds);
 
 #endif

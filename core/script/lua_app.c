@@ -106,6 +106,10 @@ static int app_static(lua_State *L)
     m->media.index = copy_option(L, script, "index");
     lua_getfield(L, 3, "immutable");
     m->media.immutable = lua_toboolean(L, -1);
+    lua_getfield(L, 3, "precompressed");
+    m->media.precompressed = lua_toboolean(L, -1);
+    lua_getfield(L, 3, "dotfiles");
+    m->media.dotfiles = lua_toboolean(L, -1);
     m->prefix_length = length + 1;
     if (m->media.root == NULL)
         return luaL_error(L, "app:static(\"%s\"): root is missing", prefix);

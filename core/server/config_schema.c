@@ -50,6 +50,8 @@ static const fa_config_key keys[] = {
     KEY("media_file_limit", SIZE, "8MB", 1 * KB, 1 * GB, "larger media files are streamed, not cached"),
     KEY("media_recheck", DURATION, "1s", 0, 1 * HOUR,
         "how long a cached media file is trusted before the disk is asked again"),
+    KEY("mime_types", TEXT, "/etc/mime.types", 0, 0,
+        "file with the types of extensions beyond the built-in table; need not exist"),
 
     /* how long a dialogue lives */
     KEY("first_listener_grace", DURATION, "10s", 0, 10 * MINUTE, "how long an answer waits for its first listener"),

@@ -93,6 +93,7 @@ static fa_result make_media(fa_server *server, fa_error *error)
         .cache_budget = fa_config_size(server->config, "media_cache"),
         .file_limit = fa_config_size(server->config, "media_file_limit"),
         .recheck_ms = fa_config_duration(server->config, "media_recheck"),
+        .mime_types = fa_config_text(server->config, "mime_types"),
     };
     server->media = fa_media_new(server->running, &options);
     return server->media != NULL ? FA_OK : fa_fail(error, FA_NO_MEMORY, "no memory for the media cache");

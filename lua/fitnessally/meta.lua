@@ -44,7 +44,8 @@ function app:delete(pattern, options, handler) end
 ---Serves the files below `root` at `prefix` ("/media", or "/" for what no route takes), from C, with no byte through Lua.
 ---Yields: no. Copies: no.
 ---@param prefix string
----@param options {root: string, immutable?: boolean, index?: string}
+---`precompressed`: for "a.css" also "a.css.br" and "a.css.gz" are looked for. `dotfiles`: names with a leading dot, too.
+---@param options {root: string, immutable?: boolean, index?: string, precompressed?: boolean, dotfiles?: boolean}
 function app:static(prefix, options) end
 
 ---Runs once when the server starts, as a task that belongs to the scripts and may wait; requests are served meanwhile.

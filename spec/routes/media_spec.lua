@@ -67,6 +67,55 @@ describe("a picture", function()
   end)
 end)
 
+describe("a part of a picture", function()
+  local file
+
+  setup(function()
+    file = server.read(server.root .. "/examples/coach/data/media/plank.gif")
+  end)
+
+  it("comes alone, and says which it is", function()
+    for range, part in pairs {
+      ["bytes=0-9"] = { 1, 10 }, ["bytes=100-"] = { 101, #file }, ["bytes=-5"] = { #file - 4, #file },
+      ["bytes=7-99999999999999999999"] = { 8, #file },
+    } do
+      local answer = http.get(app, PLANK, { Range = range })
+      assert.are.equal(206, answer.status, range)
+      assert.is_true(answer.body == file:sub(part[1], part[2]), range)
+      assert.are.equal(("bytes %d-%d/%d"):format(part[1] - 1, part[2] - 1, #file), answer.headers["content-range"])
+      assert.are.equal(tostring(part[2] - part[1] + 1), answer.headers["content-length"])
+      assert.are.equal("image/gif", answer.headers["content-type"])
+    end
+  end)
+
+  it("is refused when the picture ends before it", function()
+    local answer = http.get(app, PLANK, { Range = ("bytes=%d-"):format(#file) })
+    assert.are.equal(416, answer.status)
+    assert.are.equal("bytes */" .. #file, answer.headers["content-range"])
+  end)
+
+  it("is the whole when the client has another picture, asks for several parts, or for HEAD", function()
+    local etag = http.get(app, PLANK).headers.etag
+    for _, headers in ipairs {
+      { Range = "bytes=0-9", ["If-Range"] = '"other"' }, { Range = "bytes=0-9", ["If-Range"] = "W/" .. etag },
+      { Range = "bytes=0-9,20-29" }, { Range = "bytes=9-0" },
+    } do
+      local answer = http.get(app, PLANK, headers)
+      assert.are.equal(200, answer.status)
+      assert.is_true(answer.body == file)
+      assert.are.equal("bytes", answer.headers["accept-ranges"])
+    end
+    assert.are.equal(206, http.get(app, PLANK, { Range = "bytes=0-9", ["If-Range"] = etag }).status)
+    assert.are.equal(200, http.request(app, "HEAD", PLANK, { headers = { Range = "bytes=0-9" } }).status)
+  end)
+
+  it("depends on the client's conditions", function()
+    assert.are.equal(412, http.get(app, PLANK, { ["If-Match"] = '"other"' }).status)
+    assert.are.equal(412, http.get(app, PLANK, { ["If-Unmodified-Since"] = "Sun, 06 Nov 1994 08:49:37 GMT" }).status)
+    assert.are.equal(200, http.get(app, PLANK, { ["If-Match"] = http.get(app, PLANK).headers.etag }).status)
+  end)
+end)
+
 describe("other files", function()
   it("of the page are revalidated, not immutable", function()
     local page = http.get(app, "/")

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "media/types.h"
 #include "media/validators.h"
 
 static media_world world;
@@ -47,7 +48,8 @@ static void types_by_extension(void **state)
                                               {"", "application/octet-stream"}};
     (void)state;
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); ++i)
-        assert_string_equal(fa_media_type((fa_text){expected[i][0], strlen(expected[i][0])}), expected[i][1]);
+        assert_string_equal(fa_media_types_find(NULL, (fa_text){expected[i][0], strlen(expected[i][0])}),
+                            expected[i][1]);
 }
 
 static bool read_date(const char *text, int64_t *seconds)

@@ -94,8 +94,63 @@ static void workers_share_one_cache(void **state)
     media_world_end(&world);
 }
 
+/* ---- a burst for cold files, all workers at once ---- */
+
+enum { COLD_FILES = 100 };
+
+static pthread_barrier_t start_line;
+
+static void *ask_for_cold_files(void *context)
+{
+    visitor *v = context;
+    for (unsigned i = 0; i < COLD_FILES; ++i) {
+        char target[32];
+        fa_inprocess *client;
+        fa_inprocess_request request = {.method = "GET", .target = target};
+        snprintf(target, sizeof(target), "/%u.gif", i);
+        pthread_barrier_wait(&start_line);
+        if (fa_inprocess_start(v->worker, fa_worker_scope(v->worker), &request, serve, NULL, &client) == FA_OK &&
+            fa_test_run_until(v->worker, &fa_inprocess_answered(client)->ended) &&
+            is_of_one_version(fa_inprocess_answered(client)))
+            v->good++;
+        fa_inprocess_free(client);
+    }
+    fa_worker_finish(v->worker);
+    fa_worker_run(v->worker);
+    return NULL;
+}
+
+static void a_cold_file_is_read_once_for_all_workers(void **state)
+{
+    static visitor visitors[WORKERS];
+    fa_media_options options = {.cache_budget = 2 * COLD_FILES * SIZE, .file_limit = SIZE, .recheck_ms = 60000};
+    (void)state;
+    memset(visitors, 0, sizeof(visitors));
+    media_world_begin(&world, &options);
+    pthread_barrier_init(&start_line, NULL, WORKERS);
+    for (unsigned i = 0; i < COLD_FILES; ++i) {
+        char name[32];
+        snprintf(name, sizeof(name), "%u.gif", i);
+        media_world_write(&world, name, SIZE, 0);
+    }
+    for (unsigned i = 0; i < WORKERS; ++i)
+        assert_ok(fa_worker_new(world.ledger, world.server, i, NULL, &visitors[i].worker, NULL));
+    for (unsigned i = 0; i < WORKERS; ++i)
+        assert_int_equal(pthread_create(&visitors[i].thread, NULL, ask_for_cold_files, &visitors[i]), 0);
+    for (unsigned i = 0; i < WORKERS; ++i)
+        pthread_join(visitors[i].thread, NULL);
+    for (unsigned i = 0; i < WORKERS; ++i) {
+        assert_int_equal(visitors[i].good, COLD_FILES);
+        fa_worker_free(visitors[i].worker);
+    }
+    assert_int_equal(fa_media_reads(world.media), COLD_FILES);
+    pthread_barrier_destroy(&start_line);
+    media_world_end(&world);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(workers_share_one_cache)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(workers_share_one_cache),
+                                       cmocka_unit_test(a_cold_file_is_read_once_for_all_workers)};
     return cmocka_run_group_tests_name("media threads", tests, NULL, NULL);
 }

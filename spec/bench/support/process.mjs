@@ -20,6 +20,12 @@ export function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ
 }
 
+/** The same to the nanosecond, but without threads that have ended. */
+export function cpuSecondsOfThreads(pid) {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  return tasks.reduce((sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]), 0) / 1e9;
+}
+
 export const descriptors = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 
 export async function report(server) {
