@@ -6,6 +6,7 @@
 #include "exchange/cookie.h"
 #include "exchange/disposition.h"
 #include "exchange/head.h"
+#include "media/conditions.h"
 #include "media/validators.h"
 #include "script/internal.h"
 
@@ -249,7 +250,7 @@ static bool has_current(const fa_exchange *exchange, const char *etag, bool date
     bool named = fa_exchange_header(exchange, "if-none-match").length != 0;
     if (!exchange->head_only && !fa_text_is(exchange->method, "GET"))
         return false;
-    return (named || dated) && fa_not_modified(exchange, etag, modified);
+    return (named || dated) && fa_conditions_check(exchange, etag, modified) == FA_CONDITION_NOT_MODIFIED;
 }
 
 static int request_fresh(lua_State *L)
