@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "dialogue/internal.h"
 
 static void insert(fa_dialogues_census *census, const fa_listener_figures *figures)
@@ -90,7 +89,7 @@ static void count_dialogue(fa_dialogues_census *census, const dialogue *d, uint6
 
 void fa_dialogues_take_census(const fa_dialogues *registry, fa_dialogues_census *census)
 {
-    uint64_t now_ms = fa_now_ms();
+    uint64_t now_ms = fa_worker_now_exact(registry->worker);
     census->live += registry->live;
     census->running += registry->running;
     census->resting += fa_dialogues_resting(registry);

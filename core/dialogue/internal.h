@@ -44,7 +44,7 @@ typedef struct listener {
     fa_dialogues *pressed_by; /* who dropped it to get its memory; else NULL */
     /* for the census: how fast it reads, as far as that can be told */
     bool caught_up;
-    uint64_t joined_ms, behind_ms; /* fa_now_ms; behind_ms: the first send after it had caught up */
+    uint64_t joined_ms, behind_ms; /* fa_worker_now_exact; behind_ms: the first send after it had caught up */
     uint64_t sent_bytes, sent_bytes_then, planned_bytes; /* in the socket; at behind_ms; of the send under way */
 } listener;
 

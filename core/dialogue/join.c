@@ -2,15 +2,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
 
-static fa_result append_ping(fa_buffer *buffer)
+static fa_result append_ping(const listener *l)
 {
     char json[64];
-    int used = snprintf(json, sizeof(json), "{\"timestamp\":%" PRIu64 "}", fa_wall_ms());
-    return fa_sse_append(buffer, "ping", NULL, json, (size_t)used);
+    int used = snprintf(json, sizeof(json), "{\"timestamp\":%" PRIu64 "}", fa_worker_wall(l->exchange->worker));
+    return fa_sse_append(l->extra, "ping", NULL, json, (size_t)used);
 }
 
 static void on_ping(fa_timer *timer)
@@ -21,7 +20,7 @@ static void on_ping(fa_timer *timer)
         return; /* bytes are flowing anyway */
     if (fa_buffer_new(l->scope, 64, "ping", FA_HERE, &l->extra) != FA_OK)
         return;
-    if (append_ping(l->extra) != FA_OK) {
+    if (append_ping(l) != FA_OK) {
         fa_buffer_release(l->extra);
         l->extra = NULL;
         return;
@@ -52,7 +51,7 @@ static fa_result write_greeting(listener *l, bool gap)
     if (result == FA_OK)
         result = fa_buffer_append(l->extra, "retry: 500\n\n", 12);
     if (result == FA_OK)
-        result = append_ping(l->extra);
+        result = append_ping(l);
     if (result == FA_OK && gap) {
         char json[96], id[48];
         int used = snprintf(json, sizeof(json), "{\"from\":1,\"to\":%" PRIu64 "}", l->next_seq - 1);

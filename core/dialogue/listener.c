@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
 
@@ -232,7 +231,7 @@ static void say_farewell(listener *l)
 static void count_plan(listener *l, const batch *b)
 {
     if (l->caught_up) {
-        l->behind_ms = fa_now_ms();
+        l->behind_ms = fa_worker_now_exact(l->exchange->worker);
         l->sent_bytes_then = l->sent_bytes;
         l->caught_up = false;
     }
@@ -427,7 +426,7 @@ void listener_enter(listener *l, dialogue *d)
     fa_scope_hook_add(l->scope, &l->at_end, on_end);
     l->dialogue = d;
     l->joined_since = true;
-    l->joined_ms = fa_now_ms();
+    l->joined_ms = fa_worker_now_exact(d->registry->worker);
     fa_list_append(&d->listeners, &l->link);
     d->listener_count++;
     d->listened = true;

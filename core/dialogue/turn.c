@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/units.h"
 #include "dialogue/internal.h"
 #include "exchange/sse.h"
@@ -81,7 +80,7 @@ fa_result turn_begin(dialogue *d, fa_text question)
     turn->scope = scope;
     turn->question = copy;
     turn->epoch = ++d->epoch;
-    turn->started_ms = fa_now_ms();
+    turn->started_ms = fa_worker_now_exact(registry->worker);
     fa_list_init(&turn->spoken);
     d->turn = turn;
     d->turn_seq = d->next_seq;
@@ -127,7 +126,7 @@ fa_result fa_turn_push_audio(fa_turn *turn, const fa_audio_chunk *chunk)
     if (chunk->audio == NULL)
         turn->failed_chunks++;
     else if (turn->first_audio_ms == 0)
-        turn->first_audio_ms = fa_now_ms();
+        turn->first_audio_ms = fa_worker_now_exact(turn->dialogue->registry->worker);
     if (chunk->audio != NULL)
         turn->audio_bytes += fa_buffer_length(chunk->audio);
     turn->audio_ms += chunk->duration_ms;
@@ -193,7 +192,8 @@ static double heard_until(fa_turn *turn, double played_ms, char *out, size_t siz
 static size_t write_metrics(const fa_turn *turn, fa_turn_status status, const char *reason, char json[MAX_METRICS])
 {
     const dialogue *d = turn->dialogue;
-    uint64_t now = fa_now_ms();
+    const fa_worker *worker = d->registry->worker;
+    uint64_t now = fa_worker_now_exact(worker);
     uint64_t first = turn->first_audio_ms != 0 ? turn->first_audio_ms - turn->started_ms : 0;
     int used = snprintf(
         json, MAX_METRICS,
@@ -201,7 +201,7 @@ static size_t write_metrics(const fa_turn *turn, fa_turn_status status, const ch
         "\"processing_metrics\":{\"total_ms\":%" PRIu64 ",\"first_audio_ms\":%" PRIu64
         ",\"audio_ms\":%.0f,\"audio_bytes\":%zu},\"timestamp\":%" PRIu64,
         status_names[status], reason, d->id, turn->epoch, turn->chunks, turn->failed_chunks, now - turn->started_ms,
-        first, turn->audio_ms, turn->audio_bytes, fa_wall_ms());
+        first, turn->audio_ms, turn->audio_bytes, fa_worker_wall(worker));
     return (size_t)used < MAX_METRICS ? (size_t)used : MAX_METRICS - 1;
 }
 

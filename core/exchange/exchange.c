@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "exchange/media_type.h"
+
 void fa_exchange_init(fa_exchange *exchange, const fa_exchange_back_end *back_end, fa_worker *worker, fa_scope *scope)
 {
     exchange->back_end = back_end;
@@ -28,16 +30,10 @@ fa_text fa_exchange_header(const fa_exchange *exchange, const char *name)
 
 /* ---- what may be in a head ---- */
 
-static bool is_token_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
 static bool name_is_clean(fa_text name)
 {
     for (size_t i = 0; i < name.length; ++i) {
-        if (!is_token_char(name.data[i]))
+        if (!fa_is_token_char(name.data[i]))
             return false;
     }
     return name.length != 0 && !fa_text_is(name, "content-length") && !fa_text_is(name, "transfer-encoding") &&

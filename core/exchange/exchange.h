@@ -162,6 +162,9 @@ void fa_exchange_init(fa_exchange *exchange, const fa_exchange_back_end *back_en
  * is taken when its authority equals Host. */
 bool fa_exchange_set_target(fa_exchange *exchange, fa_text target);
 
+/* Decodes a path as fa_exchange_set_target does, into `out`. Its length, without a NUL; 0 when it is malformed or does not fit. */
+size_t fa_path_decode(fa_text path, char *out, size_t size);
+
 /* The pieces of the last send have been taken by the socket: returns the leases and tells on_sent. */
 void fa_exchange_sent(fa_exchange *exchange);
 

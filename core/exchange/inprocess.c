@@ -271,12 +271,17 @@ static fa_result new_request(fa_worker *worker, const fa_inprocess_request *requ
     return result;
 }
 
+static fa_result new_body(fa_scope *owner, fa_buffer **body)
+{
+    return fa_buffer_new(owner, 0, "in-process answer", FA_HERE, body);
+}
+
 static fa_result new_client(fa_worker *worker, fa_scope *owner, const fa_inprocess_request *request, fa_inprocess **out)
 {
     fa_inprocess *client = fa_scope_allocate(owner, sizeof(*client));
     if (client == NULL)
         return fa_scope_live(owner) ? FA_NO_MEMORY : FA_WRONG_STATE;
-    fa_result result = fa_buffer_new(owner, 0, "in-process answer", FA_HERE, &client->answer.body);
+    fa_result result = new_body(owner, &client->answer.body);
     if (result != FA_OK) {
         fa_scope_free(owner, client);
         return result;
@@ -332,6 +337,17 @@ void fa_inprocess_take(fa_inprocess *client, size_t bytes)
     client->credit = bytes > SIZE_MAX - client->credit ? SIZE_MAX : client->credit + bytes;
     if (client->request != NULL)
         wake_up(client);
+}
+
+fa_result fa_inprocess_forget_body(fa_inprocess *client)
+{
+    fa_buffer *body;
+    fa_result result = client->answer.ended ? FA_WRONG_STATE : new_body(client->owner, &body);
+    if (result != FA_OK)
+        return result;
+    fa_buffer_release(client->answer.body);
+    client->answer.body = body;
+    return FA_OK;
 }
 
 size_t fa_inprocess_waiting(const fa_inprocess *client)

@@ -60,6 +60,10 @@ fa_text fa_inprocess_header(const fa_inprocess *client, const char *name);
 /* A stepped client takes so many more bytes of the body, SIZE_MAX for all there will be; the loop does it. */
 void fa_inprocess_take(fa_inprocess *client, size_t bytes);
 
+/* Lets go of the part of the body that has arrived: what comes next is the beginning of a new `body`. For streams that are read as they
+ * come. FA_WRONG_STATE once the answer has ended; FA_NO_MEMORY, FA_OVER_BUDGET, with the body as it was. */
+fa_result fa_inprocess_forget_body(fa_inprocess *client);
+
 /* Bytes that have been sent and not been taken. */
 size_t fa_inprocess_waiting(const fa_inprocess *client);
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "exchange/escape.h"
+
 bool fa_text_is(fa_text text, const char *literal)
 {
     return text.length == strlen(literal) && (text.length == 0 || strncasecmp(text.data, literal, text.length) == 0);
@@ -23,8 +25,7 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* The byte that "%XX" at `at` stands for, or -1. */
-static int escaped_byte(const char *at, const char *end)
+int fa_escaped_byte(const char *at, const char *end)
 {
     if (end - at < 3)
         return -1;
@@ -85,24 +86,28 @@ static bool path_is_plain(const char *path, size_t length)
     return true;
 }
 
-static bool decode_path(fa_exchange *exchange, fa_text raw)
+size_t fa_path_decode(fa_text raw, char *path, size_t size)
 {
-    if (raw.length == 0 || raw.data[0] != '/')
-        return false;
-    char *path = fa_scope_allocate(exchange->scope, raw.length + 1);
-    if (path == NULL)
-        return false;
     size_t length = 0;
+    if (raw.length == 0 || raw.length > size || raw.data[0] != '/')
+        return 0;
     for (const char *at = raw.data, *end = at + raw.length; at < end; ++at) {
-        int byte = *at == '%' ? escaped_byte(at, end) : (unsigned char)*at;
+        int byte = *at == '%' ? fa_escaped_byte(at, end) : (unsigned char)*at;
         if (byte < 0)
-            return false; /* the memory goes with the scope */
+            return 0;
         if (*at == '%')
             at += 2;
         path[length++] = (char)byte;
     }
-    if (!path_is_plain(path, length))
-        return false;
+    return path_is_plain(path, length) ? length : 0;
+}
+
+static bool decode_path(fa_exchange *exchange, fa_text raw)
+{
+    char *path = raw.length != 0 ? fa_scope_allocate(exchange->scope, raw.length + 1) : NULL;
+    size_t length = path != NULL ? fa_path_decode(raw, path, raw.length) : 0;
+    if (length == 0)
+        return false; /* the memory goes with the scope */
     exchange->path = (fa_text){path, length};
     return true;
 }
@@ -133,7 +138,7 @@ static char next_byte(const char **at, const char *end)
     char c = *(*at)++;
     if (c == '+')
         return ' ';
-    int byte = c == '%' ? escaped_byte(*at - 1, end) : -1;
+    int byte = c == '%' ? fa_escaped_byte(*at - 1, end) : -1;
     if (byte < 0)
         return c;
     *at += 2;

@@ -108,6 +108,8 @@ static fa_result back_start(fa_exchange *exchange, int status, const fa_header *
     req->res.reason = fa_status_text(status);
     req->res.content_length = length < 0 ? SIZE_MAX : (size_t)length;
     fa_http_copy_headers(req, headers, count);
+    if (length < 0)
+        fa_http_bound_unsent(fa_http_connection_fd(request->connection));
     if (request->http->draining || fa_http_gate_is_last(request->connection, &request->http->options) ||
         ends_with_connection(exchange, req, status, length))
         req->http1_is_persistent = 0;

@@ -9,6 +9,7 @@
  *   refusal.c     the gate's no
  *   addresses.c   how many connections an address has
  *   request.c     an h2o request becomes an exchange, and the exchange's end
+ *   body.c        its body becomes a buffer
  *   answer.c      the exchange's back end: start, send, cut, deadlines
  *   stall.c       the deadline for clients that take nothing
  *   move.c        an answer goes to another worker, and is taken in there
@@ -203,6 +204,9 @@ fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_
 void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE]);
 void fa_http_choose_id(fa_text given, char id[FA_REQUEST_ID_SIZE]); /* given: by the client, perhaps empty */
 
+/* body.c. Into request->exchange.body; what fails here is FA_OVER_BUDGET, FA_NO_MEMORY or FA_IO. */
+fa_result fa_http_take_body(fa_http_request *request);
+
 /* answer.c */
 extern const fa_exchange_back_end fa_http_back_end;
 void fa_http_answer_init(fa_http_request *request);
@@ -240,6 +244,7 @@ void fa_http_library_forget_thread(void);
 
 /* progress.c */
 uint64_t fa_http_bytes_acked(int fd);
+void fa_http_bound_unsent(int fd); /* of an answer that goes on as its client reads */
 
 static inline fa_http_request *fa_http_request_of(fa_exchange *exchange)
 {

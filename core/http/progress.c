@@ -1,4 +1,5 @@
-/* How much of what we wrote the peer's kernel has acknowledged. A file of its own: <linux/tcp.h> has the counter and
+/* What the kernel knows and does of our writes: how much the peer has acknowledged, and how much it takes before it may be
+ * sent. A file of its own: <linux/tcp.h> has the counter and
  * cannot be included beside <netinet/tcp.h>, which h2o's headers may bring. */
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -7,6 +8,7 @@
 #include <sys/socket.h>
 
 uint64_t fa_http_bytes_acked(int fd);
+void fa_http_bound_unsent(int fd);
 
 uint64_t fa_http_bytes_acked(int fd)
 {
@@ -16,4 +18,12 @@ uint64_t fa_http_bytes_acked(int fd)
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
         return 0;
     return info.tcpi_bytes_acked;
+}
+
+/* The kernel's buffer grows to megabytes for a client that reads slowly, which nobody accounts for, and the writer is told
+ * that all is well. With this it takes only so much more than it may send now. */
+void fa_http_bound_unsent(int fd)
+{
+    const int bytes = 128 * 1024;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes)); /* refused: as it was without */
 }

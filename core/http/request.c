@@ -72,19 +72,6 @@ static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
     return FA_OK;
 }
 
-/* A copy, because h2o's bytes are h2o's: they lie in the connection's input buffer and go with it. */
-static fa_result take_body(fa_exchange *exchange, h2o_iovec_t entity)
-{
-    if (entity.base == NULL || entity.len == 0)
-        return FA_OK;
-    fa_result result = fa_buffer_new(exchange->scope, entity.len, "request body", FA_HERE, &exchange->body);
-    if (result == FA_OK)
-        result = fa_buffer_append(exchange->body, entity.base, entity.len);
-    if (result == FA_OK)
-        fa_buffer_seal(exchange->body);
-    return result;
-}
-
 static fa_result fill_in(fa_http_request *request, fa_scope *scope)
 {
     fa_exchange *exchange = &request->exchange;
@@ -96,7 +83,7 @@ static fa_result fill_in(fa_http_request *request, fa_scope *scope)
     exchange->stall_ms = request->http->options.send_stall_ms;
     fa_result result = take_headers(exchange, request->req);
     if (result == FA_OK)
-        result = take_body(exchange, request->req->entity);
+        result = fa_http_take_body(request);
     if (result == FA_OK)
         fa_exchange_set_target(exchange, text_of(request->req->input.path)); /* a bad one shows in the empty path */
     return result;

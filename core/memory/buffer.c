@@ -4,8 +4,18 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { BUFFER_MAGIC = 0xb0ff };
+
+/* Of a buffer that shows a file. */
+typedef struct mapping {
+    void *at;
+    size_t length;  /* as mapped, from the beginning of a page */
+    size_t counted; /* with the ledger: what the file takes */
+} mapping;
 
 struct fa_buffer {
     unsigned magic;
@@ -16,6 +26,7 @@ struct fa_buffer {
     _Atomic unsigned references; /* the owner's and every lease */
     _Atomic unsigned leases;
     struct fa_buffer *source; /* of a slice: what it shows, leased; data points into it and capacity is 0 */
+    mapping *map;             /* of one that shows a file; capacity is 0 */
     uint8_t *data;
     size_t length, capacity;
     fa_origin made_at;
@@ -24,7 +35,7 @@ struct fa_buffer {
 
 static size_t footprint(const fa_buffer *buffer)
 {
-    return sizeof(*buffer) + buffer->capacity;
+    return sizeof(*buffer) + buffer->capacity + (buffer->map != NULL ? sizeof(*buffer->map) : 0);
 }
 
 fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at,
@@ -86,6 +97,65 @@ fa_result fa_buffer_slice(fa_scope *scope, fa_buffer *buffer, size_t offset, siz
     slice->length = length;
     return fa_buffer_lease(slice->source);
 }
+
+/* ---- files ---- */
+
+static fa_result map_file(fa_ledger *ledger, int fd, size_t offset, size_t length, mapping *map)
+{
+    struct stat info;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), start = offset / page * page;
+    if (fstat(fd, &info) != 0)
+        return FA_IO;
+    if (offset > (size_t)info.st_size || length > (size_t)info.st_size - offset)
+        return FA_INVALID;
+    map->counted = (size_t)info.st_size;
+    map->length = length + (offset - start);
+    fa_result result = fa_ledger_map(ledger, map->counted);
+    if (result != FA_OK)
+        return result;
+    map->at = mmap(NULL, map->length, PROT_READ, MAP_SHARED, fd, (off_t)start);
+    if (map->at != MAP_FAILED)
+        return FA_OK;
+    fa_ledger_unmap(ledger, map->counted);
+    return FA_IO;
+}
+
+static void unmap_file(fa_account *account, mapping *map)
+{
+    munmap(map->at, map->length);
+    fa_ledger_unmap(fa_account_ledger(account), map->counted);
+    fa_account_free(account, map, sizeof(*map));
+}
+
+fa_result fa_buffer_map(fa_scope *scope, int fd, size_t offset, size_t length, const char *label, fa_origin made_at,
+                        fa_buffer **out)
+{
+    void *block;
+    fa_buffer *buffer;
+    fa_result result = length != 0 ? fa_buffer_new(scope, 0, label, made_at, &buffer) : FA_INVALID;
+    if (result != FA_OK)
+        return result;
+    result = fa_account_allocate(buffer->account, sizeof(mapping), &block);
+    if (result == FA_OK && (result = map_file(fa_scope_ledger(scope), fd, offset, length, block)) != FA_OK)
+        fa_account_free(buffer->account, block, sizeof(mapping));
+    if (result != FA_OK) {
+        fa_buffer_release(buffer);
+        return result;
+    }
+    buffer->map = block;
+    buffer->data = (uint8_t *)buffer->map->at + (buffer->map->length - length);
+    buffer->length = length;
+    buffer->sealed = true;
+    *out = buffer;
+    return FA_OK;
+}
+
+bool fa_buffer_mapped(const fa_buffer *buffer)
+{
+    return buffer->map != NULL || (buffer->source != NULL && buffer->source->map != NULL);
+}
+
+/* ---- owners ---- */
 
 fa_result fa_buffer_adopt(fa_scope *scope, fa_buffer *buffer)
 {
@@ -205,6 +275,8 @@ static void drop_reference(fa_buffer *buffer)
     buffer->magic = 0;
     if (buffer->source != NULL)
         fa_buffer_return(buffer->source); /* which shows nothing itself: no deeper than this */
+    else if (buffer->map != NULL)
+        unmap_file(account, buffer->map);
     else if (buffer->data != NULL)
         fa_account_free(account, buffer->data, buffer->capacity);
     fa_account_free(account, buffer, sizeof(*buffer));

@@ -22,6 +22,15 @@ fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const cha
 fa_result fa_buffer_slice(fa_scope *scope, fa_buffer *buffer, size_t offset, size_t length, fa_origin made_at,
                           fa_buffer **slice);
 
+/* A sealed buffer of `scope` that shows `length` bytes of a file from `offset` on, mapped read-only: nothing is copied, and the
+ * bytes are charged to nobody (what the file takes is counted by fa_ledger_map while the buffer lives). It may be leased,
+ * sliced and adopted as any other. fd: borrowed for the call; a file that nobody else can write to or shorten, with its blocks
+ * allocated, for a page that cannot be had is a SIGBUS: unlinked, ours, and no longer written to. FA_INVALID outside of the
+ * file, FA_WRONG_STATE when the scope has ended, FA_OVER_BUDGET at the ledger's limit, FA_IO, FA_NO_MEMORY. */
+fa_result fa_buffer_map(fa_scope *scope, int fd, size_t offset, size_t length, const char *label, fa_origin made_at,
+                        fa_buffer **buffer);
+bool fa_buffer_mapped(const fa_buffer *buffer); /* or a slice of such a one */
+
 /* `scope` becomes the owner. The bytes are charged to the scope's account from now on; refused, with nothing changed,
  * when there is no room (FA_OVER_BUDGET), when the scope has ended or when the buffer is in flight under another
  * account (FA_WRONG_STATE). What both scopes stand under is not charged again. Works on detached buffers and, as a

@@ -42,7 +42,7 @@ typedef struct fa_census {
 } fa_census;
 
 /* Adds the tree of `root` to a census (zeroed before the first). except: a scope to leave out with all below it, or NULL. now_ms:
- * fa_now_ms. */
+ * by the ledger's clock. */
 void fa_census_take(fa_census *census, fa_scope *root, const fa_scope *except, unsigned worker, uint64_t now_ms);
 
 /* Adds one scope as an owner, by its counters alone: they may be read from any thread while the scope lives. */

@@ -267,6 +267,13 @@ void fa_handle_describe(fa_handle_table *table, fa_handle handle, char *out, siz
         describe(s, out, size);
 }
 
+fa_origin fa_handle_look(fa_list *node, char *out, size_t size)
+{
+    const slot *s = FA_OBJECT(node, slot, link);
+    describe(s, out, size);
+    return s->made_at;
+}
+
 size_t fa_handles_end_scope(fa_scope *scope, const char *reason)
 {
     size_t ended = 0;

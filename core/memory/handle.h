@@ -56,6 +56,9 @@ fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_hand
 /* What a handle says of itself in tostring and errors: "buffer #41 'tts chunk 3' of turn 7". */
 void fa_handle_describe(fa_handle_table *table, fa_handle handle, char *out, size_t size);
 
+/* For inventory.c: the same of the handle that hangs from a scope by `node`, and where it was made. */
+fa_origin fa_handle_look(fa_list *node, char *out, size_t size);
+
 /* For scope.c: every handle of the scope goes stale. Returns how many. */
 size_t fa_handles_end_scope(fa_scope *scope, const char *reason);
 

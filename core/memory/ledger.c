@@ -8,9 +8,12 @@ enum { MAX_NAMES = 1024 };
 
 struct fa_ledger {
     fa_allocator allocator;
+    fa_clock *clock; /* NULL: real time */
     fa_kind_counters kinds[FA_KIND_COUNT];
     _Atomic size_t handles;
-    pthread_mutex_t names_lock; /* guards names and name_count */
+    _Atomic size_t mapped, mapped_limit;
+    pthread_mutex_t names_lock; /* guards all below */
+    fa_list roots;
     size_t name_count;
     char *names[MAX_NAMES];
 };
@@ -52,6 +55,7 @@ fa_ledger *fa_ledger_new(const fa_allocator *allocator)
     memset(ledger, 0, sizeof(*ledger));
     ledger->allocator = *allocator;
     pthread_mutex_init(&ledger->names_lock, NULL);
+    fa_list_init(&ledger->roots);
     return ledger;
 }
 
@@ -63,6 +67,16 @@ void fa_ledger_free(fa_ledger *ledger)
         fa_ledger_release(ledger, ledger->names[i]);
     pthread_mutex_destroy(&ledger->names_lock);
     ledger->allocator.release(ledger->allocator.context, ledger);
+}
+
+void fa_ledger_set_clock(fa_ledger *ledger, fa_clock *clock)
+{
+    ledger->clock = clock;
+}
+
+fa_clock *fa_ledger_clock(const fa_ledger *ledger)
+{
+    return ledger->clock;
 }
 
 void *fa_ledger_allocate(fa_ledger *ledger, size_t size)
@@ -97,6 +111,53 @@ size_t fa_ledger_room(fa_ledger *ledger, fa_kind kind)
     if (budget == 0)
         return SIZE_MAX;
     return bytes < budget ? budget - bytes : 0;
+}
+
+void fa_ledger_add_root(fa_ledger *ledger, fa_list *node)
+{
+    pthread_mutex_lock(&ledger->names_lock);
+    fa_list_append(&ledger->roots, node);
+    pthread_mutex_unlock(&ledger->names_lock);
+}
+
+void fa_ledger_remove_root(fa_ledger *ledger, fa_list *node)
+{
+    pthread_mutex_lock(&ledger->names_lock);
+    fa_list_remove(node);
+    pthread_mutex_unlock(&ledger->names_lock);
+}
+
+fa_list *fa_ledger_next_root(fa_ledger *ledger, const fa_list *node)
+{
+    pthread_mutex_lock(&ledger->names_lock);
+    fa_list *next = node != NULL ? node->next : ledger->roots.next;
+    pthread_mutex_unlock(&ledger->names_lock);
+    return next != &ledger->roots ? next : NULL;
+}
+
+fa_result fa_ledger_map(fa_ledger *ledger, size_t bytes)
+{
+    size_t limit = ledger->mapped_limit, before = ledger->mapped;
+    do {
+        if (limit != 0 && (before > limit || bytes > limit - before))
+            return FA_OVER_BUDGET;
+    } while (!atomic_compare_exchange_weak(&ledger->mapped, &before, before + bytes));
+    return FA_OK;
+}
+
+void fa_ledger_unmap(fa_ledger *ledger, size_t bytes)
+{
+    ledger->mapped -= bytes;
+}
+
+size_t fa_ledger_mapped(fa_ledger *ledger)
+{
+    return ledger->mapped;
+}
+
+void fa_ledger_limit_mapped(fa_ledger *ledger, size_t bytes)
+{
+    ledger->mapped_limit = bytes;
 }
 
 fa_kind fa_ledger_largest(fa_ledger *ledger)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "fitnessally/result.h"
 
 /* Kinds of owner (DESIGN.md 2). The names in fa_kind_name are part of the HTTP interface. */
@@ -57,6 +58,11 @@ typedef struct fa_ledger fa_ledger;
 fa_ledger *fa_ledger_new(const fa_allocator *allocator);
 void fa_ledger_free(fa_ledger *ledger);
 
+/* The time by which everything on this ledger lives (base/clock.h). clock: borrowed for the ledger's life; set before anything is made
+ * on it. Without: real time, and NULL. */
+void fa_ledger_set_clock(fa_ledger *ledger, fa_clock *clock);
+fa_clock *fa_ledger_clock(const fa_ledger *ledger);
+
 /* Raw memory, not charged to anybody: only core/memory calls these. */
 void *fa_ledger_allocate(fa_ledger *ledger, size_t size);
 void *fa_ledger_resize(fa_ledger *ledger, void *block, size_t size);
@@ -68,11 +74,24 @@ fa_kind_counters *fa_ledger_kind(fa_ledger *ledger, fa_kind kind);
 void fa_ledger_limit(fa_ledger *ledger, fa_kind kind, size_t bytes);
 size_t fa_ledger_room(fa_ledger *ledger, fa_kind kind); /* SIZE_MAX without limit */
 
+/* For scope.c: the scopes that have no parent, by the node that each was added with. next: the oldest for NULL; NULL at the end. */
+void fa_ledger_add_root(fa_ledger *ledger, fa_list *node);
+void fa_ledger_remove_root(fa_ledger *ledger, fa_list *node);
+fa_list *fa_ledger_next_root(fa_ledger *ledger, const fa_list *node);
+
 /* The kind that holds most now. */
 fa_kind fa_ledger_largest(fa_ledger *ledger);
 
 /* Live handles, over all workers. */
 _Atomic size_t *fa_ledger_handles(fa_ledger *ledger);
+
+/* Bytes of files that sealed buffers show by a mapping (fa_buffer_map). They are no memory of ours: the kernel keeps them on
+ * disk and in its own cache, so no account pays for them; what they take of the disk is counted here, and has a limit of its
+ * own. map: FA_OVER_BUDGET with nothing counted when the limit is reached. limit: 0 takes it away. */
+fa_result fa_ledger_map(fa_ledger *ledger, size_t bytes);
+void fa_ledger_unmap(fa_ledger *ledger, size_t bytes);
+size_t fa_ledger_mapped(fa_ledger *ledger);
+void fa_ledger_limit_mapped(fa_ledger *ledger, size_t bytes);
 
 /* Totals over all kinds. */
 size_t fa_ledger_bytes(fa_ledger *ledger);

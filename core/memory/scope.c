@@ -52,7 +52,7 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
     scope->parent = parent;
     scope->account = account;
     scope->made_at = made_at;
-    scope->born_ms = fa_now_ms();
+    scope->born_ms = fa_clock_now_ms(fa_ledger_clock(ledger));
     fa_list_init(&scope->in_parent);
     fa_list_init(&scope->children);
     fa_list_init(&scope->hooks);
@@ -61,6 +61,8 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
     fa_list_init(&scope->blocks);
     if (parent != NULL)
         fa_list_prepend(&parent->children, &scope->in_parent);
+    else
+        fa_ledger_add_root(ledger, &scope->in_parent);
     fa_ledger_kind(ledger, kind)->count++;
     *out = scope;
     return FA_OK;
@@ -128,7 +130,10 @@ static void clean_up(fa_scope *scope, const char *reason, fa_scope_summary *summ
     summary->scopes++;
 
     fa_kind_counters *counters = fa_ledger_kind(fa_account_ledger(account), fa_account_kind(account));
-    fa_list_remove(&scope->in_parent);
+    if (scope->parent != NULL)
+        fa_list_remove(&scope->in_parent);
+    else
+        fa_ledger_remove_root(fa_account_ledger(account), &scope->in_parent);
     scope->magic = 0;
     fa_account_free(account, scope, sizeof(*scope));
     size_t left = fa_account_bytes(account);
@@ -226,6 +231,16 @@ void fa_scope_hook_remove(fa_scope_hook *hook)
     fa_list_remove(&hook->link);
 }
 
+fa_scope_hook *fa_scope_hook_find(fa_scope *scope, void (*run)(fa_scope_hook *hook))
+{
+    FA_LIST_EACH(node, &scope->hooks)
+    {
+        if (FA_OBJECT(node, fa_scope_hook, link)->run == run)
+            return FA_OBJECT(node, fa_scope_hook, link);
+    }
+    return NULL;
+}
+
 fa_account *fa_scope_account(const fa_scope *scope)
 {
     return scope->account;
@@ -259,6 +274,12 @@ fa_origin fa_scope_made_at(const fa_scope *scope)
 uint64_t fa_scope_born_ms(const fa_scope *scope)
 {
     return scope->born_ms;
+}
+
+fa_scope *fa_scope_next_root(fa_ledger *ledger, const fa_scope *root)
+{
+    fa_list *node = fa_ledger_next_root(ledger, root != NULL ? &root->in_parent : NULL);
+    return node != NULL ? FA_OBJECT(node, fa_scope, in_parent) : NULL;
 }
 
 fa_scope *fa_scope_walk(fa_scope *root, fa_scope *at, bool deeper)

@@ -59,17 +59,24 @@ char *fa_scope_copy_text(fa_scope *scope, const char *text, size_t length);
 void fa_scope_hook_add(fa_scope *scope, fa_scope_hook *hook, void (*run)(fa_scope_hook *hook));
 void fa_scope_hook_remove(fa_scope_hook *hook);
 
+/* The hook of the scope that runs `run`, or NULL: for whoever finds an object by its scope. */
+fa_scope_hook *fa_scope_hook_find(fa_scope *scope, void (*run)(fa_scope_hook *hook));
+
 fa_account *fa_scope_account(const fa_scope *scope);
 fa_ledger *fa_scope_ledger(const fa_scope *scope);
 fa_scope *fa_scope_parent(const fa_scope *scope);
 fa_kind fa_scope_kind(const fa_scope *scope);
 const char *fa_scope_label(const fa_scope *scope);
 fa_origin fa_scope_made_at(const fa_scope *scope);
-uint64_t fa_scope_born_ms(const fa_scope *scope); /* fa_now_ms then */
+uint64_t fa_scope_born_ms(const fa_scope *scope); /* by the ledger's clock */
 
 /* Walks a tree, owners before what they own: the scope after `at` in the tree of `root`, beginning with root itself for NULL; NULL at
  * the end. deeper: whether what hangs from `at` is visited too. The tree must not change meanwhile. */
 fa_scope *fa_scope_walk(fa_scope *root, fa_scope *at, bool deeper);
+
+/* The scopes of a ledger that have no parent, oldest first: the one after `root`, beginning with NULL; NULL at the end. For tests, with
+ * nothing running. */
+fa_scope *fa_scope_next_root(fa_ledger *ledger, const fa_scope *root);
 
 /* While it ends: why. Borrowed until it has ended. */
 const char *fa_scope_reason(const fa_scope *scope);

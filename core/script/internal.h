@@ -33,6 +33,11 @@ typedef struct fa_heap {
     bool graced; /* somebody was refused and has not come back yet */
 } fa_heap;
 
+enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64 };
+
+/* script/route_options.h */
+typedef struct fa_route_options fa_route_options;
+
 struct fa_script {
     fa_script_options options;
     fa_worker *worker;
@@ -44,6 +49,9 @@ struct fa_script {
     int handlers[MAX_HANDLERS]; /* registry references; a route's target is an index here */
     const char *handler_names[MAX_HANDLERS];
     int handler_count;
+    fa_route_options *route_options[MAX_HANDLERS]; /* NULL: it says nothing, and the default holds */
+    fa_route_options *default_options;
+    fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
     mount mounts[MAX_MOUNTS];
@@ -201,10 +209,29 @@ int fa_lua_new_buffer(lua_State *L, int index, fa_scope *scope);
 /* The exchange of a request handle. */
 fa_exchange *fa_lua_check_exchange(lua_State *L, int index);
 
+/* What its route says; of a request that a default route answers, the defaults. */
+const fa_route_options *fa_lua_route_options(lua_State *L, int index);
+
+/* ---- bodies (lua_body.c) ---- */
+int fa_lua_request_json(lua_State *L);
+int fa_lua_request_form(lua_State *L);
+int fa_lua_request_multipart(lua_State *L);
+
+/* The value at `index` is nil or a list of sealed buffers, or it raises. */
+void fa_lua_check_buffers(lua_State *L, int index);
+
+/* Every buffer of the list at `index` (nil: none) becomes one of `to`, handle and all. Does not raise. Anything but FA_OK: one of them
+ * cannot (it is stale, in flight, or there is no room); those before it have gone over. */
+fa_result fa_lua_move_buffers(lua_State *L, int index, fa_scope *to);
+
+/* The deepest that JSON may nest for this script, where no route says otherwise. */
+unsigned fa_script_json_depth(const fa_script *script);
+
 /* Encodes the value at `index` with cjson and pushes the string; raises. */
 void fa_lua_encode_json(lua_State *L, int index);
 /* Decodes: pushes the value, or nil and a message; returns how many. */
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length);
+int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, unsigned depth);
 void fa_lua_count_copy(lua_State *L, size_t bytes);
 
 /* Module openers: each adds its globals. */

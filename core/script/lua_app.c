@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "script/internal.h"
+#include "script/route_options.h"
 
 /* ---- routes ---- */
 
@@ -20,20 +21,33 @@ static const char *intern(fa_script *script, const char *text)
     return fa_ledger_intern(fa_scope_ledger(script->scope), text);
 }
 
+/* Of the route that is the next one to be declared. */
+static void read_options(lua_State *L, fa_script *script, const char *method, const char *pattern)
+{
+    fa_route_options *options = fa_scope_allocate(script->scope, sizeof(*options));
+    if (options == NULL)
+        luaL_error(L, "no memory for a route");
+    fa_route_options_read(L, 3, script, method, pattern, options);
+    script->route_options[script->handler_count] = options;
+}
+
 static int declare(lua_State *L, const char *method)
 {
     fa_error error;
     char place[160];
     fa_script *script = loading(L);
     const char *pattern = luaL_checkstring(L, 2);
-    luaL_checktype(L, 3, LUA_TFUNCTION);
+    int handler = lua_istable(L, 3) ? 4 : 3;
+    luaL_checktype(L, handler, LUA_TFUNCTION);
     if (script->handler_count == MAX_HANDLERS)
         return luaL_error(L, "more than %d routes", MAX_HANDLERS);
     fa_origin here = fa_script_here(L);
+    if (handler == 4)
+        read_options(L, script, method, pattern);
     if (fa_router_add(script->router, method, pattern, script->handler_count, here, &error) != FA_OK)
         return luaL_error(L, "%s", error.text);
     snprintf(place, sizeof(place), "%s:%u", here.name, (unsigned)here.line);
-    lua_pushvalue(L, 3);
+    lua_pushvalue(L, handler);
     script->handler_names[script->handler_count] = intern(script, place);
     script->handlers[script->handler_count++] = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;

@@ -181,6 +181,37 @@ static int buffer_transfer(lua_State *L)
     return 1;
 }
 
+void fa_lua_check_buffers(lua_State *L, int index)
+{
+    if (lua_isnil(L, index))
+        return;
+    luaL_checktype(L, index, LUA_TTABLE);
+    for (size_t i = 1; i <= lua_objlen(L, index); ++i) {
+        lua_rawgeti(L, index, (int)i);
+        if (!fa_buffer_sealed(fa_lua_check(L, -1, &fa_type_buffer, FA_META_BUFFER)))
+            luaL_error(L, "only a sealed buffer can be given away");
+        lua_pop(L, 1);
+    }
+}
+
+fa_result fa_lua_move_buffers(lua_State *L, int index, fa_scope *to)
+{
+    fa_handle_table *handles = fa_worker_handles(fa_script_of(L)->worker);
+    size_t count = lua_istable(L, index) ? lua_objlen(L, index) : 0;
+    for (size_t i = 1; i <= count; ++i) {
+        lua_rawgeti(L, index, (int)i);
+        const fa_lua_handle *h = fa_lua_handle_at(L, -1, FA_META_BUFFER); /* the list keeps it */
+        lua_pop(L, 1);
+        fa_buffer *buffer = h != NULL ? fa_handle_resolve(handles, h->handle, &fa_type_buffer, NULL) : NULL;
+        fa_result result = buffer != NULL ? fa_buffer_adopt(to, buffer) : FA_WRONG_STATE;
+        if (result == FA_OK)
+            result = fa_handle_move(handles, h->handle, &fa_type_buffer, to, NULL);
+        if (result != FA_OK)
+            return result;
+    }
+    return FA_OK;
+}
+
 static int buffer_json(lua_State *L)
 {
     fa_buffer *buffer = check_buffer(L, 1);

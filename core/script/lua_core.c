@@ -1,7 +1,6 @@
 /* json apart, the small globals: log, settings, fitnessally.sleep and friends. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "script/internal.h"
 
 #ifndef FA_VERSION
@@ -122,6 +121,26 @@ static void set_number(lua_State *L, const char *name, double value)
     lua_setfield(L, -2, name);
 }
 
+/* Of each route that lets only so many in. */
+static void push_routes(lua_State *L, fa_turnstiles *turnstiles)
+{
+    fa_turnstile_figures f;
+    lua_newtable(L);
+    for (size_t i = 0; fa_turnstiles_read(turnstiles, i, &f); ++i) {
+        lua_createtable(L, 0, 8);
+        lua_pushstring(L, f.name);
+        lua_setfield(L, -2, "route");
+        set_number(L, "limit", f.limits.inside);
+        set_number(L, "queue", f.limits.waiting);
+        set_number(L, "running", (double)f.inside);
+        set_number(L, "waiting", (double)f.waiting);
+        set_number(L, "admitted", (double)f.admitted);
+        set_number(L, "refused", (double)f.turned_away);
+        set_number(L, "timedOut", (double)f.waited_too_long);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
 static int status(lua_State *L)
 {
     size_t files = 0, bytes = 0;
@@ -130,7 +149,7 @@ static int status(lua_State *L)
     lua_newtable(L);
     lua_pushboolean(L, o->draining != NULL && o->draining(o->context));
     lua_setfield(L, -2, "draining");
-    set_number(L, "uptime_ms", (double)(fa_now_ms() - script->started_ms));
+    set_number(L, "uptime_ms", (double)(fa_worker_now_exact(script->worker) - script->started_ms));
     set_number(L, "connections", o->connections != NULL ? (double)o->connections(o->context) : 0);
     lua_newtable(L);
     set_number(L, "live", (double)fa_directory_live(fa_dialogues_directory(o->dialogues)));
@@ -142,12 +161,14 @@ static int status(lua_State *L)
     set_number(L, "files", (double)files);
     set_number(L, "bytes", (double)bytes);
     lua_setfield(L, -2, "media");
+    push_routes(L, script->turnstiles);
+    lua_setfield(L, -2, "routes");
     return 1;
 }
 
 static int now(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)fa_wall_ms());
+    lua_pushnumber(L, (lua_Number)fa_worker_wall(fa_script_of(L)->worker));
     return 1;
 }
 

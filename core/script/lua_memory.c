@@ -128,6 +128,22 @@ void fa_script_read_figures(const fa_script *script, fa_script_figures *figures)
     figures->copied_bytes = script->copied_bytes;
 }
 
+void fa_script_take_inventory(fa_script *script, fa_inventory *inventory, const fa_scope *except)
+{
+    FA_LIST_EACH(node, &script->tasks)
+    {
+        fa_task *task = FA_OBJECT(node, fa_task, link);
+        fa_item item = {.what = "task", .kind = FA_KIND_WORKER, .worker = fa_worker_index(script->worker)};
+        if (task->scope != NULL && fa_scope_within(task->scope, except))
+            continue;
+        if (task->scope != NULL)
+            item.kind = fa_scope_kind(task->scope);
+        item.at = fa_task_locate(task);
+        snprintf(item.name, sizeof(item.name), "of %s", task->scope != NULL ? fa_scope_label(task->scope) : "nobody");
+        fa_inventory_add(inventory, &item);
+    }
+}
+
 fa_dialogues *fa_script_dialogues(const fa_script *script)
 {
     return script->options.dialogues;

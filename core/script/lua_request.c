@@ -4,6 +4,7 @@
 
 #include "memory/buffer.h"
 #include "script/internal.h"
+#include "script/route_options.h"
 
 enum { MAX_RESPONSE_HEADERS = 32 };
 
@@ -12,7 +13,9 @@ const fa_handle_type fa_type_request = {"request", NULL};
 /* What core/script keeps of a request; in memory of the request's scope. */
 typedef struct request {
     fa_exchange *exchange;
+    fa_script *script;
     fa_route route;
+    const fa_route_options *options;
     const char *handler_name;
     fa_handle body;
     bool has_body_handle;
@@ -65,21 +68,23 @@ static void out_of_room(fa_exchange *exchange)
                      &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
 }
 
-static void run_handler(fa_script *script, fa_exchange *exchange, const fa_route *route)
+const fa_route_options *fa_lua_route_options(lua_State *L, int index)
+{
+    return check_request_at(L, index)->options;
+}
+
+static void run_handler(fa_exchange *exchange)
 {
     fa_handle handle;
+    request *r = exchange->route_state;
+    fa_script *script = r->script;
     lua_State *L = script->lua;
-    request *r = fa_scope_allocate(exchange->scope, sizeof(*r));
-    if (r == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_request, r, exchange->scope,
-                                    exchange->request_id, FA_HERE, &handle) != FA_OK) {
+    if (fa_handle_make(fa_worker_handles(script->worker), &fa_type_request, r, exchange->scope, exchange->request_id,
+                       FA_HERE, &handle) != FA_OK) {
         out_of_room(exchange);
         return;
     }
-    r->exchange = exchange;
-    r->route = *route;
-    r->handler_name = script->handler_names[route->target];
-    exchange->route_state = r;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, script->handlers[route->target]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, script->handlers[r->route.target]);
     fa_task *task = fa_task_new(script, L, exchange->scope, on_handler_done, r);
     if (task == NULL) {
         out_of_room(exchange);
@@ -88,6 +93,24 @@ static void run_handler(fa_script *script, fa_exchange *exchange, const fa_route
     task->exchange = exchange;
     fa_lua_push_handle(task->co, handle, FA_META_REQUEST);
     fa_task_resume(task, 1);
+}
+
+static void take_up(fa_script *script, fa_exchange *exchange, const fa_route *route)
+{
+    const fa_route_options *options = script->route_options[route->target];
+    request *r = fa_scope_allocate(exchange->scope, sizeof(*r));
+    if (r == NULL) {
+        out_of_room(exchange);
+        return;
+    }
+    r->script = script;
+    r->exchange = exchange;
+    r->route = *route;
+    r->options = options != NULL ? options : script->default_options;
+    r->handler_name = script->handler_names[route->target];
+    exchange->route_state = r;
+    if (fa_route_admit(script, exchange, r->options, run_handler))
+        run_handler(exchange);
 }
 
 static void serve_mount(fa_script *script, fa_exchange *exchange, const mount *m)
@@ -112,7 +135,7 @@ void fa_script_handle(fa_exchange *exchange, void *context)
         if (route.target >= MAX_HANDLERS)
             serve_mount(script, exchange, &script->mounts[route.target - MAX_HANDLERS]);
         else
-            run_handler(script, exchange, &route);
+            take_up(script, exchange, &route);
         break;
     case FA_UNSUPPORTED: {
         char unused[64];
@@ -209,24 +232,6 @@ static int request_query(lua_State *L)
     lua_pushlstring(L, value, length);
     fa_scope_free(r->exchange->scope, (void *)value); /* else a script that asks in a loop fills the request */
     return 1;
-}
-
-static int request_json(lua_State *L)
-{
-    request *r = check_request(L);
-    const fa_buffer *body = r->exchange->body;
-    if (body == NULL || fa_buffer_length(body) == 0) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "the request has no body");
-        return 2;
-    }
-    int count = fa_lua_decode_json(L, (const char *)fa_buffer_data(body), fa_buffer_length(body));
-    if (count == 1 && !lua_istable(L, -1)) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "the body is neither an object nor an array");
-        return 2;
-    }
-    return count;
 }
 
 /* ---- answering ---- */
@@ -343,8 +348,14 @@ static int request_fail(lua_State *L)
 void fa_open_request(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"header", request_header}, {"query", request_query}, {"json", request_json},
-        {"reply", request_reply},   {"fail", request_fail},   {NULL, NULL},
+        {"header", request_header},
+        {"query", request_query},
+        {"json", fa_lua_request_json},
+        {"form", fa_lua_request_form},
+        {"multipart", fa_lua_request_multipart},
+        {"reply", request_reply},
+        {"fail", request_fail},
+        {NULL, NULL},
     };
     luaL_getmetatable(L, FA_META_REQUEST);
     lua_newtable(L);

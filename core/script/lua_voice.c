@@ -127,7 +127,7 @@ static int push_asked(lua_State *L, const fa_asked *asked)
     return 1;
 }
 
-/* flow, context: places on L. Answers how many values it has pushed; ELSEWHERE: none, the dialogue must be fetched first. */
+/* flow, context: places on L; behind the context stand the buffers that go over to the turn. Answers how many values it has pushed; ELSEWHERE: none, the dialogue must be fetched first. */
 enum { ELSEWHERE = -1, MOST_FETCHES = 8 };
 
 static int take_up(lua_State *L, const fa_question *question, fa_asked *asked, int flow, int context)
@@ -139,7 +139,8 @@ static int take_up(lua_State *L, const fa_question *question, fa_asked *asked, i
         return ELSEWHERE;
     if (result != FA_OK)
         return refuse_ask(L, result, &error);
-    if (!start_flow(L, script, asked->turn, flow, context)) {
+    if (fa_lua_move_buffers(L, context + 1, fa_turn_scope(asked->turn)) != FA_OK ||
+        !start_flow(L, script, asked->turn, flow, context)) {
         fa_dialogues_take_back(script->options.dialogues, asked);
         return refuse_ask(L, FA_NO_MEMORY, &(fa_error){"There is no memory for another turn now."});
     }
@@ -159,7 +160,7 @@ typedef struct remote_op {
     fa_exchange *exchange;
     char *text;
     size_t text_length;
-    int flow, context; /* references */
+    int flow, context, buffers; /* references */
     unsigned fetches;
 } remote_op;
 
@@ -168,6 +169,7 @@ static void free_remote_op(remote_op *op)
     fa_script *script = op->task->script;
     luaL_unref(script->lua, LUA_REGISTRYINDEX, op->flow);
     luaL_unref(script->lua, LUA_REGISTRYINDEX, op->context);
+    luaL_unref(script->lua, LUA_REGISTRYINDEX, op->buffers);
     fa_scope_free(script->scope, op->text);
     fa_scope_free(script->scope, op);
 }
@@ -210,11 +212,12 @@ static bool go_on_asking(remote_op *op, int *count)
     fa_question question = question_of(op->exchange, id, (fa_text){op->text, op->text_length});
     lua_rawgeti(L, LUA_REGISTRYINDEX, op->flow);
     lua_rawgeti(L, LUA_REGISTRYINDEX, op->context);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, op->buffers);
     int top = lua_gettop(L);
-    *count = take_up(L, &question, &op->asked, top - 1, top);
+    *count = take_up(L, &question, &op->asked, top - 2, top - 1);
     if (*count != ELSEWHERE)
         return true;
-    lua_settop(L, top - 2);
+    lua_settop(L, top - 3);
     fa_remote_request again = {.kind = FA_REMOTE_FETCH, .dialogue_id = id};
     if (++op->fetches < MOST_FETCHES && fa_remote_start(dialogues, &again, on_remote_done, op, &op->remote) == FA_OK)
         return false;
@@ -258,7 +261,7 @@ static remote_op *start_remote(lua_State *L, const char *what, const fa_remote_r
         op->wait.cancel = cancel_remote;
         op->task = task;
         op->kind = request->kind;
-        op->flow = op->context = LUA_NOREF;
+        op->flow = op->context = op->buffers = LUA_NOREF;
         if (fa_remote_start(script->options.dialogues, request, on_remote_done, op, &op->remote) == FA_OK)
             return op;
         fa_scope_free(script->scope, op);
@@ -284,6 +287,8 @@ static int fetch_and_ask(lua_State *L, const fa_asked *asked, fa_exchange *excha
     op->flow = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, 4);
     op->context = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, 5);
+    op->buffers = luaL_ref(L, LUA_REGISTRYINDEX);
     return fa_task_wait(L, op->task, &op->wait);
 }
 
@@ -297,7 +302,9 @@ static int voice_ask(lua_State *L)
     lua_settop(L, 2);
     lua_getfield(L, 2, "flow");    /* 3 */
     lua_getfield(L, 2, "context"); /* 4 */
+    lua_getfield(L, 2, "buffers"); /* 5 */
     luaL_checktype(L, 3, LUA_TFUNCTION);
+    fa_lua_check_buffers(L, 5);
     fa_text id = optional_text(L, 2, "dialogueId"), text = optional_text(L, 2, "text");
     fa_question question = question_of(exchange, id, text);
     if (id.length > 0)

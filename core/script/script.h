@@ -9,7 +9,9 @@
 #include "dialogue/dialogue.h"
 #include "exchange/router.h"
 #include "media/media.h"
+#include "memory/inventory.h"
 #include "plugin/native.h"
+#include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
 
@@ -20,6 +22,18 @@ typedef struct fa_setting {
     const char *text;
     double number; /* or the flag */
 } fa_setting;
+
+/* How much of a request's body is taken, for all routes that say nothing else. 0: no limit, but for json_depth: then it is 64. */
+typedef struct fa_body_limits {
+    size_t max_body;
+    size_t max_upload; /* no route may ask for more */
+    size_t max_json;   /* bytes that are decoded */
+    unsigned json_depth;
+    size_t max_form; /* bytes of an urlencoded body */
+    size_t form_fields, form_value;
+    size_t multipart_parts;
+    size_t multipart_field; /* bytes of a part without a file name */
+} fa_body_limits;
 
 /* Everything is borrowed for the life of the script. */
 typedef struct fa_script_options {
@@ -32,7 +46,9 @@ typedef struct fa_script_options {
     const char *library;        /* folder that holds fitnessally/ */
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
-    bool development;           /* error answers carry the message and the traceback */
+    fa_body_limits bodies;
+    fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
+    bool development;          /* error answers carry the message and the traceback */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
     size_t (*connections)(void *context);
@@ -50,6 +66,13 @@ void fa_script_start(fa_script *script);
 
 /* Answers a request by the declared routes: the handler for fa_http_new. context: the fa_script. */
 void fa_script_handle(fa_exchange *exchange, void *context);
+
+/* The longest body that the route takes which this request goes to, to be asked as early as its head is known; of what no route
+ * answers, that of a route that says nothing. path: percent-encoded, without query. context: the fa_script. Thread: the worker's. */
+size_t fa_script_body_limit(fa_text method, fa_text path, void *context);
+
+/* The longest that any of its routes takes. After the load. */
+size_t fa_script_largest_body(const fa_script *script);
 
 /* Runs a file as one task, with `arg` set; done gets its exit status on the loop. */
 fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char *const *argv,
@@ -82,6 +105,9 @@ typedef struct fa_script_figures {
 } fa_script_figures;
 void fa_script_read_figures(const fa_script *script, fa_script_figures *figures);
 fa_dialogues *fa_script_dialogues(const fa_script *script);
+
+/* Adds the tasks that have not ended, with the line where each waits, but those of `except` and below. Thread: the worker's. */
+void fa_script_take_inventory(fa_script *script, fa_inventory *inventory, const fa_scope *except);
 
 size_t fa_script_tasks(const fa_script *script); /* not yet ended or cancelled */
 

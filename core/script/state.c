@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/random_id.h"
+#include "exchange/json_depth.h"
 #include "script/internal.h"
+#include "script/route_options.h"
 
-enum { MAX_REPEAT = 1024 * 1024, MAX_JSON_DEPTH = 64 };
+enum { MAX_REPEAT = 1024 * 1024, CJSON_DEPTH = FA_MOST_JSON_DEPTH };
 
 static const char script_key = 's'; /* its address is the registry key of the fa_script */
 
@@ -151,8 +152,8 @@ static void open_json(lua_State *L)
         luaL_error(L, "lua-cjson: %s", dlerror());
     lua_pushcfunction(L, open);
     lua_call(L, 0, 1);
-    set_cjson(L, "decode_max_depth", MAX_JSON_DEPTH, false);
-    set_cjson(L, "encode_max_depth", MAX_JSON_DEPTH, false);
+    set_cjson(L, "decode_max_depth", CJSON_DEPTH, false);
+    set_cjson(L, "encode_max_depth", FA_DEFAULT_JSON_DEPTH, false);
     set_cjson(L, "encode_keep_buffer", 0, true);
     set_cjson(L, "decode_invalid_numbers", 0, true);
 
@@ -189,8 +190,24 @@ void fa_lua_encode_json(lua_State *L, int index)
     }
 }
 
+unsigned fa_script_json_depth(const fa_script *script)
+{
+    unsigned depth = script->options.bodies.json_depth;
+    return depth != 0 ? depth : FA_DEFAULT_JSON_DEPTH;
+}
+
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length)
 {
+    return fa_lua_decode_json_within(L, text, length, fa_script_json_depth(fa_script_of(L)));
+}
+
+int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, unsigned depth)
+{
+    if (fa_json_deeper_than((fa_text){text, length}, depth)) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "it has too many nested arrays and objects, more than %d deep", (int)depth);
+        return 2;
+    }
     if (length > 0 &&
         memchr(text, '\0', length) != NULL) { /* lua-cjson takes it for the end and would not see what follows */
         lua_pushnil(L);
@@ -244,14 +261,18 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
     if (result != FA_OK)
         return fa_fail(error, result, "no memory for scripts");
     fa_script *script = fa_scope_allocate(scope, sizeof(*script));
-    if (script == NULL || (script->router = fa_router_new(scope)) == NULL || (script->lua = luaL_newstate()) == NULL) {
+    if (script == NULL || (script->router = fa_router_new(scope)) == NULL ||
+        (script->default_options = fa_scope_allocate(scope, sizeof(*script->default_options))) == NULL ||
+        (script->turnstiles = options->turnstiles != NULL ? options->turnstiles : fa_turnstiles_new(scope)) == NULL ||
+        (script->lua = luaL_newstate()) == NULL) {
         fa_scope_end(scope, "no memory", NULL);
         return fa_fail(error, FA_NO_MEMORY, "no memory for scripts");
     }
     script->options = *options;
+    fa_route_options_default(script, script->default_options);
     script->worker = options->worker;
     script->scope = scope;
-    script->started_ms = fa_now_ms();
+    script->started_ms = fa_worker_now_exact(script->worker);
     fa_list_init(&script->tasks);
     fa_list_init(&script->pending);
     fa_message_init(&script->mail, fa_tasks_deliver);

@@ -56,6 +56,32 @@ static void budget_is_nearly_full(const fa_memory_report *r, fa_diagnosis *d)
          r->figures.kinds[top].count);
 }
 
+/* Each step keeps those before it in force. */
+static void pressure_stands(const fa_memory_report *r, fa_diagnosis *d)
+{
+    char measures[160] = "";
+    if (r->pressure == FA_PRESSURE_NONE)
+        return;
+    for (unsigned level = 1; level <= r->pressure; ++level) {
+        size_t used = strlen(measures);
+        snprintf(measures + used, sizeof(measures) - used, "%s%s", used > 0 ? ", " : "",
+                 fa_pressure_name((fa_pressure_level)level));
+    }
+    find(d, r->pressure >= FA_PRESSURE_DROP_LISTENERS ? FA_SEVERITY_CRITICAL : FA_SEVERITY_WARNING,
+         "Memory pressure stands at step %u of %u (%u %% of the budget): %s. It is undone step by step as memory comes "
+         "back.",
+         (unsigned)r->pressure, FA_PRESSURE_LEVELS - 1, percent(r->total, r->budget), measures);
+}
+
+static void a_worker_is_busy(const fa_memory_report *r, fa_diagnosis *d)
+{
+    for (unsigned i = 0; i < r->worker_count; ++i) {
+        if (r->workers[i].busy)
+            find(d, FA_SEVERITY_WARNING,
+                 "Worker %u did not answer: a script or a library call does not let it go, and its clients wait.", i);
+    }
+}
+
 static void slow_listeners_hold_the_logs(const fa_memory_report *r, fa_diagnosis *d)
 {
     const fa_dialogues_census *c = &r->dialogues;
@@ -187,6 +213,8 @@ void fa_diagnose(const fa_memory_report *report, fa_diagnosis *diagnosis)
 {
     static void (*const rules[])(const fa_memory_report *, fa_diagnosis *) = {
         budget_is_nearly_full,
+        pressure_stands,
+        a_worker_is_busy,
         slow_listeners_hold_the_logs,
         alarms_stand,
         kinds_grow,

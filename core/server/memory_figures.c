@@ -32,6 +32,7 @@ void fa_memory_read(fa_ledger *ledger, fa_native *const *natives, fa_memory_figu
     size_t known = figures->ours + figures->plugins;
     figures->residual = figures->heap.in_use > known ? figures->heap.in_use - known : 0;
     figures->retained = figures->heap.cached;
+    figures->spooled = fa_ledger_mapped(ledger);
 }
 
 void fa_memory_leave_out(fa_memory_figures *figures, fa_scope *asking)

@@ -16,6 +16,7 @@ typedef struct fa_memory_figures {
     size_t plugins;  /* attributed: what the libraries of plugins say they hold, of malloc */
     size_t residual; /* given out by malloc and known to nobody above */
     size_t retained; /* freed and kept by malloc */
+    size_t spooled;  /* what files of request bodies take that are being handled: disk, and the kernel's cache */
     fa_allocator_figures heap;
     fa_kind_figures kinds[FA_KIND_COUNT];
 } fa_memory_figures;

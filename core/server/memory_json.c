@@ -1,6 +1,7 @@
 /* The memory report as JSON. The names are part of the HTTP interface. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "server/json_writer.h"
@@ -125,13 +126,18 @@ static void ledger(fa_json *j, const fa_memory_report *r)
         fa_json_number(j, r->natives[i].name, r->natives[i].bytes);
     fa_json_close(j, '}');
     fa_json_number(j, "residual", f->residual);
-    fa_json_number(j, "cachedAndMapped", f->retained);
+    fa_json_number(j, "cachedAndMapped", f->retained + f->spooled);
+    fa_json_number(j, "spooled", f->spooled);
     allocator(j, &f->heap);
     fa_json_number(j, "inFlight", f->in_flight);
     fa_json_number(j, "scopes", f->scopes);
     fa_json_number(j, "handles", f->handles);
     if (r->budget != 0)
         fa_json_number(j, "budget", r->budget);
+    fa_json_open(j, "pressure", '{');
+    fa_json_number(j, "step", (size_t)r->pressure);
+    fa_json_text(j, "name", fa_pressure_name(r->pressure));
+    fa_json_close(j, '}');
     kinds(j, f);
     owners(j, "byOwner", r->census.largest, r->census.largest_count, OWNERS_IN_REPORT);
     fa_json_close(j, '}');
@@ -190,7 +196,10 @@ static void snapshots(fa_json *j, const fa_memory_report *r)
     for (unsigned i = 0; i < r->worker_count; ++i) {
         fa_json_open(j, NULL, '{');
         fa_json_number(j, "worker", i);
-        fa_json_number(j, "ageMs", r->workers[i].age_ms);
+        if (r->workers[i].busy)
+            fa_json_flag(j, "busy", true);
+        else
+            fa_json_number(j, "ageMs", r->workers[i].age_ms);
         fa_json_close(j, '}');
     }
     fa_json_close(j, ']');
@@ -243,6 +252,24 @@ static void slow_listeners(fa_json *j, const fa_dialogues_census *d)
     fa_json_close(j, ']');
 }
 
+static void living(fa_json *j, const fa_inventory *inventory)
+{
+    fa_json_number(j, "livingCount", inventory->count);
+    fa_json_open(j, "living", '[');
+    for (size_t i = 0; i < inventory->count && i < FA_INVENTORY_ITEMS; ++i) {
+        const fa_item *item = &inventory->items[i];
+        fa_json_open(j, NULL, '{');
+        fa_json_text(j, "what", item->what);
+        fa_json_text(j, "name", item->name);
+        fa_json_text(j, "kind", fa_kind_name(item->kind));
+        fa_json_number(j, "bytes", item->bytes);
+        fa_json_number(j, "worker", item->worker);
+        place(j, strcmp(item->what, "task") == 0 ? "waitsAt" : "madeAt", item->at);
+        fa_json_close(j, '}');
+    }
+    fa_json_close(j, ']');
+}
+
 fa_result fa_memory_analysis_json(const fa_memory_report *r, fa_buffer *out)
 {
     const fa_census *c = &r->census;
@@ -259,6 +286,7 @@ fa_result fa_memory_analysis_json(const fa_memory_report *r, fa_buffer *out)
     owners(&j, "byBytes", c->largest, c->largest_count, FA_CENSUS_OWNERS);
     owners(&j, "byAge", c->oldest, c->oldest_count, FA_CENSUS_OWNERS);
     origins(&j, c);
+    living(&j, &r->living);
     dialogues(&j, r);
     slow_listeners(&j, &r->dialogues);
     snapshots(&j, r);

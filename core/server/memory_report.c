@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/units.h"
 #include "server/doctor.h"
 #include "server/process.h"
+#include "worker/timer.h"
+
+enum { PATIENCE_MS = 500 }; /* with a worker that a script does not let go; a report is wanted within a second */
 
 /* One worker's share, written on its thread. */
 typedef struct piece {
@@ -15,6 +17,7 @@ typedef struct piece {
     uint64_t at_ms;
     fa_script_figures script;
     fa_census census;
+    fa_inventory living;
     fa_dialogues_census dialogues;
 } piece;
 
@@ -61,6 +64,15 @@ void fa_memory_judge(fa_memory_report *report)
     if (report->budget != 0 && report->total >= report->budget / 10 * 9)
         warn(report, "%s of the memory budget of %s are in use", fa_format_size(report->total, a),
              fa_format_size(report->budget, b));
+    unsigned busy = 0;
+    for (unsigned i = 0; i < report->worker_count; ++i)
+        busy += report->workers[i].busy ? 1 : 0;
+    if (busy > 0)
+        warn(report,
+             "%u of %u workers did not answer within %d ms: a script or a library call holds them; their totals are "
+             "told, "
+             "their owners not",
+             busy, report->worker_count, PATIENCE_MS);
     report->critical = report->budget != 0 && report->total >= report->budget / 100 * 97;
 }
 
@@ -73,11 +85,17 @@ static void visit(void *context, fa_worker *worker)
     piece *p = &w->pieces[index];
     fa_script *script = fa_runtime_script(w->sources->runtime, index);
     const fa_scope *asking = w->question != NULL && worker == w->asker ? w->question->asking : NULL;
-    p->at_ms = fa_now_ms();
+    p->at_ms = fa_worker_now_exact(worker);
     p->visited = true;
     fa_census_take(&p->census, fa_worker_scope(worker), asking, index, p->at_ms);
+    fa_inventory_take(&p->living, fa_worker_scope(worker), asking, false, index);
+    fa_timers_take_inventory(worker, &p->living, asking, false);
+    for (size_t i = *fa_worker_jobs(worker); i > 0; --i)
+        fa_inventory_add(&p->living,
+                         &(fa_item){.what = "job", .name = "of a worker", .kind = FA_KIND_WORKER, .worker = index});
     if (script == NULL)
         return;
+    fa_script_take_inventory(script, &p->living, asking);
     fa_script_read_figures(script, &p->script);
     fa_dialogues_take_census(fa_script_dialogues(script), &p->dialogues);
 }
@@ -98,11 +116,16 @@ static void copy_trend(void *context, const fa_trend *trend)
 static void merge_pieces(work *w)
 {
     fa_memory_report *report = &w->report;
-    uint64_t now_ms = fa_now_ms();
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(w->sources->ledger));
     for (unsigned i = 0; i < w->count; ++i) {
         const piece *p = &w->pieces[i];
+        if (!p->visited) {
+            report->workers[i] = (fa_memory_worker){.busy = true};
+            continue;
+        }
         report->workers[i] = (fa_memory_worker){.age_ms = now_ms - p->at_ms, .script = p->script};
         fa_census_merge(&report->census, &p->census);
+        fa_inventory_merge(&report->living, &p->living);
         fa_dialogues_merge_census(&report->dialogues, &p->dialogues);
     }
     report->worker_count = w->count;
@@ -113,7 +136,7 @@ static void merge_pieces(work *w)
 static void add_lasting_owners(work *w)
 {
     fa_scope *root = w->sources->running;
-    uint64_t now_ms = fa_now_ms();
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(w->sources->ledger));
     fa_census_add_owner(&w->report.census, root, 0, now_ms);
     for (fa_scope *at = fa_scope_walk(root, root, true); at != NULL; at = fa_scope_walk(root, at, false)) {
         if (fa_scope_kind(at) != FA_KIND_WORKER)
@@ -132,6 +155,11 @@ static void leave_out_self(work *w)
     fa_kind_figures *kind = &figures->kinds[fa_account_kind(w->account)];
     kind->bytes -= work_size(w->count);
     figures->ours -= work_size(w->count);
+    if (w->question != NULL) {
+        size_t visit_bytes = fa_crew_visit_bytes(fa_runtime_crew(w->sources->runtime));
+        figures->kinds[FA_KIND_WORKER].bytes -= visit_bytes;
+        figures->ours -= visit_bytes;
+    }
     fa_scope *asking = w->question != NULL ? w->question->asking : NULL;
     if (asking != NULL)
         fa_memory_leave_out(figures, asking);
@@ -149,9 +177,10 @@ static void complete(work *w)
     leave_out_self(w);
     add_lasting_owners(w);
     fa_census_sort(&report->census);
-    report->uptime_ms = fa_now_ms() - sources->started_ms;
+    report->uptime_ms = fa_clock_now_ms(fa_ledger_clock(sources->ledger)) - sources->started_ms;
     report->budget = fa_account_budget(fa_scope_account(sources->running));
     report->total = fa_account_total(fa_scope_account(sources->running));
+    report->pressure = fa_pressure_now(sources->pressure);
     for (fa_native *const *native = sources->natives; *native != NULL && report->native_count < FA_MEMORY_NATIVES;
          ++native) {
         report->natives[report->native_count].name = fa_native_name(*native);
@@ -258,7 +287,7 @@ fa_result fa_memory_answer(void *context, fa_memory_question *question)
         return result;
     w->question = question;
     w->asker = question->worker;
-    result = fa_crew_visit(fa_runtime_crew(sources->runtime), question->worker, visit, on_visited, w);
+    result = fa_crew_visit(fa_runtime_crew(sources->runtime), question->worker, PATIENCE_MS, visit, on_visited, w);
     if (result != FA_OK)
         free_work(w);
     return result;
@@ -270,7 +299,7 @@ fa_result fa_memory_answer_outside(const fa_memory_sources *sources, const char 
     fa_result result = fa_memory_knows(what) ? new_work(sources, &w) : FA_INVALID;
     if (result != FA_OK)
         return result;
-    fa_crew_visit_and_wait(fa_runtime_crew(sources->runtime), visit, w);
+    fa_crew_visit_and_wait(fa_runtime_crew(sources->runtime), PATIENCE_MS, visit, w);
     complete(w);
     result = say(what, &w->report, w->sources, out);
     free_work(w);

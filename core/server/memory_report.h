@@ -9,6 +9,7 @@
 
 #include "dialogue/census.h"
 #include "memory/census.h"
+#include "memory/pressure.h"
 #include "server/memory_figures.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
@@ -26,6 +27,7 @@ typedef struct fa_memory_trend {
 } fa_memory_trend;
 
 typedef struct fa_memory_worker {
+    bool busy;       /* it did not come to its snapshot in time: only its totals are known */
     uint64_t age_ms; /* of its snapshot */
     fa_script_figures script;
 } fa_memory_worker;
@@ -34,6 +36,7 @@ typedef struct fa_memory_report {
     uint64_t uptime_ms;
     fa_memory_figures figures;
     size_t budget, total; /* of all that runs; budget 0: none */
+    fa_pressure_level pressure;
     struct {
         const char *name;
         size_t bytes;
@@ -42,7 +45,8 @@ typedef struct fa_memory_report {
     size_t open_files, threads;
     unsigned worker_count;
     fa_memory_worker workers[FA_MAX_WORKERS];
-    fa_census census; /* of all workers; sorted */
+    fa_census census;    /* of all workers; sorted */
+    fa_inventory living; /* what does not last as long as the server does */
     fa_dialogues_census dialogues;
     fa_memory_trend trend;
     char warnings[FA_MEMORY_WARNINGS][160];
@@ -63,6 +67,7 @@ typedef struct fa_memory_sources {
     fa_scope *running; /* owner of all that runs, of the server's thread */
     fa_native *const *natives;
     fa_runtime *runtime;
+    fa_pressure *pressure;
     fa_tracker *tracker; /* NULL: switched off */
     uint64_t tracker_interval_ms;
     uint64_t started_ms;

@@ -80,6 +80,7 @@ static void whole(page *p, const fa_memory_report *r)
         line(p, "  plugin %-21s %12s", r->natives[i].name, SIZE(r->natives[i].bytes));
     line(p, "  %-28s %12s  %s", "without an owner (residual)", SIZE(f->residual), TREND(r, FA_LINE_RESIDUAL));
     line(p, "  %-28s %12s", "kept by the allocator", SIZE(f->retained));
+    line(p, "  %-28s %12s", "request bodies on disk", SIZE(f->spooled));
 }
 
 static void kinds(page *p, const fa_memory_report *r)

@@ -1,8 +1,9 @@
 /* How the workers of a server begin and end together.
  *
  * Each worker has its lane: loop, edge, dialogues, scripts, thread. They share what runtime_new is given, the directory of dialogues, and
- * this file. To stop, every lane drains by itself and says when it has nothing more to do; the lanes finish together, when all of them
- * have said so and no listener is on its way between two of them: before that somebody may still need any of them. */
+ * this file. To stop, every lane drains by itself and says when it has nothing more to do. When all have said so their scripts end, for
+ * those could go on asking things of other workers for ever. The lanes finish together when that is done everywhere and nothing is on
+ * its way between two of them any more: before that somebody may still need any of them. spec/model/drain.pml is the proof. */
 #include "server/runtime.h"
 
 #include <stdio.h>
@@ -24,9 +25,9 @@ typedef struct lane {
     fa_pressure_steps *pressure_steps;
     pthread_t thread;
     bool threaded;
-    fa_message stop, finish; /* stop: from outside; finish: when no lane has anything left */
+    fa_message stop, halt, finish; /* stop: from outside; halt: all lanes are idle; finish: nothing is under way between them */
     bool draining, edge_idle, dialogues_empty;
-    bool idle; /* guarded by the runtime's lock */
+    bool idle, halted; /* guarded by the runtime's lock */
     fa_timer patience;
 } lane;
 
@@ -39,11 +40,11 @@ struct fa_runtime {
     fa_scope *scope;
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_media *media;
+    fa_turnstiles *turnstiles;
     _Atomic uint64_t drain_ms;
-    _Atomic bool draining;
-    pthread_mutex_t lock; /* guards finishing and lane.idle */
+    pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
     fa_scope_hook at_end;
-    bool finishing;
+    bool halting, finishing;
     int tool_status;
 };
 
@@ -55,44 +56,73 @@ static void on_finish(fa_message *message)
     fa_timer_stop(&l->patience);
     fa_pressure_detach(l->pressure_steps);
     l->pressure_steps = NULL;
-    fa_script_stop(l->script);
     if (l->http != NULL)
         fa_http_free(l->http);
     l->http = NULL;
     fa_worker_finish(l->worker);
 }
 
-/* Thread: any. Posted, not called: scripts may be above us on the stack. */
-static void finish_if_all_idle(fa_runtime *runtime)
+typedef enum stage { HALT, FINISH } stage;
+
+static void post_to_all(fa_runtime *runtime, stage next)
 {
-    bool idle = true;
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
+        lane *l = &runtime->lanes[i];
+        fa_worker_post(l->worker, next == HALT ? &l->halt : &l->finish);
+    }
+}
+
+/* Whether nothing is under way between workers. When all scripts have halted nothing new begins: either number
+ * stays 0. */
+static bool is_quiet(fa_runtime *runtime)
+{
+    return fa_directory_travelling(runtime->directory) == 0 && runtime->traffic.away == 0;
+}
+
+/* Thread: any. Posted, not called: scripts may be above us on the stack. */
+static void look_if_over(fa_runtime *runtime)
+{
+    bool idle = true, halted = true;
     pthread_mutex_lock(&runtime->lock);
-    for (unsigned i = 0; i < runtime->crew.count; ++i)
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
         idle = idle && runtime->lanes[i].idle;
-    idle = idle && fa_directory_travelling(runtime->directory) == 0 && runtime->traffic.away == 0;
-    if (idle && !runtime->finishing) {
+        halted = halted && runtime->lanes[i].halted;
+    }
+    if (idle && !runtime->halting) {
+        runtime->halting = true;
+        post_to_all(runtime, HALT);
+    }
+    if (idle && halted && !runtime->finishing && is_quiet(runtime)) {
         runtime->finishing = true;
-        for (unsigned i = 0; i < runtime->crew.count; ++i)
-            fa_worker_post(runtime->crew.workers[i], &runtime->lanes[i].finish);
+        post_to_all(runtime, FINISH);
     }
     pthread_mutex_unlock(&runtime->lock);
 }
 
+static void say(lane *l, bool *what)
+{
+    pthread_mutex_lock(&l->runtime->lock);
+    *what = true;
+    pthread_mutex_unlock(&l->runtime->lock);
+    look_if_over(l->runtime);
+}
+
+static void on_halt(fa_message *message)
+{
+    lane *l = FA_OBJECT(message, lane, halt);
+    fa_script_stop(l->script);
+    say(l, &l->halted);
+}
+
 static void lane_is_idle(lane *l)
 {
-    if (!l->edge_idle || !l->dialogues_empty)
-        return;
-    pthread_mutex_lock(&l->runtime->lock);
-    l->idle = true;
-    pthread_mutex_unlock(&l->runtime->lock);
-    finish_if_all_idle(l->runtime);
+    if (l->edge_idle && l->dialogues_empty)
+        say(l, &l->idle);
 }
 
 static void on_quiet(void *context)
 {
-    fa_runtime *runtime = context;
-    if (runtime->draining)
-        finish_if_all_idle(runtime);
+    look_if_over(context);
 }
 
 static void on_edge_idle(void *context)
@@ -149,6 +179,21 @@ static size_t connections(void *context)
     return fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
 }
 
+static fa_body_limits body_limits(const fa_config *config)
+{
+    return (fa_body_limits){
+        .max_body = fa_config_size(config, "max_body"),
+        .max_upload = fa_config_size(config, "max_upload"),
+        .max_json = fa_config_size(config, "max_json"),
+        .json_depth = (unsigned)fa_config_number(config, "json_depth"),
+        .max_form = fa_config_size(config, "max_form"),
+        .form_fields = (size_t)fa_config_number(config, "form_fields"),
+        .form_value = fa_config_size(config, "form_value"),
+        .multipart_parts = (size_t)fa_config_number(config, "multipart_parts"),
+        .multipart_field = fa_config_size(config, "multipart_field"),
+    };
+}
+
 static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugins, fa_media *media, bool app,
                              fa_error *error)
 {
@@ -163,6 +208,8 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
+        .bodies = body_limits(config),
+        .turnstiles = l->runtime->turnstiles,
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,
@@ -185,6 +232,9 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     fa_http_options options = fa_settings_http(config, workers);
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
+    options.max_body = fa_script_largest_body(l->script);
+    options.body_limit = fa_script_body_limit; /* what is less for a route */
+    options.body_limit_context = l->script;
     return fa_http_new(l->worker, &options, fa_script_handle, l->script, &l->http, error);
 }
 
@@ -210,6 +260,7 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     l->runtime = runtime;
     fa_message_init(&l->stop, on_stop);
+    fa_message_init(&l->halt, on_halt);
     fa_message_init(&l->finish, on_finish);
     fa_result result = fa_worker_new(fa_scope_ledger(scope), scope, runtime->crew.count, log, &l->worker, error);
     if (result != FA_OK)
@@ -234,13 +285,16 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime == NULL || lanes == NULL || directory == NULL)
+    if (runtime != NULL)
+        runtime->turnstiles = fa_turnstiles_new(scope);
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
         result = check_folder(config, "media_root", error);
     if (result != FA_OK)
         return result;
+    fa_ledger_limit_mapped(fa_scope_ledger(scope), fa_config_size(config, "spool_budget"));
     runtime->scope = scope;
     runtime->media = media;
     runtime->lanes = lanes;
@@ -337,13 +391,14 @@ fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error)
 void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms)
 {
     runtime->drain_ms = drain_ms;
-    runtime->draining = true;
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
-        if (runtime->lanes[i].threaded)
-            fa_worker_post(runtime->crew.workers[i], &runtime->lanes[i].stop);
-        else
-            begin_drain(
-                &runtime->lanes[i]); /* it never ran, for want of a thread, and the others cannot finish without it */
+        lane *l = &runtime->lanes[i];
+        if (l->threaded) {
+            fa_worker_post(l->worker, &l->stop);
+        } else { /* it never ran, for want of a thread, and the others cannot finish without it */
+            begin_drain(l);
+            on_halt(&l->halt);
+        }
     }
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
         if (!runtime->lanes[i].threaded)

@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "memory/buffer.h"
 #include "server/control.h"
 #include "server/memory_report.h"
@@ -205,9 +204,10 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
                                          .running = server->running,
                                          .natives = server->plugins.natives,
                                          .runtime = server->runtime,
+                                         .pressure = server->pressure,
                                          .tracker = server->tracker,
                                          .tracker_interval_ms = options.interval_ms,
-                                         .started_ms = fa_now_ms()};
+                                         .started_ms = fa_clock_now_ms(fa_ledger_clock(server->ledger))};
     for (unsigned i = 0; i < crew->count; ++i)
         fa_script_set_memory(fa_runtime_script(server->runtime, i), fa_memory_answer, &server->memory);
     return FA_OK;

@@ -52,7 +52,7 @@ fa_http_options fa_settings_http(const fa_config *c, unsigned workers)
         .request_budget = fa_config_size(c, "request_budget"),
     };
     if (options.request_budget != 0)
-        options.request_budget += options.max_body;
+        options.request_budget += options.spool_threshold; /* a larger body is not in memory */
     return options;
 }
 

@@ -1,6 +1,5 @@
 #include "server/tracker.h"
 
-#include "base/clock.h"
 #include "server/memory_figures.h"
 #include "worker/timer.h"
 
@@ -73,7 +72,7 @@ static void take_sample(fa_tracker *tracker)
         values[FA_LINE_LUA] += bytes;
     }
     pthread_mutex_lock(&tracker->lock);
-    fa_trend_add(tracker->trend, fa_now_ms(), values, o->log);
+    fa_trend_add(tracker->trend, fa_clock_now_ms(fa_ledger_clock(o->ledger)), values, o->log);
     pthread_mutex_unlock(&tracker->lock);
 }
 

@@ -43,13 +43,18 @@ void fa_errand_send(fa_errand *errand, fa_worker *from, fa_worker *to, void (*ru
 /* Sends it home. Thread: to's; the errand is not to be touched after it. */
 void fa_errand_return(fa_errand *errand);
 
-/* Runs `visit` on every worker of the crew, each on its own thread and all at the same time, and then `done` on `from`. context:
- * borrowed until `done`; visits of different workers must not write to the same place. FA_NO_MEMORY, FA_OVER_BUDGET: nothing was
- * called then. Thread: from's. */
-fa_result fa_crew_visit(const fa_crew *crew, fa_worker *from, void (*visit)(void *context, fa_worker *worker),
-                        void (*done)(void *context), void *context);
+/* Runs `visit` on every worker of the crew, each on its own thread and all at the same time, and then `done` on `from`. A worker that
+ * has not come to it after `patience_ms` (a script does not let it go) is left out, and the visit of it never begins. context: borrowed
+ * until `done`; visits of different workers must not write to the same place. FA_NO_MEMORY, FA_OVER_BUDGET: nothing was called then.
+ * Thread: from's. */
+fa_result fa_crew_visit(const fa_crew *crew, fa_worker *from, uint64_t patience_ms,
+                        void (*visit)(void *context, fa_worker *worker), void (*done)(void *context), void *context);
 
-/* The same for a thread that is no worker's: returns when every worker has been visited. All of them must be running. */
-void fa_crew_visit_and_wait(const fa_crew *crew, void (*visit)(void *context, fa_worker *worker), void *context);
+/* Bytes that a visit takes of the asking worker's account, up to and in `done`: for whoever reads that account there. */
+size_t fa_crew_visit_bytes(const fa_crew *crew);
+
+/* The same for a thread that is no worker's: returns when every worker has been visited or left out. None of them may have finished. */
+void fa_crew_visit_and_wait(const fa_crew *crew, uint64_t patience_ms, void (*visit)(void *context, fa_worker *worker),
+                            void *context);
 
 #endif

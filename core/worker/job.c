@@ -5,6 +5,7 @@
 struct fa_job {
     uv_work_t uv;
     fa_account *account;
+    fa_worker *worker;
     size_t size;
     bool cancelled;
     void *context;
@@ -24,6 +25,7 @@ static void on_done(uv_work_t *uv, int status)
 {
     fa_job *job = FA_OBJECT(uv, fa_job, uv);
     (void)status; /* we never uv_cancel, so it is 0 */
+    --*fa_worker_jobs(job->worker);
     if (!job->cancelled)
         job->done(job->data, job->context);
     if (job->drop != NULL)
@@ -45,6 +47,7 @@ fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *dat
     fa_job *job = memset(memory, 0, sizeof(fa_job) + size);
     job->size = sizeof(fa_job) + size;
     job->account = fa_account_ref(account);
+    job->worker = worker;
     job->context = context;
     job->work = work;
     job->done = done;
@@ -53,6 +56,7 @@ fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *dat
         *out = job;
     if (prepare != NULL)
         prepare(job->data, context);
+    ++*fa_worker_jobs(worker);
     uv_queue_work(fa_worker_loop(worker), &job->uv, on_work, on_done); /* fails only for a NULL callback */
     return FA_OK;
 }

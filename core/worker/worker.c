@@ -14,12 +14,23 @@ struct fa_worker {
     fa_scope *scope;
     fa_handle_table *handles;
     fa_scope_hook at_end;
-    size_t held;               /* work under way elsewhere */
+    size_t held; /* work under way elsewhere */
+    size_t jobs;
+    fa_list timers;
+    fa_clock *clock;           /* NULL: time is real */
+    fa_message due;            /* the clock has alarms for which no time need pass */
     bool finishing;            /* as soon as none is */
     pthread_mutex_t mail_lock; /* guards all below and every message in the lists */
     fa_list mail, in_delivery;
     bool finished;
 };
+
+static void ring_due(fa_message *due)
+{
+    fa_worker *worker = FA_OBJECT(due, fa_worker, due);
+    while (fa_clock_ring_next(worker->clock, worker->clock->now_ms))
+        ;
+}
 
 static fa_message *take_message(fa_list *node)
 {
@@ -74,9 +85,12 @@ fa_result fa_worker_new(fa_ledger *ledger, fa_scope *parent, unsigned index, con
         return fa_fail(error, FA_NO_MEMORY, "no memory for a worker");
     }
     worker->index = index;
+    fa_list_init(&worker->timers);
     worker->log = log;
     worker->scope = scope;
     worker->handles = handles;
+    worker->clock = fa_ledger_clock(ledger);
+    fa_message_init(&worker->due, ring_due);
     worker->wake.data = worker;
     worker->loop.data = worker;
     pthread_mutex_init(&worker->mail_lock, NULL);
@@ -150,12 +164,14 @@ void fa_worker_post(fa_worker *worker, fa_message *message)
     pthread_mutex_unlock(&worker->mail_lock);
 }
 
-void fa_worker_withdraw(fa_worker *worker, fa_message *message)
+bool fa_worker_withdraw(fa_worker *worker, fa_message *message)
 {
     pthread_mutex_lock(&worker->mail_lock);
-    if (message->posted)
+    bool was_on_its_way = message->posted;
+    if (was_on_its_way)
         take_message(&message->link);
     pthread_mutex_unlock(&worker->mail_lock);
+    return was_on_its_way;
 }
 
 uv_loop_t *fa_worker_loop(fa_worker *worker)
@@ -173,6 +189,12 @@ fa_handle_table *fa_worker_handles(fa_worker *worker)
     return worker->handles;
 }
 
+fa_worker *fa_worker_of(fa_scope *scope)
+{
+    fa_scope_hook *hook = fa_scope_hook_find(scope, close_loop);
+    return hook != NULL ? FA_OBJECT(hook, fa_worker, at_end) : NULL;
+}
+
 const fa_log *fa_worker_log(const fa_worker *worker)
 {
     return worker->log;
@@ -185,5 +207,70 @@ unsigned fa_worker_index(const fa_worker *worker)
 
 uint64_t fa_worker_now(const fa_worker *worker)
 {
-    return uv_now(&worker->loop);
+    return worker->clock == NULL ? uv_now(&worker->loop) : worker->clock->now_ms;
+}
+
+uint64_t fa_worker_now_exact(const fa_worker *worker)
+{
+    return fa_clock_now_ms(worker->clock);
+}
+
+uint64_t fa_worker_wall(const fa_worker *worker)
+{
+    return fa_clock_wall_ms(worker->clock);
+}
+
+/* ---- where time is not real ---- */
+
+fa_clock *fa_worker_clock(const fa_worker *worker)
+{
+    return worker->clock;
+}
+
+void fa_worker_alarm_due(fa_worker *worker)
+{
+    fa_worker_post(worker, &worker->due);
+}
+
+fa_list *fa_worker_timers(fa_worker *worker)
+{
+    return &worker->timers;
+}
+
+size_t *fa_worker_jobs(fa_worker *worker)
+{
+    return &worker->jobs;
+}
+
+static bool has_mail(fa_worker *worker)
+{
+    pthread_mutex_lock(&worker->mail_lock);
+    bool has = !fa_list_empty(&worker->mail);
+    pthread_mutex_unlock(&worker->mail_lock);
+    return has;
+}
+
+static void see_through(fa_worker *worker)
+{
+    do {
+        uv_run(&worker->loop, UV_RUN_NOWAIT);
+    } while (has_mail(worker));
+    uv_run(&worker->loop, UV_RUN_NOWAIT); /* what the last mail closed */
+}
+
+void fa_worker_advance(fa_worker *worker, uint64_t ms)
+{
+    uint64_t until_ms = worker->clock->now_ms + ms;
+    do {
+        see_through(worker);
+    } while (fa_clock_ring_next(worker->clock, until_ms));
+}
+
+void fa_worker_settle(fa_worker *worker)
+{
+    see_through(worker);
+    while (worker->jobs > 0 || worker->held > 0) {
+        uv_run(&worker->loop, UV_RUN_ONCE);
+        see_through(worker);
+    }
 }

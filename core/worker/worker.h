@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "memory/buffer.h"
@@ -50,17 +51,43 @@ void fa_worker_free(fa_worker *worker);
 void fa_message_init(fa_message *message, void (*deliver)(fa_message *message));
 void fa_worker_post(fa_worker *worker, fa_message *message); /* thread: any */
 
-/* Takes a message back that is perhaps still on its way: it is not delivered any more. Before an object ends in which a
- * posted message lies. Thread: the worker's, so that it cannot be in delivery at that moment. */
-void fa_worker_withdraw(fa_worker *worker, fa_message *message);
+/* Takes a message back that is perhaps still on its way: true when it was, and is not delivered any more. Before an object
+ * ends in which a posted message lies that is the worker's own thread, where it cannot be in delivery at that moment; on
+ * any other, false means that it has been delivered or is being so right now. Thread: any. */
+bool fa_worker_withdraw(fa_worker *worker, fa_message *message);
 
 uv_loop_t *fa_worker_loop(fa_worker *worker);
 fa_scope *fa_worker_scope(fa_worker *worker);
 fa_handle_table *fa_worker_handles(fa_worker *worker);
+fa_worker *fa_worker_of(fa_scope *scope); /* the worker whose own scope it is, or NULL */
 const fa_log *fa_worker_log(const fa_worker *worker);
 unsigned fa_worker_index(const fa_worker *worker);
 
-/* Milliseconds, monotonic: the loop's time, cheap. */
+/* Milliseconds, monotonic: the loop's time, cheap; now_exact: read at this moment, for what is measured. wall: since 1970 UTC. All of
+ * them by the ledger's clock (base/clock.h). */
 uint64_t fa_worker_now(const fa_worker *worker);
+uint64_t fa_worker_now_exact(const fa_worker *worker);
+uint64_t fa_worker_wall(const fa_worker *worker);
+
+/* ---- where time is not real ----
+ * Both are called by whoever turns the loop, instead of fa_worker_run, and never from inside its callbacks. */
+
+/* Moves the ledger's clock on by `ms`. Timers fire one by one, each at its own time; what each of them put on its way on this worker
+ * (mail, and whatever is ready to be read or written) is seen through before time goes on. Work of other threads is not waited for. */
+void fa_worker_advance(fa_worker *worker, uint64_t ms);
+
+/* Turns the loop until nothing is on its way any more: no mail, no timer that is due, no job, no held work of another thread (it waits
+ * for those). Time stands still meanwhile. Works with real time too, but for timers. */
+void fa_worker_settle(fa_worker *worker);
+
+/* For timer.c: NULL where time is real; and the timers that are due wait in the mail. */
+fa_clock *fa_worker_clock(const fa_worker *worker);
+void fa_worker_alarm_due(fa_worker *worker);
+
+/* For timer.c: those that have been started once. */
+fa_list *fa_worker_timers(fa_worker *worker);
+
+/* For job.c: how many are under way. */
+size_t *fa_worker_jobs(fa_worker *worker);
 
 #endif

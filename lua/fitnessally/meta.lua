@@ -11,18 +11,35 @@ app = {}
 ---Declares a route. Patterns: "/records/:id" (one segment), "/files/*rest" (all the rest). The handler gets the request and
 ---answers it with req:reply, req:fail or voice.listen, now or after waiting. Two routes for the same method and pattern are a
 ---load error that names both places. HEAD is answered by the GET route. Yields: no. Copies: no.
+---Options may stand before the handler; one that is not known, or a value out of range, is a load error.
 ---@param pattern string
+---@param options fitnessally.route_options
 ---@param handler fun(req: fitnessally.request)
-function app:get(pattern, handler) end
+---@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
+function app:get(pattern, options, handler) end
 ---@param pattern string
+---@param options fitnessally.route_options
 ---@param handler fun(req: fitnessally.request)
-function app:post(pattern, handler) end
+---@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
+function app:post(pattern, options, handler) end
 ---@param pattern string
+---@param options fitnessally.route_options
 ---@param handler fun(req: fitnessally.request)
-function app:put(pattern, handler) end
+---@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
+function app:put(pattern, options, handler) end
 ---@param pattern string
+---@param options fitnessally.route_options
 ---@param handler fun(req: fitnessally.request)
-function app:delete(pattern, handler) end
+---@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
+function app:delete(pattern, options, handler) end
+
+---@class fitnessally.route_options What a route says of its requests; what it does not say, the configuration does.
+---@field max_body? integer|string a longer body is answered 413; at most max_upload
+---@field max_json? integer|string a longer body is not decoded by req:json
+---@field max_json_depth? integer 1 to 1000
+---@field max_concurrent? integer so many requests at once, over all workers, until their answers have left; others wait
+---@field queue? integer so many may wait (16); one more is answered 503
+---@field queue_time? string the longest wait ("2s"); then the answer is 503
 
 ---Serves the files below `root` at `prefix` ("/media", or "/" for what no route takes), from C, with no byte through Lua.
 ---Yields: no. Copies: no.
@@ -57,10 +74,37 @@ function request:header(name) end
 ---@return string?
 function request:query(name) end
 
----The JSON body as a table. nil and a message when there is none, it is malformed, nested deeper than 64, or not an object or
----array. Yields: no. Copies: the body, into Lua values.
----@return table? value, string? message
+---The JSON body as a table. nil, a message and a word for it when there is none ("missing"), it is longer than max_json
+---("too_large"), malformed, nested too deep, or neither object nor array ("malformed"). Yields: no. Copies: the body, into Lua values.
+---@return table? value, string? message, string? problem
 function request:json() end
+
+---The fields of an application/x-www-form-urlencoded body: a text for each name, or the list of them when it came several times. nil, a
+---message and a word when it is of another type ("unsupported"), above a limit ("too_large") or malformed. Yields: no. Copies: the body.
+---@param options? {max?: integer|string, max_fields?: integer, max_name?: integer|string, max_value?: integer|string}
+---@return table<string, string|string[]>? fields, string? message, string? problem
+function request:form(options) end
+
+---@class fitnessally.multipart_options
+---@field max_parts? integer
+---@field max_field? integer|string bytes of a part without a file name
+---@field max_file? integer|string bytes of a part with one; by default only the body's own limit holds
+---@field max_head? integer|string bytes of the headers of a part (8KB)
+
+---@class fitnessally.part
+---@field name string
+---@field filename? string as the client said: no path to be used; may be empty
+---@field type? string Content-Type as sent
+---@field charset? string of it
+---@field headers table<string, string> names in lower case
+---@field body fitnessally.buffer its bytes, a slice of the request body: nothing is copied
+
+---The parts of a multipart/form-data body, in order. nil, a message and a word when it is of another type or encoded ("unsupported"),
+---above a limit ("too_large"), malformed, or there is no memory for so many parts ("over_budget"). The buffers belong to the innermost
+---scope, or to the request; each keeps the whole body. Yields: no. Copies: names and headers.
+---@param options? fitnessally.multipart_options
+---@return fitnessally.part[]? parts, string? message, string? problem
+function request:multipart(options) end
 
 ---Answers. One of json (a table, encoded), text, or body (a sealed buffer, sent without a copy); none for an empty answer. Fails with
 ---an error when it is answered already. headers: names to values. Yields: no. Copies: json and text only.
@@ -144,10 +188,11 @@ function task:ended() end
 voice = {}
 
 ---Opens a dialogue or its next turn and starts flow(turn, context) as the turn's own task; or joins a double of an earlier question.
----nil, code, message: "unknown_dialogue", "too_many_dialogues", "over_budget".
+---nil, code, message: "unknown_dialogue", "too_many_dialogues", "over_budget". buffers: sealed ones that go over to the turn, so that the
+---flow has them when the request has ended; those of a question that joins another stay where they are.
 ---Yields: when it is at home on another worker. Copies: the text.
 ---@param req fitnessally.request
----@param question {text: string, dialogueId?: string, flow: fun(turn: fitnessally.turn, context: any): table?, context?: any}
+---@param question {text: string, dialogueId?: string, flow: fun(turn: fitnessally.turn, context: any): table?, context?: any, buffers?: fitnessally.buffer[]}
 ---@return {dialogueId: string, joined: boolean}? asked, string? code, string? message
 function voice.ask(req, question) end
 
@@ -286,7 +331,8 @@ function fitnessally.sleep(milliseconds) end
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.memory(what, format) end
----{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}}. Yields: no. Copies: no.
+---{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}, routes={{route, limit, queue, running,
+---waiting, admitted, refused, timedOut}}}; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
 ---@return table
 function fitnessally.status() end
 ---Milliseconds since 1970. Yields: no. Copies: no.

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -95,6 +96,35 @@ test('SIGUSR2 writes all of it into a file, and the server goes on', async () =>
   assert.deepEqual(Object.keys(full), ['report', 'analysis', 'tracker', 'doctor']);
   assert.ok(full.tracker.enabled && full.tracker.samples.length > 0 && full.tracker.capacity === 120);
   assert.equal((await call(server, 'GET', '/api/health')).status, 200);
+});
+
+test('a script that does not let go of its worker does not keep the answer back', async () => {
+  const app = mkdtempSync(path.join(tmpdir(), 'fitnessally-busy-'));
+  writeFileSync(path.join(app, 'app.lua'), `
+    app:get("/busy", function(req)
+      local till = fitnessally.now() + 8000
+      while fitnessally.now() < till do end
+      req:reply{text = "free again"}
+    end)`);
+  const busy = await startServer('--workers', '2', '--set', `app=${app}`);
+  try {
+    const look = async () => JSON.parse((await memory('--pid', String(busy.pid), '--json')).out);
+    let over = false;
+    const answer = fetch(`${busy.url}/busy`).finally(() => (over = true));
+    let said = await look();
+    while (!over && !said.snapshot.some((worker) => worker.busy)) said = await look();
+    assert.equal(over, false, 'seen while the script runs');
+    assert.equal(said.snapshot.filter((worker) => worker.busy).length, 1, JSON.stringify(said.snapshot));
+    assert.equal(said.status, 'warning');
+    assert.match(said.warnings.join(), /1 of 2 workers did not answer within 500 ms/);
+    assert.ok(said.ledger.byKind.worker.count >= 2 && said.ledger.ours > 0, JSON.stringify(said.ledger));
+    assert.match((await memory('doctor', '--pid', String(busy.pid))).out, /warning: Worker [01] did not answer/);
+    assert.equal(await (await answer).text(), 'free again');
+    assert.deepEqual((await look()).snapshot.map(({ busy: held }) => held), [undefined, undefined]);
+  } finally {
+    await busy.stop();
+    rmSync(app, { recursive: true, force: true });
+  }
 });
 
 test('what is wrong is said, with the right exit status', async () => {

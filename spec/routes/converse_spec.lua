@@ -257,8 +257,8 @@ describe("a question that is refused", function()
   end)
 
   it("for another kind of body is 415, but JSON is taken whatever it is called", function()
-    for _, content_type in ipairs { "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
-      "text/plain", "audio/wav" } do
+    for _, content_type in ipairs { "application/x-www-form-urlencoded", "multipart/mixed; boundary=x", "text/plain",
+      "audio/wav" } do
       local headers = { ["Content-Type"] = content_type }
       local answer = http.request(app, "POST", "/api/voice/converse", { body = "text=plank", headers = headers })
       assert.are.equal(415, answer.status, content_type)

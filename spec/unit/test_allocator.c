@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "testing.h"
+
 #include "base/allocator.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

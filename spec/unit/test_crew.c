@@ -5,7 +5,7 @@
 
 #include "worker/crew.h"
 
-enum { WORKERS = 4, ERRANDS = 2000 };
+enum { WORKERS = 4, ERRANDS = 2000, PATIENCE_MS = 60000 };
 
 static fa_failing memory;
 static fa_ledger *ledger;
@@ -182,7 +182,7 @@ static void on_done(void *context)
 static void begin_census(fa_message *message)
 {
     census *c = FA_OBJECT(message, census, start);
-    c->result = fa_crew_visit(&crew, crew.workers[1], visit, on_done, c);
+    c->result = fa_crew_visit(&crew, crew.workers[1], PATIENCE_MS, visit, on_done, c);
     if (c->result != FA_OK)
         c->done = true;
 }
@@ -203,10 +203,67 @@ static void every_worker_is_visited(void **state)
         assert_true(pthread_equal(c.seen[i], threads[i]));
 
     census from_outside = {.done = false};
-    fa_crew_visit_and_wait(&crew, visit, &from_outside);
+    fa_crew_visit_and_wait(&crew, PATIENCE_MS, visit, &from_outside);
     for (unsigned i = 0; i < WORKERS; ++i)
         assert_true(pthread_equal(from_outside.seen[i], threads[i]));
     finish_all();
+}
+
+/* ---- one that does not come to it ---- */
+
+enum { HELD = 2, SHORT_MS = 1500 };
+
+typedef struct hold {
+    fa_message message;
+    pthread_mutex_t lock; /* held by the test until the worker may go on */
+    _Atomic bool began;
+} hold;
+
+static void keep_busy(fa_message *message)
+{
+    hold *h = FA_OBJECT(message, hold, message);
+    h->began = true;
+    pthread_mutex_lock(&h->lock);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void begin_short_census(fa_message *message)
+{
+    census *c = FA_OBJECT(message, census, start);
+    c->result = fa_crew_visit(&crew, crew.workers[1], SHORT_MS, visit, on_done, c);
+}
+
+static void check_all_but_held(const census *c)
+{
+    for (unsigned i = 0; i < WORKERS; ++i)
+        assert_int_equal(c->seen[i] != 0, i != HELD);
+}
+
+static void a_busy_worker_is_left_out(void **state)
+{
+    census c = {.done = false}, from_outside = {.done = false};
+    hold h = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    (void)state;
+    pthread_mutex_lock(&h.lock);
+    start_all();
+    fa_message_init(&h.message, keep_busy);
+    fa_worker_post(crew.workers[HELD], &h.message);
+    while (!h.began)
+        uv_sleep(1);
+
+    fa_crew_visit_and_wait(&crew, SHORT_MS, visit, &from_outside);
+    check_all_but_held(&from_outside);
+
+    fa_message_init(&c.start, begin_short_census);
+    fa_worker_post(crew.workers[1], &c.start);
+    for (unsigned rounds = 0; !c.done && rounds < 60000; ++rounds)
+        uv_sleep(1);
+    assert_true(c.done);
+    check_all_but_held(&c);
+
+    pthread_mutex_unlock(&h.lock);
+    finish_all(); /* worker 1 not before the errand is back, on which nobody was visited */
+    check_all_but_held(&c);
 }
 
 static void a_visit_without_memory_says_so(void **state)
@@ -214,7 +271,7 @@ static void a_visit_without_memory_says_so(void **state)
     census c = {.done = false};
     (void)state;
     memory.fail_at = memory.requests + 1;
-    assert_int_equal(fa_crew_visit(&crew, crew.workers[0], visit, on_done, &c), FA_NO_MEMORY);
+    assert_int_equal(fa_crew_visit(&crew, crew.workers[0], PATIENCE_MS, visit, on_done, &c), FA_NO_MEMORY);
     assert_false(c.done);
 }
 
@@ -224,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errands_come_back_to_their_worker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_worker_waits_for_its_errand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_worker_is_visited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_busy_worker_is_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_visit_without_memory_says_so, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("crew", tests, NULL, NULL);

@@ -75,6 +75,27 @@ static void slow_listeners(void **state)
     assert_null(strstr(all(), "dialogue bytes"));
 }
 
+static void steps_of_pressure_are_named(void **state)
+{
+    (void)state;
+    r.total = 395 * (size_t)MB;
+    r.pressure = FA_PRESSURE_PAUSE_UPSTREAMS;
+    assert_says(
+        "Memory pressure stands at step 2 of 6 (77 % of the budget): refuse new dialogues, pause upstream reads.");
+    assert_int_equal(d.findings[0].severity, FA_SEVERITY_WARNING);
+    r.pressure = FA_PRESSURE_REFUSE_CONNECTIONS;
+    assert_says("drop the slowest listener, refuse connections. It is undone");
+    assert_int_equal(d.findings[0].severity, FA_SEVERITY_CRITICAL);
+}
+
+static void a_worker_that_does_not_answer(void **state)
+{
+    (void)state;
+    r.workers[1].busy = true;
+    assert_says("Worker 1 did not answer");
+    assert_null(strstr(all(), "Worker 0"));
+}
+
 static void a_full_budget_comes_first(void **state)
 {
     (void)state;
@@ -171,6 +192,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(nothing_is_wrong, healthy),
         cmocka_unit_test_setup(slow_listeners, healthy),
+        cmocka_unit_test_setup(steps_of_pressure_are_named, healthy),
+        cmocka_unit_test_setup(a_worker_that_does_not_answer, healthy),
         cmocka_unit_test_setup(a_full_budget_comes_first, healthy),
         cmocka_unit_test_setup(alarms, healthy),
         cmocka_unit_test_setup(a_lua_heap_that_grows, healthy),

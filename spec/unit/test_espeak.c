@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "testing.h"
+
 #include "fake_host.h"
 
 static const char *const plain[] = {"voice", "en", "rate", "175", "max_audio", "8388608", NULL};

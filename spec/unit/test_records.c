@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "testing.h"
+
 #include "fake_host.h"
 
 static const char plank[] = "{\"id\":\"Plank\",\"name\":\"Plank\",\"force\":\"static\",\"level\":\"beginner\","

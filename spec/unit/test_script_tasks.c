@@ -291,13 +291,38 @@ static void the_next_question_ends_the_flow(void **state)
     script_world_end(w);
 }
 
+/* Time that a test moves is the scripts' time, too. */
+static void a_task_sleeps_for_hours(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin_with("app:get('/', function(req)\n"
+                                              "  local began, up = fitnessally.now(), fitnessally.status().uptime_ms\n"
+                                              "  fitnessally.sleep(8 * 3600 * 1000)\n"
+                                              "  local slept = fitnessally.status().uptime_ms - up\n"
+                                              "  req:reply { text = fitnessally.now() - began .. ' ' .. slept }\n"
+                                              "end)",
+                                              WITH_CLOCK);
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /"});
+    fa_worker_advance(w->worker, 8 * 3600 * 1000 - 1);
+    assert_false(fa_inprocess_answered(client)->ended);
+    fa_worker_advance(w->worker, 1);
+    assert_true(fa_inprocess_answered(client)->ended);
+    assert_string_equal(script_answer(w, client), "200 28800000 28800000");
+    script_world_end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_waiting_task_lets_others_through), cmocka_unit_test(a_vanished_client_takes_its_task_along),
-        cmocka_unit_test(nothing_waits_where_it_cannot),      cmocka_unit_test(flows_make_turns),
-        cmocka_unit_test(a_flow_waits_for_its_listeners),     cmocka_unit_test(a_turn_that_ends_takes_its_flow_along),
-        cmocka_unit_test(a_flow_may_end_its_own_dialogue),    cmocka_unit_test(the_next_question_ends_the_flow),
+        cmocka_unit_test(a_waiting_task_lets_others_through),
+        cmocka_unit_test(a_vanished_client_takes_its_task_along),
+        cmocka_unit_test(nothing_waits_where_it_cannot),
+        cmocka_unit_test(flows_make_turns),
+        cmocka_unit_test(a_flow_waits_for_its_listeners),
+        cmocka_unit_test(a_turn_that_ends_takes_its_flow_along),
+        cmocka_unit_test(a_flow_may_end_its_own_dialogue),
+        cmocka_unit_test(the_next_question_ends_the_flow),
+        cmocka_unit_test(a_task_sleeps_for_hours),
     };
     return cmocka_run_group_tests_name("scripts: tasks", tests, NULL, NULL);
 }

@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "testing.h"
+
 #include "fitnessally/fitnessally.h"
 
 enum { PATIENCE_MS = 20000, ANSWER = 16384 };

@@ -36,6 +36,10 @@ static const char app[] = "local function flow(turn, ms)\n"
                           "app:on_start(function() while true do fitnessally.sleep(5) end end)\n"
                           "app:on_start(function() fitnessally.sleep(86400000) end)\n";
 
+/* Tasks of the application's own that never stop asking all workers something. */
+static const char busy[] = "app:on_start(function() while true do fitnessally.memory() end end)\n"
+                           "app:on_start(function() while true do fitnessally.memory() fitnessally.sleep(1) end end)\n";
+
 static void swallow(void *context, fa_log_level level, const char *line)
 {
     (void)context, (void)level, (void)line;
@@ -49,10 +53,10 @@ static fa_server *start(void)
     const fa_server_options options = {.size = sizeof(options), .log_sink = swallow};
     snprintf(app_setting, sizeof(app_setting), "app=%s", folder);
     snprintf(state, sizeof(state), "state_dir=%s/state", folder);
-    const char *const settings[] = {"listen=127.0.0.1:0", app_setting,           state,
-                                    "plugins_enabled=",   "duplicate_window=0s", "linger=0s"};
+    const char *const settings[] = {"listen=127.0.0.1:0",  app_setting, state,      "plugins_enabled=",
+                                    "duplicate_window=0s", "linger=0s", "workers=4"};
     assert_ok(fa_server_create(&options, &server, &error));
-    if (fa_server_configure(server, NULL, settings, 6, &error) != FA_OK || fa_server_start(server, &error) != FA_OK)
+    if (fa_server_configure(server, NULL, settings, sizeof(settings) / sizeof(settings[0]), &error) != FA_OK || fa_server_start(server, &error) != FA_OK)
         fail_msg("%s", error.text);
     return server;
 }
@@ -111,17 +115,23 @@ static int stream(fa_server *server, const char *ask_path, bool follow, char *te
     return s;
 }
 
-static int set_up(void **state)
+static void write_app(const char *more)
 {
     char path[100];
-    (void)state;
-    strcpy(folder, "/tmp/fa-drain-XXXXXX");
-    assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/app.lua", folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fputs(app, file);
+    fputs(more, file);
     fclose(file);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/fa-drain-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    write_app("");
     return 0;
 }
 
@@ -182,6 +192,32 @@ static void a_destroyed_server_leaves_nobody_hanging(void **state)
     read_all(listener, one);
     one[0] = '\0';
     read_all(asking, one);
+}
+
+static void *stop_at_once(void *server)
+{
+    fa_server_stop(server, 0);
+    return NULL;
+}
+
+/* Nothing keeps a server from stopping, and none of its workers goes before the others have done asking it: over and over, because it is
+ * a matter of who comes first (spec/model/drain.pml has every order). */
+static void tasks_that_never_rest_do_not_hold_it(void **state)
+{
+    (void)state;
+    write_app(busy);
+    for (int i = 0; i < 10; ++i) {
+        pthread_t stopper;
+        struct timespec until;
+        fa_server *server = start();
+        usleep((useconds_t)(i * 1000));
+        assert_int_equal(pthread_create(&stopper, NULL, stop_at_once, server), 0);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 60;
+        if (pthread_timedjoin_np(stopper, NULL, &until) != 0)
+            fail_msg("it does not stop");
+        fa_server_destroy(server);
+    }
 }
 
 /* The ledger: after dialogues of every fate nothing of them is left. */
@@ -257,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_drain_lets_turns_finish_and_ends_streams, set_up, tear_down),
         cmocka_unit_test_setup_teardown(patience_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_destroyed_server_leaves_nobody_hanging, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tasks_that_never_rest_do_not_hold_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_ledger_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_servers_work_at_once, set_up, tear_down),
     };

@@ -241,7 +241,7 @@ static void the_tracker_takes_no_memory_once_it_runs(void **state)
     uv_sleep(20);
     fa_tracker_look(tracker, look, &now);
     assert_int_equal(now.taken, stopped_at);
-    fa_crew_visit_and_wait(&crew, finish_worker, NULL);
+    fa_crew_visit_and_wait(&crew, 60000, finish_worker, NULL);
     for (unsigned i = 0; i < WORKERS; ++i)
         pthread_join(threads[i], NULL);
     for (unsigned i = 0; i < WORKERS; ++i)

@@ -26,6 +26,7 @@ end
 ---@field speak boolean false: words only
 ---@field voice? string
 ---@field speed? number
+---@field audio? fitnessally.part what was said, as it was recorded: for whoever can listen; the bytes are the turn's
 ---@field history? {role: string, content: string}[] what the client says was said before; used in a new dialogue
 
 ---The flow that POST /api/voice/converse starts. What it returns becomes part of the `done` event.

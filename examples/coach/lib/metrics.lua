@@ -35,6 +35,23 @@ local function add_ledger(page, ledger)
   end
 end
 
+-- All of one figure stand together, as the format wants it.
+local function add_routes(page, routes)
+  for _, figure in ipairs {
+    { "gauge", "running", "Requests that a route with max_concurrent is answering." },
+    { "gauge", "waiting", "Requests that wait for such a route." },
+    { "counter", "admitted", "Requests that it has let in." },
+    { "counter", "refused", "Requests that it has refused because too many waited." },
+    { "counter", "timedOut", "Requests that waited too long for it." },
+  } do
+    local kind, name, help = unpack(figure)
+    local full = "fitnessally_route_" .. (name == "timedOut" and "timed_out" or name)
+    for _, route in ipairs(routes) do
+      page:add(kind, full .. (kind == "counter" and "_total" or ""), help, route[name], { route = route.route })
+    end
+  end
+end
+
 ---@param status table fitnessally.status()
 ---@param memory table fitnessally.memory()
 ---@return string
@@ -51,6 +68,9 @@ function metrics.text(status, memory)
   local media = status.media or {}
   page:add("gauge", "fitnessally_media_files", "Media files in the cache.", media.files)
   page:add("gauge", "fitnessally_media_bytes", "Bytes of media files in the cache.", media.bytes)
+  page:add("gauge", "fitnessally_spooled_bytes", "Disk taken by request bodies that are being handled.",
+    amount((memory.ledger or {}).spooled))
+  add_routes(page, status.routes or {})
   page:add("gauge", "process_resident_memory_bytes", "Resident memory.", amount(memory.memory and memory.memory.rss))
   add_ledger(page, memory.ledger or {})
   return page:text()

@@ -18,10 +18,40 @@ local function fail_unknown(req)
   req:fail(404, "unknown_dialogue", "There is no such dialogue.")
 end
 
+-- The recording among the files of a multipart body. It stays a handle.
+local function audio_of(files)
+  for _, part in ipairs(files) do
+    if part.name == "audio" and part.body:len() > 0 then
+      return part
+    end
+  end
+  return nil
+end
+
+local function is_blank(text)
+  return type(text) ~= "string" or not text:find("%S")
+end
+
+-- JSON or multipart: the fields, and the files of the latter.
+local function read_question(req)
+  if not body.is_multipart(req) then
+    return body.json(req), {}
+  end
+  local data, files = body.fields(req)
+  if data then
+    data.speed = tonumber(data.speed) or data.speed -- in a form all is text
+  end
+  return data, files
+end
+
 local function converse(req)
-  local data = body.json(req)
+  local data, files = read_question(req)
   if not data then
     return
+  end
+  local audio = audio_of(files)
+  if audio and is_blank(data.text) and is_blank(data.userInput) then
+    return req:fail(501, "speech_not_understood", "This server does not understand speech: send the words as text.")
   end
   local question, problem = validate.read(function()
     return wish.read(data)
@@ -29,12 +59,14 @@ local function converse(req)
   if not question then
     return req:fail(400, "invalid_field", problem.message .. ".")
   end
+  question.wish.audio = audio
 
   local asked, code, message = voice.ask(req, {
     text = question.text,
     dialogueId = question.dialogueId,
     flow = answer_turn,
     context = question.wish,
+    buffers = audio and { audio.body }, -- the turn's from now on
   })
   if not asked then
     local status, headers = unpack(refusals[code] or { 500 })
@@ -80,7 +112,7 @@ end
 
 -- The original system served its voice under both names.
 for _, base in ipairs { "/api/voice", "/api/alfred" } do
-  app:post(base .. "/converse", converse)
+  app:post(base .. "/converse", { max_body = settings.max_upload }, converse)
   app:get(base .. "/open-stream", open_stream)
   app:delete(base .. "/dialogues/:id", delete_dialogue)
   app:post(base .. "/dialogues/:id/interrupt", interrupt)

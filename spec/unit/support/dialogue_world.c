@@ -55,14 +55,29 @@ dialogue_world *dialogue_world_begin(const fa_dialogue_options *options)
     return w;
 }
 
+dialogue_world *dialogue_world_begin_by_hand(const fa_dialogue_options *options)
+{
+    dialogue_world *w = calloc(1, sizeof(*w));
+    assert_non_null(w);
+    w->own_ledger = true;
+    fa_ledger *ledger = fa_test_ledger(&w->memory);
+    fa_clock_init(&w->clock);
+    fa_ledger_set_clock(ledger, &w->clock);
+    assert_true(dialogue_world_try(w, ledger, options));
+    return w;
+}
+
 void assert_nothing_left(dialogue_world *w)
 {
     static const fa_kind kinds[] = {FA_KIND_DIALOGUE, FA_KIND_TURN, FA_KIND_LISTENER, FA_KIND_REQUEST};
     dialogue_settle(w);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
         const fa_kind_counters *c = fa_ledger_kind(w->ledger, kinds[i]);
-        if (c->bytes != 0 || c->count != 0)
-            fail_msg("left of kind %s: %zu bytes in %zu scopes", fa_kind_name(kinds[i]), c->bytes, c->count);
+        if (c->bytes != 0 || c->count != 0) {
+            fa_inventory left = {0};
+            fa_ending_take(&left, w->worker);
+            fa_ending_fail(&left, fa_kind_name(kinds[i]));
+        }
     }
     assert_int_equal(fa_ledger_in_flight(w->ledger), 0);
     assert_int_equal(fa_ledger_kind(w->ledger, FA_KIND_WORKER)->bytes, w->worker_bytes);

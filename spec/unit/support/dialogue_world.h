@@ -22,6 +22,7 @@
 typedef struct dialogue_world {
     fa_failing memory;
     fa_ledger *ledger;
+    fa_clock clock; /* of dialogue_world_begin_by_hand */
     bool own_ledger;
     fa_worker *worker;
     fa_scope *clients; /* owns every client */
@@ -37,6 +38,9 @@ fa_dialogue_options dialogue_test_options(void);
 
 /* options: NULL for the above. */
 dialogue_world *dialogue_world_begin(const fa_dialogue_options *options);
+
+/* The same with a clock that stands still: fa_worker_advance(w->worker, ms) moves it. */
+dialogue_world *dialogue_world_begin_by_hand(const fa_dialogue_options *options);
 
 /* Every client vanishes and every dialogue ends; then nothing may be left of them, and the worker must have what it had. */
 void dialogue_world_end(dialogue_world *w);
@@ -62,7 +66,7 @@ fa_inprocess *dialogue_listen(dialogue_world *w, listening how); /* NULL when th
 
 fa_result dialogue_push(dialogue_world *w, const char *event);
 fa_result dialogue_push_bytes(dialogue_world *w, size_t size); /* an event "words" with so many bytes of JSON */
-fa_result dialogue_push_audio(dialogue_world *w, size_t size, bool final); /* 100 ms, "piece N of it" */
+fa_result dialogue_push_audio(dialogue_world *w, size_t size, bool final); /* 100 ms */
 void dialogue_finish(dialogue_world *w);
 
 void dialogue_vanish(dialogue_world *w, fa_inprocess *client);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "ending.h"
+
 static size_t runs_of_last_loop;
 
 static bool refuse(fa_failing *failing)
@@ -58,13 +60,16 @@ fa_ledger *fa_test_ledger(fa_failing *failing)
     fa_failing_init(failing);
     fa_ledger *ledger = fa_ledger_new(&failing->allocator);
     assert_non_null(ledger);
+    fa_ending_watch(ledger);
     return ledger;
 }
 
 void fa_test_ledger_free(fa_failing *failing, fa_ledger *ledger)
 {
+    fa_ending_of(ledger);
     assert_int_equal(fa_ledger_bytes(ledger), 0);
     assert_int_equal(fa_ledger_in_flight(ledger), 0);
+    assert_int_equal(fa_ledger_mapped(ledger), 0);
     assert_int_equal(fa_ledger_scopes(ledger), 0);
     assert_int_equal(*fa_ledger_handles(ledger), 0);
     fa_ledger_free(ledger);
@@ -95,8 +100,10 @@ bool fa_failing_next(fa_failing_loop *loop)
         loop->failing.fail_at = ++loop->n;
         loop->failing.fail_all_after = loop->all_after;
         runs_of_last_loop++;
-        if ((loop->ledger = fa_ledger_new(&loop->failing.allocator)) != NULL)
+        if ((loop->ledger = fa_ledger_new(&loop->failing.allocator)) != NULL) {
+            fa_ending_watch(loop->ledger);
             return true;
+        }
         assert_true(loop->failing.failed); /* the ledger itself was refused: the next one */
     }
     return false;

@@ -103,6 +103,9 @@ bool script_world_try(script_world *w, fa_ledger *ledger, int with)
     w->own_ledger = ledger == NULL;
     w->ledger = ledger != NULL ? ledger : fa_test_ledger(&w->memory);
     w->error.text[0] = '\0';
+    fa_clock_init(&w->clock);
+    if (with & WITH_CLOCK)
+        fa_ledger_set_clock(w->ledger, &w->clock);
     return make(w, with) == FA_OK;
 }
 
@@ -128,6 +131,16 @@ script_world *script_world_begin(const char *app)
 
 /* ---- the end ---- */
 
+static void name_left(script_world *w, const char *where)
+{
+    fa_inventory left = {0};
+    print_message("%s", w->logged);
+    fa_ending_take(&left, w->worker);
+    if (w->script != NULL)
+        fa_script_take_inventory(w->script, &left, NULL);
+    fa_ending_fail(&left, where);
+}
+
 void assert_world_quiet(script_world *w)
 {
     static const fa_kind kinds[] = {FA_KIND_REQUEST, FA_KIND_TURN, FA_KIND_DIALOGUE, FA_KIND_LISTENER};
@@ -135,11 +148,11 @@ void assert_world_quiet(script_world *w)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
         const fa_kind_counters *c = fa_ledger_kind(w->ledger, kinds[i]);
         if (c->bytes != 0 || c->count != 0)
-            fail_msg("left of kind %s: %zu bytes in %zu scopes\n%s", fa_kind_name(kinds[i]), c->bytes, c->count,
-                     w->logged);
+            name_left(w, fa_kind_name(kinds[i]));
     }
     assert_int_equal(fa_ledger_in_flight(w->ledger), 0);
-    assert_int_equal(*fa_ledger_handles(w->ledger), 0);
+    if (*fa_ledger_handles(w->ledger) != 0)
+        name_left(w, "handles");
 }
 
 void script_world_close(script_world *w)

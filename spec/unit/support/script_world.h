@@ -16,6 +16,7 @@ typedef struct script_world {
     fa_failing memory;
     fa_ledger *ledger;
     bool own_ledger;
+    fa_clock clock; /* WITH_CLOCK */
     fa_log log;
     fa_scope *server;
     fa_worker *worker;
@@ -32,7 +33,8 @@ typedef struct script_world {
     size_t used;
 } script_world;
 
-enum script_world_with { WITH_NOTHING = 0, WITH_DEVELOPMENT = 1, WITH_ECHO = 2, WITH_SHORT_QUEUE = 4 };
+enum script_world_with { WITH_NOTHING = 0, WITH_DEVELOPMENT = 1, WITH_ECHO = 2, WITH_SHORT_QUEUE = 4, WITH_CLOCK = 8 };
+/* WITH_CLOCK: time stands still but for fa_worker_advance(w->worker, ms). */
 
 /* Makes the world and loads the application; fails the test when it cannot be loaded. */
 script_world *script_world_begin(const char *app);

@@ -11,8 +11,17 @@
 
 #include <cmocka.h>
 
+#include "ending.h"
 #include "failing_allocator.h"
 #include "worker/worker.h"
+
+/* Every test ends as ending.h says. */
+#undef cmocka_run_group_tests
+#undef cmocka_run_group_tests_name
+#define cmocka_run_group_tests(tests, setup, teardown)                                                                 \
+    fa_ending_run(#tests, tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
+#define cmocka_run_group_tests_name(name, tests, setup, teardown)                                                      \
+    fa_ending_run(name, tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
 
 #define assert_ok(expression) assert_int_equal((expression), FA_OK)
 
