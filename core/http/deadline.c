@@ -30,6 +30,7 @@ static uint64_t deadline(const fa_http_connection *connection)
     const fa_http_gate *gate = &connection->gate;
     const fa_http_options *options = &connection->http->options;
     switch (gate->awaits) {
+    case FA_AWAITS_HANDSHAKE:
     case FA_AWAITS_FIRST:
     case FA_AWAITS_HEAD:
         return gate->since_ms + options->head_timeout_ms;

@@ -63,6 +63,7 @@ enum { FA_HTTP_REFUSAL_SIZE = 2048 };
 /* What a connection waits for from its client; each has a deadline of its own, see deadline.c. */
 typedef enum fa_http_awaited {
     FA_AWAITS_NOTHING, /* a request is being handled */
+    FA_AWAITS_HANDSHAKE,
     FA_AWAITS_FIRST,   /* the first byte of all */
     FA_AWAITS_NEXT,    /* another request */
     FA_AWAITS_HEAD,    /* the rest of a head */
@@ -177,6 +178,7 @@ void fa_http_close_idle(fa_http *http);
  * FA_OVER_BUDGET: nothing has happened. follow: after every call that may have made h2o write or go on to the next
  * request. */
 fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket);
+fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket, SSL_CTX *context); /* TLS first */
 void fa_http_gate_follow(fa_http_connection *connection);
 void fa_http_gate_close(fa_http_connection *connection); /* the socket is closed */
 static inline bool fa_http_gate_is_last(const fa_http_connection *connection, const fa_http_options *options)
@@ -193,7 +195,7 @@ void fa_http_deadline_arm(fa_http_connection *connection);                      
 /* refusal.c. Answers in the shape of all our errors, and closes. refuse: while h2o reads from the connection, or writes a
  * 100: then it is closed without a word. */
 void fa_http_gate_refuse(fa_http_connection *connection, int status, const char *message);
-void fa_http_gate_drop(fa_http_connection *connection, const char *why); /* without an answer */
+void fa_http_gate_drop(fa_http_connection *connection, const char *why); /* without an answer; also in a handshake */
 
 /* edge.c */
 void fa_http_connection_is_gone(fa_http *http); /* tells on_idle when it was the last */

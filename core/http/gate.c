@@ -197,21 +197,51 @@ void fa_http_gate_follow(fa_http_connection *connection)
 
 /* ---- life ---- */
 
-fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket)
+/* h2o is kept from what has been read already: it would take it for a request on the spot. */
+static void begin_http(fa_http_connection *connection)
 {
     fa_http *http = connection->http;
     fa_http_gate *gate = &connection->gate;
-    fa_result result = fa_http_deadline_open(connection);
-    if (result != FA_OK)
-        return result;
-    gate->socket = socket;
-    if (socket->input->size != 0) { /* h2o would take it for a request on the spot */
+    h2o_socket_t *socket = gate->socket;
+    if (socket->input->size != 0) {
         gate->ahead = socket->input;
         h2o_buffer_init(&socket->input, &h2o_socket_buffer_prototype);
     }
+    gate->awaits = FA_AWAITS_NOTHING;
     h2o_http1_accept(&http->accept, socket, *h2o_get_timestamp(&http->context, NULL, NULL));
     http->h2o_read = socket->_cb.read;
     fa_http_gate_follow(connection);
+}
+
+fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket)
+{
+    fa_result result = fa_http_deadline_open(connection);
+    if (result != FA_OK)
+        return result;
+    connection->gate.socket = socket;
+    begin_http(connection);
+    return FA_OK;
+}
+
+static void on_handshake(h2o_socket_t *socket, const char *error)
+{
+    fa_http_connection *connection = connection_of(socket);
+    if (error == NULL) {
+        begin_http(connection);
+        return;
+    }
+    fa_http_deadline_await(connection, FA_AWAITS_NOTHING);
+    h2o_socket_close(socket);
+}
+
+fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket, SSL_CTX *context)
+{
+    fa_result result = fa_http_deadline_open(connection);
+    if (result != FA_OK)
+        return result;
+    connection->gate.socket = socket;
+    fa_http_deadline_await(connection, FA_AWAITS_HANDSHAKE);
+    h2o_socket_ssl_handshake(socket, context, NULL, on_handshake);
     return FA_OK;
 }
 

@@ -54,12 +54,14 @@ static const char *target_trouble(const char *target, size_t length)
 {
     if (length == 0)
         return "the request has no target";
+    bool query = false; /* where more is common than allowed, and harmless: "?search="push+up"" */
     for (size_t i = 0; i < length; ++i) {
         unsigned char c = (unsigned char)target[i];
         if (c <= ' ' || c >= 0x7f)
             return "the target has a byte that must be percent-encoded";
-        if (c == '#' || c == '"' || c == '<' || c == '>')
+        if (c == '#' || (!query && (c == '"' || c == '<' || c == '>')))
             return "the target has a character that must be percent-encoded";
+        query = query || c == '?';
     }
     return NULL;
 }

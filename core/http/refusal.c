@@ -44,8 +44,12 @@ static fa_text client_id(const fa_http_connection *connection)
 /* h2o closes, and frees what is its own: from here on nothing is awaited. */
 static void close_h2o(fa_http_connection *connection, const char *why)
 {
+    bool in_handshake = connection->gate.awaits == FA_AWAITS_HANDSHAKE;
     fa_http_deadline_await(connection, FA_AWAITS_NOTHING);
-    connection->http->h2o_read(connection->gate.socket, why);
+    if (in_handshake)
+        h2o_socket_close(connection->gate.socket);
+    else
+        connection->http->h2o_read(connection->gate.socket, why);
 }
 
 static void on_refusal_written(h2o_socket_t *socket, const char *error)

@@ -221,12 +221,13 @@ export const targets = [
   ...up.map((step) => [`/media/${step}/exercises.json`, get('', `/media/${step}/exercises.json`), 400]),
   ...['/..', '/.', '/media/..', '/media/%2e%2e', '/..%2f..%2fetc/passwd', '/media/..%252fexercises.json', '/media/a/..%2f..%2fb', '/%2e%2e%2fetc%2fpasswd',
     '/media/\\etc\\passwd', '/%5c%5cserver', '/api/health%00', '/api/health%', '/api/health%2', '/api/health%zz', '/api/health%u0041', '/%ed%a0%80', '/%c3',
-    '/api/health#top', '/api/"health"', '/api/<health>', '/api/health?a=<b>', '/api/\x80', '/api/h\xc3\xa4', '/api/\x01', '/api/\x7f', '/api/\tx', '/api/health?a=\0',
+    '/api/health#top', '/api/"health"', '/api/<health>', '/api/health?a=b#c', '/api/\x80', '/api/h\xc3\xa4', '/api/\x01', '/api/\x7f', '/api/\tx', '/api/health?a=\0',
     'http://x/media/../exercises.json', 'http://x/..', 'http://x/%2e%2e/'].map((target) => [JSON.stringify(target), get('', target), 400]),
   ['dots that are names', get('', '/api/.../..a/a..'), [404]],
   ['two slashes', get('', '//api//health'), [404]],
   ['a query with dots', get('', '/api/health?../../etc/passwd'), [200]],
-  ['a query with what browsers leave in it', get('', "/api/health?a={b}|c^d`e'f[g]\\"), [200]],
+  ['a query with what browsers leave in it', get('', "/api/health?a={b}|c^d`e'f[g]<h>\\"), [200]],
+  ['a query in quotes', get('', '/api/health?a="b"'), [200]],
   ['an escaped letter', get('', '/api/%68ealth'), [200]],
 ];
 

@@ -258,6 +258,7 @@ static void dripping_does_not_put_the_deadline_off(void **state)
 {
     (void)state;
     world.options.head_timeout_ms = 500;
+    world.options.request_timeout_ms = 300000;
     world.options.body_rate = 1000;
     world_up(&world);
     int head = client_connect(&world, 0), body = client_connect(&world, 0);
@@ -285,6 +286,20 @@ static void dripping_does_not_put_the_deadline_off(void **state)
     poll(NULL, 0, 1000);
     assert_non_null(strstr(client_ask(fast, "x")->body, "body=50001"));
     close(fast);
+}
+
+/* The deadline that is set then, for idling, is a far one. */
+static void a_head_that_begins_late_has_its_own_time(void **state)
+{
+    (void)state;
+    world.options.head_timeout_ms = 300;
+    world.options.idle_timeout_ms = 60000;
+    world_up(&world);
+    int fd = client_connect(&world, 0);
+    assert_int_equal(client_ask(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")->status, 200);
+    poll(NULL, 0, 600); /* past the one that was set at accept */
+    assert_refused(client_ask(fd, "GET /hello HTTP/1.1\r\nHost"), 408, "request_timeout");
+    close(fd);
 }
 
 /* ---- counts ---- */
@@ -428,6 +443,7 @@ int main(void)
         TEST(exactly_the_limit_passes),
         TEST(what_does_not_come_in_time_is_answered_408),
         TEST(dripping_does_not_put_the_deadline_off),
+        TEST(a_head_that_begins_late_has_its_own_time),
         TEST(a_connection_serves_so_many_requests),
         TEST(close_is_heard_in_whatever_line),
         TEST(an_address_has_so_many_connections),

@@ -2,6 +2,8 @@
  * byte by byte, and must come to the same. What a client sees of it is in spec/conformance. */
 #include "testing.h"
 
+#include <stdlib.h>
+
 #include "http/body_check.h"
 #include "http/head_check.h"
 
@@ -103,6 +105,36 @@ static void each_head_gets_its_verdict(void **state)
             fail_msg("%s: %s", c->head, whole.why);
         assert_ptr_equal(slow.why, whole.why);
     }
+}
+
+/* Heads that nobody thought of: the verdict, and where it is found, never depend on how the bytes come. */
+static void the_verdict_does_not_depend_on_the_cuts(void **state)
+{
+    static const char letters[] = "\r\n\t :;,%./2eGx0\0\x80HTP";
+    unsigned complete = 0, refused = 0;
+    (void)state;
+    srand(4);
+    for (int round = 0; round < 20000; ++round) {
+        const head_case *c = &heads[(size_t)rand() % (sizeof(heads) / sizeof(heads[0]))];
+        char bytes[512];
+        size_t length = strlen(c->head), at = 0;
+        memcpy(bytes, c->head, length);
+        for (int i = rand() % 3; i > 0; --i)
+            bytes[(size_t)rand() % length] = letters[(size_t)rand() % (sizeof(letters) - 1)];
+        fa_head whole = {0}, slow = {0};
+        fa_head_verdict wanted = fa_head_check(&whole, bytes, length, 4096), got = FA_HEAD_MORE;
+        while (at < length && got == FA_HEAD_MORE) {
+            at += 1 + (size_t)rand() % 7;
+            got = fa_head_check(&slow, bytes, at < length ? at : length, 4096);
+        }
+        assert_int_equal(got, wanted);
+        assert_int_equal(slow.status, whole.status);
+        if (wanted == FA_HEAD_COMPLETE)
+            assert_memory_equal(&slow, &whole, sizeof(whole));
+        complete += wanted == FA_HEAD_COMPLETE;
+        refused += wanted == FA_HEAD_REFUSED;
+    }
+    assert_true(complete > 1000 && refused > 1000);
 }
 
 static void a_head_says_what_it_has(void **state)
@@ -296,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_head_gets_its_verdict),
+        cmocka_unit_test(the_verdict_does_not_depend_on_the_cuts),
         cmocka_unit_test(a_head_says_what_it_has),
         cmocka_unit_test(long_heads_end_at_the_limit),
         cmocka_unit_test(paths_that_anybody_could_misread_are_found),
