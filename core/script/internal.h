@@ -315,6 +315,7 @@ void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
+void fa_open_upstream(lua_State *L);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
 

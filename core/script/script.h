@@ -11,6 +11,7 @@
 #include "media/media.h"
 #include "memory/inventory.h"
 #include "plugin/native.h"
+#include "upstream/upstream.h"
 #include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
@@ -41,6 +42,7 @@ typedef struct fa_script_options {
     fa_dialogues *dialogues;
     fa_media *media;
     fa_native *const *natives;  /* NULL-terminated */
+    fa_upstreams *upstreams;    /* the worker's; NULL: there are none */
     const fa_setting *settings; /* ends with name NULL */
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */

@@ -253,6 +253,7 @@ static int open_all(lua_State *L)
     fa_open_plugins(L);
     fa_open_core(L);
     fa_open_memory(L);
+    fa_open_upstream(L);
     fa_open_loader(L);
     fa_open_structure(L);
     return 0;
@@ -316,5 +317,6 @@ void fa_script_free(fa_script *script)
         fa_worker_withdraw(script->worker, &script->drain_mail);
     fa_heap_end(&script->heap);
     lua_close(script->lua);
+    script->lua = NULL;
     fa_scope_end(script->scope, "scripts closed", NULL);
 }

@@ -21,6 +21,7 @@ typedef struct lane {
     fa_worker *worker;
     fa_http *http;
     fa_dialogues *dialogues;
+    fa_upstreams *upstreams;
     fa_script *script;
     fa_pressure_steps *pressure_steps;
     pthread_t thread;
@@ -42,6 +43,7 @@ struct fa_runtime {
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_turnstiles *places; /* of upstreams */
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
     fa_scope_hook at_end;
@@ -60,6 +62,8 @@ static void on_finish(fa_message *message)
     if (l->http != NULL)
         fa_http_free(l->http);
     l->http = NULL;
+    fa_upstreams_free(l->upstreams);
+    l->upstreams = NULL;
     fa_worker_finish(l->worker);
 }
 
@@ -205,6 +209,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .dialogues = l->dialogues,
         .media = media,
         .natives = plugins->natives,
+        .upstreams = l->upstreams,
         .settings = settings->list,
         .app = settings->app,
         .library = settings->library,
@@ -221,6 +226,13 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
     };
     fa_result result = fa_script_new(&options, &l->script, error);
     return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
+}
+
+static fa_result make_upstreams(lane *l, const fa_config *config, unsigned workers, fa_error *error)
+{
+    fa_upstreams_options options = {.worker = l->worker, .turnstiles = l->runtime->places, .workers = workers};
+    (void)config;
+    return fa_upstreams_new(&options, &l->upstreams, error);
 }
 
 static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
@@ -273,6 +285,8 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
+        result = make_upstreams(l, config, workers, error);
+    if (result == FA_OK)
         result = make_script(l, config, plugins, media, app, error);
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
 }
@@ -289,9 +303,11 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime != NULL)
+    if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
-    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
+        runtime->places = fa_turnstiles_new(scope);
+    }
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL || runtime->places == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -433,6 +449,7 @@ void fa_runtime_free(fa_runtime *runtime)
         fa_pressure_detach(l->pressure_steps);
         if (l->http != NULL)
             fa_http_free(l->http);
+        fa_upstreams_free(l->upstreams);
         fa_script_free(l->script);
         fa_worker_free(l->worker);
     }

@@ -24,6 +24,7 @@ typedef struct script_world {
     fa_dialogues *dialogues;
     fa_media *media;
     fa_native *natives[2];
+    fa_upstreams *upstreams;
     fa_script *script;
     fa_setting settings[4];
     size_t script_heap;  /* 0: no limit */
@@ -34,7 +35,14 @@ typedef struct script_world {
     size_t used;
 } script_world;
 
-enum script_world_with { WITH_NOTHING = 0, WITH_DEVELOPMENT = 1, WITH_ECHO = 2, WITH_SHORT_QUEUE = 4, WITH_CLOCK = 8 };
+enum script_world_with {
+    WITH_NOTHING = 0,
+    WITH_DEVELOPMENT = 1,
+    WITH_ECHO = 2,
+    WITH_SHORT_QUEUE = 4,
+    WITH_CLOCK = 8,
+    WITH_UPSTREAMS = 16
+};
 /* WITH_CLOCK: time stands still but for fa_worker_advance(w->worker, ms). */
 
 /* Makes the world and loads the application; fails the test when it cannot be loaded. */
