@@ -189,7 +189,6 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
     const fa_crew *crew = fa_runtime_crew(server->runtime);
     fa_tracker_options options = {
         .ledger = server->ledger,
-        .natives = server->plugins.natives,
         .crew = crew,
         .log = &server->log,
         .heap = lua_heap,
@@ -203,7 +202,6 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
         return fa_fail(error, FA_NO_MEMORY, "no memory for the memory tracker");
     server->memory = (fa_memory_sources){.ledger = server->ledger,
                                          .running = server->running,
-                                         .natives = server->plugins.natives,
                                          .runtime = server->runtime,
                                          .pressure = server->pressure,
                                          .tracker = server->tracker,
