@@ -14,6 +14,7 @@ enum { MAX_STARTERS = 16, MAX_MOUNTS = 16, MAX_HANDLERS = 512, SCRIPT_PATH_SIZE 
 
 typedef struct mount {
     fa_media_mount media;
+    const char *pattern; /* interned */
     size_t prefix_length;
 } mount;
 
@@ -49,6 +50,7 @@ struct fa_script {
     fa_router *router;
     int handlers[MAX_HANDLERS]; /* registry references; a route's target is an index here */
     const char *handler_names[MAX_HANDLERS];
+    const char *handler_patterns[MAX_HANDLERS]; /* interned */
     int handler_count;
     fa_route_options *route_options[MAX_HANDLERS]; /* NULL: it says nothing, and the default holds */
     fa_route_options *default_options;

@@ -49,6 +49,7 @@ static int declare(lua_State *L, const char *method)
     snprintf(place, sizeof(place), "%s:%u", here.name, (unsigned)here.line);
     lua_pushvalue(L, handler);
     script->handler_names[script->handler_count] = intern(script, place);
+    script->handler_patterns[script->handler_count] = intern(script, pattern);
     script->handlers[script->handler_count++] = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
@@ -114,6 +115,7 @@ static int app_static(lua_State *L)
     if (m->media.root == NULL)
         return luaL_error(L, "app:static(\"%s\"): root is missing", prefix);
     snprintf(pattern, sizeof(pattern), "%.*s/*file", (int)length, prefix);
+    m->pattern = intern(script, pattern);
     if (fa_router_add(script->router, "GET", pattern, MAX_HANDLERS + script->mount_count, fa_script_here(L), &error) !=
         FA_OK)
         return luaL_error(L, "%s", error.text);

@@ -91,6 +91,7 @@ static void run_handler(fa_exchange *exchange)
         return;
     }
     task->exchange = exchange;
+    exchange->story.handler_us = fa_worker_now_us(script->worker);
     fa_lua_push_handle(task->co, handle, FA_META_REQUEST);
     fa_task_resume(task, 1);
 }
@@ -108,6 +109,7 @@ static void take_up(fa_script *script, fa_exchange *exchange, const fa_route *ro
     r->route = *route;
     r->options = options != NULL ? options : script->default_options;
     r->handler_name = script->handler_names[route->target];
+    exchange->story.route = script->handler_patterns[route->target];
     exchange->route_state = r;
     if (fa_route_admit(script, exchange, r->options, run_handler))
         run_handler(exchange);
@@ -116,6 +118,7 @@ static void take_up(fa_script *script, fa_exchange *exchange, const fa_route *ro
 static void serve_mount(fa_script *script, fa_exchange *exchange, const mount *m)
 {
     fa_text path = exchange->path;
+    exchange->story.route = m->pattern;
     path.data += m->prefix_length;
     path.length -= m->prefix_length;
     fa_media_serve(script->options.media, exchange, &m->media, path);
@@ -187,6 +190,12 @@ static int push_body(lua_State *L, request *r)
     return 1;
 }
 
+static void push_traceparent(lua_State *L, fa_exchange *exchange)
+{
+    char text[FA_TRACEPARENT_SIZE];
+    lua_pushstring(L, fa_trace_parent(fa_exchange_trace(exchange), text));
+}
+
 static int request_index(lua_State *L)
 {
     request *r = check_request(L);
@@ -203,6 +212,10 @@ static int request_index(lua_State *L)
         push_text(L, r->exchange->remote);
     else if (strcmp(key, "id") == 0)
         lua_pushstring(L, r->exchange->request_id);
+    else if (strcmp(key, "trace_id") == 0)
+        lua_pushstring(L, fa_exchange_trace(r->exchange)->trace_id);
+    else if (strcmp(key, "traceparent") == 0)
+        push_traceparent(L, r->exchange);
     else if (strcmp(key, "params") == 0)
         return push_params(L, r);
     else if (strcmp(key, "body") == 0)
