@@ -210,6 +210,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
+        .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = body_limits(config),
         .turnstiles = l->runtime->turnstiles,
         .answer_queue = fa_config_size(config, "answer_queue"),
