@@ -1,4 +1,4 @@
--- require. Runs once when a state is made; not a module. native: core/script/lua_loader.c. All of it is Lua, so that the
+-- require. Runs once when a state is made; not a module. native: core/script/lua_loader.c. It is Lua, so that the
 -- body of a module may wait. Another task that requires the module meanwhile waits for it.
 local native = ...
 local error, pcall, xpcall, concat, insert = error, pcall, xpcall, table.concat, table.insert
