@@ -170,6 +170,14 @@ static int place_of(lua_State *L)
     return 1;
 }
 
+/* face(table): what scripts have in its place. */
+static int face(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    fa_sandbox_face(L, 1);
+    return 1;
+}
+
 void fa_open_routes(lua_State *L)
 {
     static const luaL_Reg natives[] = {
@@ -178,6 +186,7 @@ void fa_open_routes(lua_State *L)
         {"check_options", check_options},
         {"here", here},
         {"place_of", place_of},
+        {"face", face},
         {"current", fa_lua_current_request},
         {"serve_folder", fa_lua_serve_folder},
         {"answer_options", fa_lua_answer_options},

@@ -220,6 +220,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .connections = connections,
         .context = l,
     };
+    options.trusted_count = fa_config_list(config, "trusted", &options.trusted);
     fa_result result = fa_script_new(&options, &l->script, error);
     return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
 }

@@ -33,8 +33,11 @@ end
 
 local function group_of(handle, what)
   local group = groups[handle]
+  if not group and handle == native.face(app) then
+    group = groups[app] -- scripts cannot change app: they have a face of it
+  end
   if not group then
-    fail("%s is called with a colon, app:%s(...)", what, what)
+    fail("app.%s is called with a colon, app:%s(...)", what, what)
   end
   call(native.loading, "app:" .. what)
   return group

@@ -14,7 +14,8 @@ static void refuse_app(const char *app, const char *part)
     script_world_end(w);
 }
 
-static const char trail[] = "local function mark(name)\n"
+static const char trail[] = "local trail\n"
+                            "local function mark(name)\n"
                             "  return function(req, next)\n"
                             "    trail = (trail or '') .. name\n"
                             "    local given = next(req)\n"
@@ -26,8 +27,7 @@ static const char trail[] = "local function mark(name)\n"
                             "  trail = (trail or '') .. '.'\n"
                             "  req:reply { text = req.path }\n"
                             "  return 'given'\n"
-                            "end\n"
-                            "trail = nil\n";
+                            "end\n";
 
 static void middleware_stands_in_the_order_it_is_written(void **state)
 {
@@ -298,7 +298,7 @@ static void what_is_wrong_with_a_route_is_said(void **state)
     refuse_app("app:group('/a', {})", "group \"/a\": its routes are declared by a function(group)");
     refuse_app("app:group('/a', function(g) g:get('b', print) end)", "route \"b\": a pattern begins with /");
     refuse_app("app:get(5, print)", "app:get: the pattern is a text");
-    refuse_app("app.get('/a', print)", "app.lua:1: get is called with a colon, app:get(...)");
+    refuse_app("app.get('/a', print)", "app.lua:1: app.get is called with a colon, app:get(...)");
     refuse_app("app:route({}, '/', print)", "app:route takes a list of methods");
     refuse_app("app:route({ 'BREW' }, '/', print)", "app:route: BREW is not a method that routes know");
     refuse_app("app:get('/a', { name = 'n' }, print)\napp:post('/a', { name = 'n' }, print)",
