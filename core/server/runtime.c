@@ -212,6 +212,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
+        .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = body_limits(config),
         .turnstiles = l->runtime->turnstiles,
         .answer_queue = fa_config_size(config, "answer_queue"),
@@ -221,6 +222,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .connections = connections,
         .context = l,
     };
+    options.trusted_count = fa_config_list(config, "trusted", &options.trusted);
     fa_result result = fa_script_new(&options, &l->script, error);
     return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
 }
