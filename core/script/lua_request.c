@@ -17,6 +17,7 @@ typedef struct request {
     const char *handler_name;
     fa_handle body;
     bool has_body_handle;
+    fa_hold hold; /* until its task has begun */
 } request;
 
 static request *check_request_at(lua_State *L, int index)
@@ -90,6 +91,7 @@ static void run_handler(fa_exchange *exchange)
         out_of_room(exchange);
         return;
     }
+    fa_hold_end(&r->hold);
     task->exchange = exchange;
     fa_lua_push_handle(task->co, handle, FA_META_REQUEST);
     fa_task_resume(task, 1);
@@ -109,16 +111,27 @@ static void take_up(fa_script *script, fa_exchange *exchange, const fa_route *ro
     r->options = options != NULL ? options : script->default_options;
     r->handler_name = script->handler_names[route->target];
     exchange->route_state = r;
+    fa_hold_begin(&r->hold, script, exchange->scope, exchange, "a request that waits to be let in");
     if (fa_route_admit(script, exchange, r->options, run_handler))
         run_handler(exchange);
 }
 
+/* The media floor wants the mount until the end of the exchange, and the state may be gone before: what it needs then is copied, so that
+ * no download keeps old scripts. */
 static void serve_mount(fa_script *script, fa_exchange *exchange, const mount *m)
 {
     fa_text path = exchange->path;
+    size_t length = strlen(m->media.root) + 1;
+    fa_media_mount *own = fa_scope_allocate(exchange->scope, sizeof(*own) + length);
+    if (own == NULL) {
+        out_of_room(exchange);
+        return;
+    }
+    *own = m->media;
+    own->root = memcpy(own + 1, m->media.root, length);
     path.data += m->prefix_length;
     path.length -= m->prefix_length;
-    fa_media_serve(script->options.media, exchange, &m->media, path);
+    fa_media_serve(script->options.media, exchange, own, path); /* the index is asked for at once only */
 }
 
 void fa_script_handle(fa_exchange *exchange, void *context)

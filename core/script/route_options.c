@@ -153,8 +153,26 @@ void fa_route_options_read(lua_State *L, int index, fa_script *script, const cha
     if (!r.limited)
         return;
     options->queue_ms = r.limits.wait_ms;
+    options->limits = r.limits;
     if (fa_turnstiles_find(script->turnstiles, route, &r.limits, &options->turnstile) != FA_OK)
         luaL_error(L, "route %s: no memory", route);
+}
+
+void fa_route_options_apply(const fa_script *script)
+{
+    for (int i = 0; i < script->handler_count; ++i) {
+        const fa_route_options *options = script->route_options[i];
+        if (options != NULL && options->turnstile != NULL)
+            fa_turnstile_limit(options->turnstile, &options->limits);
+    }
+}
+
+void fa_route_options_free(const fa_script *script)
+{
+    for (int i = 0; i < MAX_HANDLERS; ++i) { /* also of one whose declaration has failed */
+        if (script->route_options[i] != NULL)
+            fa_turnstile_unref(script->route_options[i]->turnstile);
+    }
 }
 
 /* ---- asking ---- */
@@ -212,6 +230,8 @@ static void on_end(fa_scope_hook *hook)
 static void on_turn(fa_turnstile_pass *pass, fa_result result)
 {
     admission *a = FA_OBJECT(pass, admission, pass);
+    if (a->exchange->status != 0 || a->exchange->gone) /* its generation was cut meanwhile */
+        return;
     if (result == FA_OK)
         a->go(a->exchange);
     else

@@ -31,6 +31,7 @@ static void free_task(fa_task *task)
     fa_list_remove(&task->pending);
     uncount(task);
     fa_scope_free(script->scope, task);
+    fa_script_look_idle(script);
 }
 
 static void cancel_wait(fa_task *task)
