@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory/attributed.h"
+
 enum { MAX_NAMES = 1024 };
 
 struct fa_ledger {
@@ -12,6 +14,7 @@ struct fa_ledger {
     fa_kind_counters kinds[FA_KIND_COUNT];
     _Atomic size_t handles;
     _Atomic size_t mapped, mapped_limit;
+    fa_attributed_sources attributed;
     pthread_mutex_t names_lock; /* guards all below */
     fa_list roots;
     size_t name_count;
@@ -56,6 +59,8 @@ fa_ledger *fa_ledger_new(const fa_allocator *allocator)
     ledger->allocator = *allocator;
     pthread_mutex_init(&ledger->names_lock, NULL);
     fa_list_init(&ledger->roots);
+    pthread_mutex_init(&ledger->attributed.lock, NULL);
+    fa_list_init(&ledger->attributed.list);
     return ledger;
 }
 
@@ -66,6 +71,7 @@ void fa_ledger_free(fa_ledger *ledger)
     for (size_t i = 0; i < ledger->name_count; ++i)
         fa_ledger_release(ledger, ledger->names[i]);
     pthread_mutex_destroy(&ledger->names_lock);
+    pthread_mutex_destroy(&ledger->attributed.lock);
     ledger->allocator.release(ledger->allocator.context, ledger);
 }
 
@@ -177,6 +183,11 @@ fa_kind fa_ledger_largest(fa_ledger *ledger)
 _Atomic size_t *fa_ledger_handles(fa_ledger *ledger)
 {
     return &ledger->handles;
+}
+
+fa_attributed_sources *fa_ledger_attributed(fa_ledger *ledger)
+{
+    return &ledger->attributed;
 }
 
 size_t fa_ledger_bytes(fa_ledger *ledger)

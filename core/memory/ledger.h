@@ -93,6 +93,9 @@ void fa_ledger_unmap(fa_ledger *ledger, size_t bytes);
 size_t fa_ledger_mapped(fa_ledger *ledger);
 void fa_ledger_limit_mapped(fa_ledger *ledger, size_t bytes);
 
+/* What libraries hold beside the ledger: memory/attributed.h. */
+struct fa_attributed_sources *fa_ledger_attributed(fa_ledger *ledger);
+
 /* Totals over all kinds. */
 size_t fa_ledger_bytes(fa_ledger *ledger);
 size_t fa_ledger_in_flight(fa_ledger *ledger);

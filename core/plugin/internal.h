@@ -2,6 +2,7 @@
 #ifndef FA_PLUGIN_INTERNAL_H
 #define FA_PLUGIN_INTERNAL_H
 
+#include "memory/attributed.h"
 #include "plugin/native.h"
 
 struct fa_plugin_host { /* what plugin.h hands around; one a native plugin */
@@ -19,6 +20,7 @@ struct fa_native {
     void *library;
     const fa_plugin *entry;
     void *state;
+    fa_attributed attributed; /* of its libraries: in the ledger while it is open */
     unsigned queue_limit;
 
     pthread_t thread;

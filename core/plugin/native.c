@@ -136,6 +136,9 @@ fa_result fa_native_wait(fa_native *native, fa_error *error)
     if (result != FA_OK)
         fa_fail(error, result, "plugin %s: %s", native->name, native->open_error.text);
     pthread_mutex_unlock(&native->lock);
+    if (result == FA_OK && native->entry->attributed != NULL && native->attributed.read == NULL)
+        fa_attributed_add(fa_scope_ledger(native->scope), &native->attributed, native->name, native->entry->attributed,
+                          native->state);
     return result;
 }
 
@@ -143,6 +146,7 @@ void fa_native_close(fa_native *native)
 {
     if (native == NULL)
         return;
+    fa_attributed_remove(fa_scope_ledger(native->scope), &native->attributed); /* before the plugin's state goes */
     if (native->thread_started) {
         pthread_mutex_lock(&native->lock);
         native->closing = true;
@@ -162,11 +166,6 @@ void fa_native_close(fa_native *native)
 const char *fa_native_name(const fa_native *native)
 {
     return native->name;
-}
-
-size_t fa_native_attributed(fa_native *native)
-{
-    return native->entry->attributed != NULL ? native->entry->attributed(native->state) : 0;
 }
 
 size_t fa_native_function_count(const fa_native *native)

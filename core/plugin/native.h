@@ -1,7 +1,7 @@
 /* Native plugins: their thread, and the calls that scripts make to them (fitnessally/plugin.h is what a plugin sees).
  *
  * A plugin's functions run on its own thread, one at a time, from a bounded queue. A call is made on a worker and answered on that
- * worker. When the caller is gone the call is cancelled: it is skipped if it has not begun, and its results are dropped.
+ * worker. What its libraries hold by allocators of their own is attributed to it by name from fa_native_wait to fa_native_close. When the caller is gone the call is cancelled: it is skipped if it has not begun, and its results are dropped.
  */
 #ifndef FA_PLUGIN_NATIVE_H
 #define FA_PLUGIN_NATIVE_H
@@ -33,7 +33,6 @@ fa_result fa_native_wait(fa_native *native, fa_error *error);
 void fa_native_close(fa_native *native);
 
 const char *fa_native_name(const fa_native *native);
-size_t fa_native_attributed(fa_native *native); /* thread: any */
 size_t fa_native_function_count(const fa_native *native);
 const char *fa_native_function_name(const fa_native *native, size_t index);
 

@@ -67,7 +67,9 @@ struct fa_script {
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
-    fa_list streams; /* of events that are open: told when the server drains */
+    fa_list module_waits; /* tasks that wait until another one has loaded a module (lua_loader.c) */
+    unsigned task_number; /* of the newest task */
+    fa_list streams;      /* of events that are open: told when the server drains */
     fa_message drain_mail;
     bool draining;
     size_t task_count;           /* without those that only wait to be told of their end */
@@ -116,8 +118,10 @@ typedef struct fa_task {
     fa_turn *turn;         /* of a turn's task, else NULL */
     fa_scope_hook at_end;
     fa_wait *wait;
-    fa_list scopes; /* that its script opened, newest first (lua_scope.c) */
+    fa_list scopes;  /* that its script opened, newest first (lua_scope.c) */
+    unsigned number; /* never used twice */
     bool started, running, counted;
+    bool loads;    /* a module: others may wait for that */
     bool raise;    /* the wait that it comes back from raises why_gone */
     bool told;     /* that its owner has ended: the next wait drops it */
     bool failed;   /* it waits where it has been told not to: ends it with why_gone */
@@ -168,6 +172,18 @@ fa_origin fa_script_here(lua_State *L); /* the script line that called */
 fa_origin fa_task_locate(void *task);   /* the line at which a task stands that is running; name NULL without */
 /* Text only: bytecode could do anything. Pushes the chunk or an error message; LUA_ERR... */
 int fa_script_load_text(lua_State *L, const char *path, const char *chunk_name);
+
+/* ---- what scripts can reach (sandbox.c) ---- */
+
+/* Once, when every function of ours is in its place: freezes them as scripts will see them. */
+void fa_sandbox_seal(lua_State *L);
+/* The chunk on top gets an environment of its own, in which it may make globals until it is closed. trusted: everything that the
+ * others lack is there, too. */
+void fa_sandbox_enter(lua_State *L, bool trusted);
+void fa_sandbox_close(lua_State *L, int chunk);
+bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by configuration */
+/* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
+void fa_sandbox_freeze(lua_State *L, const char *name);
 
 /* ---- the heap (lua_heap.c) ---- */
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
@@ -322,6 +338,13 @@ void fa_lua_encode_json(lua_State *L, int index);
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length);
 int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, unsigned depth);
 void fa_lua_count_copy(lua_State *L, size_t bytes);
+
+/* ---- modules (lua_loader.c) ---- */
+
+/* A task that was loading one is gone, and others may wait for it. */
+void fa_loader_wake(fa_script *script);
+/* A message handler that adds the traceback, unless it was noted where the error was raised. */
+int fa_lua_with_traceback(lua_State *L);
 
 /* Module openers: each adds its globals. */
 void fa_open_handles(lua_State *L);

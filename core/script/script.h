@@ -47,6 +47,8 @@ typedef struct fa_script_options {
     const char *library;        /* folder that holds fitnessally/ */
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
+    const char *const *trusted; /* modules that get the whole of Lua; may be NULL */
+    size_t trusted_count;
     fa_body_limits bodies;
     fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
     size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */

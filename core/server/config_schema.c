@@ -95,6 +95,8 @@ static const fa_config_key keys[] = {
     /* limits of requests */
     KEY("script_heap", SIZE, "64MB", 4 * MB, 64 * GB,
         "Lua heap of one script state; beyond it the request that asks for more fails"),
+    KEY("trusted", LIST, NULL, 0, 0,
+        "modules of the application that get io, os, ffi, debug and the system's modules; \"app\" is app.lua"),
     KEY("max_tasks", NUMBER, "10000", 16, 1e6, "tasks of one script state; beyond it fitnessally.spawn is an error"),
     KEY("max_body", SIZE, "1MB", 1 * KB, 25 * MB,
         "largest request body of a route that says nothing of it; beyond it the answer is 413"),

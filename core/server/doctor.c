@@ -191,7 +191,7 @@ static void in_flight_of_ended_owners(const fa_memory_report *r, fa_diagnosis *d
 static void rss_is_above_what_is_owned(const fa_memory_report *r, fa_diagnosis *d)
 {
     const fa_memory_figures *f = &r->figures;
-    size_t owned = f->ours + f->plugins + fa_memory_lua(r), above = f->rss > owned ? f->rss - owned : 0;
+    size_t owned = f->ours + f->attributed + fa_memory_lua(r), above = f->rss > owned ? f->rss - owned : 0;
     if (f->retained >= WORTH_TELLING && f->retained >= above / 2)
         find(d, FA_SEVERITY_NOTE, "RSS is %s above what is owned: the allocator keeps %s that it could give back.",
              SIZE(above), SIZE(f->retained));
@@ -200,12 +200,13 @@ static void rss_is_above_what_is_owned(const fa_memory_report *r, fa_diagnosis *
              SIZE(above), SIZE(f->residual));
 }
 
-static void plugins_hold(const fa_memory_report *r, fa_diagnosis *d)
+static void a_library_holds_much(const fa_memory_report *r, fa_diagnosis *d)
 {
-    for (size_t i = 0; i < r->native_count; ++i) {
-        if (r->natives[i].bytes >= WORTH_TELLING && r->natives[i].bytes > r->figures.rss / 4)
-            find(d, FA_SEVERITY_NOTE, "Plugin %s holds %s, %u %% of RSS.", r->natives[i].name,
-                 SIZE(r->natives[i].bytes), percent(r->natives[i].bytes, r->figures.rss));
+    const fa_memory_figures *f = &r->figures;
+    for (size_t i = 0; i < f->source_count; ++i) {
+        if (f->sources[i].bytes >= WORTH_TELLING && f->sources[i].bytes > f->rss / 4)
+            find(d, FA_SEVERITY_NOTE, "%s holds %s by an allocator of its own, %u %% of RSS.", f->sources[i].name,
+                 SIZE(f->sources[i].bytes), percent(f->sources[i].bytes, f->rss));
     }
 }
 
@@ -223,7 +224,7 @@ void fa_diagnose(const fa_memory_report *report, fa_diagnosis *diagnosis)
         producers_wait,
         an_owner_is_old,
         in_flight_of_ended_owners,
-        plugins_hold,
+        a_library_holds_much,
         rss_is_above_what_is_owned,
     };
     diagnosis->count = 0;

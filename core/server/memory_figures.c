@@ -20,16 +20,24 @@ static void read_kinds(fa_ledger *ledger, fa_memory_figures *figures)
     }
 }
 
-void fa_memory_read(fa_ledger *ledger, fa_native *const *natives, fa_memory_figures *figures)
+static void add_source(void *context, const char *name, size_t bytes)
+{
+    fa_memory_figures *figures = context;
+    if (figures->source_count == FA_MEMORY_SOURCES)
+        return;
+    figures->sources[figures->source_count].name = name;
+    figures->sources[figures->source_count++].bytes = bytes;
+}
+
+void fa_memory_read(fa_ledger *ledger, fa_memory_figures *figures)
 {
     memset(figures, 0, sizeof(*figures));
     fa_allocator_read(&figures->heap);
     figures->rss = fa_process_resident();
     read_kinds(ledger, figures);
     figures->handles = *fa_ledger_handles(ledger);
-    for (; natives != NULL && *natives != NULL; ++natives)
-        figures->plugins += fa_native_attributed(*natives);
-    size_t known = figures->ours + figures->plugins;
+    figures->attributed = fa_attributed_read(ledger, add_source, figures);
+    size_t known = figures->ours + figures->attributed;
     figures->residual = figures->heap.in_use > known ? figures->heap.in_use - known : 0;
     figures->retained = figures->heap.cached;
     figures->spooled = fa_ledger_mapped(ledger);

@@ -119,11 +119,11 @@ static void ledger(fa_json *j, const fa_memory_report *r)
     const fa_memory_figures *f = &r->figures;
     fa_json_open(j, "ledger", '{');
     fa_json_number(j, "ours", f->ours);
-    fa_json_number(j, "attributed", fa_memory_lua(r) + f->plugins);
+    fa_json_number(j, "attributed", fa_memory_lua(r) + f->attributed);
     fa_json_open(j, "attributedBy", '{');
     fa_json_number(j, "lua", fa_memory_lua(r));
-    for (size_t i = 0; i < r->native_count; ++i)
-        fa_json_number(j, r->natives[i].name, r->natives[i].bytes);
+    for (size_t i = 0; i < f->source_count; ++i)
+        fa_json_number(j, f->sources[i].name, f->sources[i].bytes);
     fa_json_close(j, '}');
     fa_json_number(j, "residual", f->residual);
     fa_json_number(j, "cachedAndMapped", f->retained + f->spooled);

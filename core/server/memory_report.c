@@ -193,7 +193,7 @@ static void complete(work *w)
 {
     fa_memory_report *report = &w->report;
     const fa_memory_sources *sources = w->sources;
-    fa_memory_read(sources->ledger, sources->natives, &report->figures);
+    fa_memory_read(sources->ledger, &report->figures);
     merge_pieces(w);
     leave_out_self(w);
     add_lasting_owners(w);
@@ -202,11 +202,6 @@ static void complete(work *w)
     report->budget = fa_account_budget(fa_scope_account(sources->running));
     report->total = fa_account_total(fa_scope_account(sources->running));
     report->pressure = fa_pressure_now(sources->pressure);
-    for (fa_native *const *native = sources->natives; *native != NULL && report->native_count < FA_MEMORY_NATIVES;
-         ++native) {
-        report->natives[report->native_count].name = fa_native_name(*native);
-        report->natives[report->native_count++].bytes = fa_native_attributed(*native);
-    }
     report->open_files = fa_process_open_files();
     report->threads = fa_process_threads();
     report->trend.on = sources->tracker != NULL;

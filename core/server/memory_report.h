@@ -14,7 +14,7 @@
 #include "server/runtime.h"
 #include "server/tracker.h"
 
-enum { FA_MEMORY_NATIVES = 16, FA_MEMORY_WARNINGS = 6 };
+enum { FA_MEMORY_WARNINGS = 6 };
 
 /* Of the trend, what reports need. */
 typedef struct fa_memory_trend {
@@ -45,11 +45,6 @@ typedef struct fa_memory_report {
     fa_memory_figures figures;
     size_t budget, total; /* of all that runs; budget 0: none */
     fa_pressure_level pressure;
-    struct {
-        const char *name;
-        size_t bytes;
-    } natives[FA_MEMORY_NATIVES];
-    size_t native_count;
     size_t open_files, threads;
     unsigned worker_count;
     fa_memory_worker workers[FA_MAX_WORKERS];
@@ -73,7 +68,6 @@ void fa_memory_judge(fa_memory_report *report);
 typedef struct fa_memory_sources {
     fa_ledger *ledger;
     fa_scope *running; /* owner of all that runs, of the server's thread */
-    fa_native *const *natives;
     fa_runtime *runtime;
     fa_pressure *pressure;
     fa_tracker *tracker; /* NULL: switched off */

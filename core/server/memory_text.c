@@ -76,8 +76,8 @@ static void whole(page *p, const fa_memory_report *r)
         line(p, "  %-28s %12s  %s", "owned (ours)", SIZE(f->ours), TREND(r, FA_LINE_OURS));
     line(p, "  %-28s %12s", "  of that on its way out", SIZE(f->in_flight));
     line(p, "  %-28s %12s  %s", "Lua heaps", SIZE(fa_memory_lua(r)), TREND(r, FA_LINE_LUA));
-    for (size_t i = 0; i < r->native_count; ++i)
-        line(p, "  plugin %-21s %12s", r->natives[i].name, SIZE(r->natives[i].bytes));
+    for (size_t i = 0; i < f->source_count; ++i)
+        line(p, "  held by %-20s %12s", f->sources[i].name, SIZE(f->sources[i].bytes));
     line(p, "  %-28s %12s  %s", "without an owner (residual)", SIZE(f->residual), TREND(r, FA_LINE_RESIDUAL));
     line(p, "  %-28s %12s", "kept by the allocator", SIZE(f->retained));
     line(p, "  %-28s %12s", "request bodies on disk", SIZE(f->spooled));

@@ -114,6 +114,7 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
         .connections = worker->connections,
         .context = worker->context,
     };
+    options->trusted_count = fa_config_list(config, "trusted", &options->trusted);
 }
 
 static bool tells_clients(const fa_config *config)

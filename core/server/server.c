@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/openssl_memory.h"
+#include "memory/attributed.h"
 #include "memory/buffer.h"
 #include "server/control.h"
 #include "server/memory_report.h"
@@ -32,6 +34,7 @@ struct fa_server {
     fa_tracker *tracker; /* NULL: switched off */
     fa_control *control; /* NULL: there is none */
     fa_memory_sources memory;
+    fa_attributed openssl;
     char addresses[MAX_LISTENERS][80];
     size_t address_count;
 };
@@ -64,6 +67,8 @@ fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa
         server->log.sink = options->log_sink;
         server->log.sink_context = options->log_context;
     }
+    if (fa_openssl_memory_is_counted())
+        fa_attributed_add(ledger, &server->openssl, "openssl", fa_openssl_memory_read, NULL);
     *out = server;
     return FA_OK;
 }
@@ -195,7 +200,6 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
     const fa_crew *crew = fa_runtime_crew(server->runtime);
     fa_tracker_options options = {
         .ledger = server->ledger,
-        .natives = server->plugins.natives,
         .crew = crew,
         .log = &server->log,
         .heap = lua_heap,
@@ -209,7 +213,6 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
         return fa_fail(error, FA_NO_MEMORY, "no memory for the memory tracker");
     server->memory = (fa_memory_sources){.ledger = server->ledger,
                                          .running = server->running,
-                                         .natives = server->plugins.natives,
                                          .runtime = server->runtime,
                                          .pressure = server->pressure,
                                          .tracker = server->tracker,
@@ -279,6 +282,7 @@ void fa_server_destroy(fa_server *server)
         return;
     fa_server_stop(server, 0);
     fa_ledger *ledger = server->ledger;
+    fa_attributed_remove(ledger, &server->openssl);
     fa_scope_end(server->root, "server destroyed", NULL); /* frees the server itself */
     fa_ledger_free(ledger);
 }

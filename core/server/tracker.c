@@ -58,7 +58,7 @@ static void take_sample(fa_tracker *tracker)
     const fa_tracker_options *o = &tracker->options;
     fa_memory_figures figures;
     uint64_t *values = tracker->values;
-    fa_memory_read(o->ledger, o->natives, &figures);
+    fa_memory_read(o->ledger, &figures);
     values[FA_LINE_RSS] = figures.rss;
     values[FA_LINE_RESIDUAL] = figures.residual;
     values[FA_LINE_OURS] = figures.ours;

@@ -7,7 +7,6 @@
 #ifndef FA_SERVER_TRACKER_H
 #define FA_SERVER_TRACKER_H
 
-#include "plugin/native.h"
 #include "server/trend.h"
 #include "worker/crew.h"
 
@@ -15,7 +14,6 @@ typedef struct fa_tracker fa_tracker;
 
 typedef struct fa_tracker_options {
     fa_ledger *ledger;
-    fa_native *const *natives;                      /* NULL-terminated; borrowed */
     const fa_crew *crew;                            /* borrowed */
     const fa_log *log;                              /* borrowed */
     size_t (*heap)(void *context, unsigned worker); /* bytes of a worker's Lua heap; called on that worker */

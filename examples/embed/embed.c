@@ -36,7 +36,7 @@ int main(void)
     fa_error error = {""};
     fa_server *server = NULL;
     /* No plugins and no file: the ten lines of examples/hello are the whole application. */
-    const char *const settings[] = {"listen=127.0.0.1:0", "app=" EMBED_APP, "plugins_enabled=", "log_level=warn"};
+    const char *const settings[] = {"listen=127.0.0.1:0", ("app=" EMBED_APP), "plugins_enabled=", "log_level=warn"};
     int status = 1;
     if (fa_server_create(NULL, &server, &error) == FA_OK &&
         fa_server_configure(server, NULL, settings, sizeof(settings) / sizeof(settings[0]), &error) == FA_OK &&

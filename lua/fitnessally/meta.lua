@@ -422,7 +422,7 @@ function fitnessally.status() end
 ---@return integer
 function fitnessally.now() end
 
----Loads NAME from the app's folder (a.b is a/b.lua) or from the server's lua folder, once. Text files only.
+---Loads NAME from the app's folder (a.b is a/b.lua) or from the server's lua folder, once. Text files only. Yields: when the module does. Copies: no.
 ---@param name string
 ---@return any
 function require(name) end

@@ -150,10 +150,10 @@ static void the_allocator_keeps_what_was_freed(void **state)
 static void plugins_owners_and_what_is_on_its_way(void **state)
 {
     (void)state;
-    r.native_count = 1;
-    r.natives[0].name = "records";
-    r.natives[0].bytes = 30 * MB;
-    assert_says("Plugin records holds 30.0 MB, 50 % of RSS");
+    r.figures.source_count = 1;
+    r.figures.sources[0].name = "records";
+    r.figures.sources[0].bytes = 30 * MB;
+    assert_says("records holds 30.0 MB by an allocator of its own, 50 % of RSS");
     r.census.oldest_count = r.census.largest_count = 1;
     r.census.oldest[0] = (fa_census_owner){.kind = FA_KIND_TURN,
                                            .label = "turn 7",

@@ -101,7 +101,7 @@ static void late_use_tells_the_story(void **state)
 {
     (void)state;
     script_world *w =
-        script_world_begin("app:post('/keep', function(req)\n"
+        script_world_begin("local gone, kept; app:post('/keep', function(req)\n"
                            "  kept = { req = req, body = req.body, buffer = fitnessally.buffer { label = 'mine' } }\n"
                            "  gone = fitnessally.buffer()\n"
                            "  gone:release()\n"
