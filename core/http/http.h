@@ -3,7 +3,7 @@
 #ifndef FA_HTTP_HTTP_H
 #define FA_HTTP_HTTP_H
 
-#include "exchange/exchange.h"
+#include "exchange/router.h"
 #include "http/addresses.h"
 
 typedef struct fa_http fa_http;
@@ -24,9 +24,9 @@ typedef struct fa_http_options {
     size_t address_connections; /* of one address; one more is answered 429 and closed; 0: no limit */
     double accept_rate; /* new connections a second, a second's worth at once; more wait in the backlog; 0: any */
     /* The longest body for a request, asked when its head has come and before its body is read: a longer one is answered 413,
-     * by its declared length at once, else as soon as a chunk goes above it. path: percent-encoded, without query. May be
-     * above or below max_body. NULL: max_body for all. */
-    size_t (*body_limit)(fa_text method, fa_text path, void *context);
+     * by its declared length at once, else as soon as a chunk goes above it. key: the path percent-encoded, without query.
+     * May be above or below max_body. NULL: max_body for all. */
+    size_t (*body_limit)(const fa_route_key *key, void *context);
     void *body_limit_context; /* borrowed until fa_http_free */
     size_t spool_threshold;   /* bodies above this lie in an unlinked file, not in memory */
     const char *spool_dir;    /* borrowed for the call */

@@ -201,9 +201,9 @@ void fa_generations_handle(fa_exchange *exchange, void *context)
     fa_script_handle(exchange, script);
 }
 
-size_t fa_generations_body_limit(fa_text method, fa_text path, void *context)
+size_t fa_generations_body_limit(const fa_route_key *key, void *context)
 {
-    return fa_script_body_limit(method, path, fa_generations_current(context));
+    return fa_script_body_limit(key, fa_generations_current(context));
 }
 
 /* ---- all of them ---- */

@@ -58,7 +58,7 @@ void fa_generations_cut(fa_generations *generations, unsigned generation, const 
 
 /* For fa_http_new: handler, and limit of a body. context: the fa_generations. */
 void fa_generations_handle(fa_exchange *exchange, void *context);
-size_t fa_generations_body_limit(fa_text method, fa_text path, void *context);
+size_t fa_generations_body_limit(const fa_route_key *key, void *context);
 
 /* fa_script_drain, fa_script_stop, fa_script_free of all of them. free: NULL is ignored. */
 void fa_generations_drain(fa_generations *generations);

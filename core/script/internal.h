@@ -10,7 +10,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 16, MAX_MOUNTS = 16, MAX_HANDLERS = 512, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 16, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -39,6 +39,15 @@ enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64 };
 /* script/route_options.h */
 typedef struct fa_route_options fa_route_options;
 
+/* What a script has declared; a target of the router is a place in fa_script.routes. */
+typedef struct fa_script_route {
+    int handler;   /* registry reference of the handler with all that stands around it; LUA_NOREF: the folder itself */
+    int preflight; /* the same around the answer to an OPTIONS; LUA_NOREF: nothing stands around */
+    const mount *folder;             /* NULL: the handler answers */
+    const fa_route_options *options; /* the default, when it says nothing */
+    const char *place;               /* "app.lua:12" */
+} fa_script_route;
+
 struct fa_script {
     fa_script_options options;
     fa_worker *worker;
@@ -47,16 +56,13 @@ struct fa_script {
     fa_heap heap;
     source_name sources[16];
     fa_router *router;
-    int handlers[MAX_HANDLERS]; /* registry references; a route's target is an index here */
-    const char *handler_names[MAX_HANDLERS];
-    int handler_count;
-    fa_route_options *route_options[MAX_HANDLERS]; /* NULL: it says nothing, and the default holds */
+    fa_script_route *routes;
+    size_t route_count, route_room;
     fa_route_options *default_options;
+    const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
-    mount mounts[MAX_MOUNTS];
-    int mount_count;
     bool loading;                  /* routes may be declared */
     struct generation *generation; /* generations.c; NULL: it stands alone */
     fa_list holds;                 /* who will still need this state: holds.c */
@@ -79,8 +85,6 @@ struct fa_script {
     void *memory_context;
     char empty_array[48];
 };
-
-/* A route's target: a handler index, or MAX_HANDLERS + mount index. */
 
 /* ---- the end of a generation (holds.c) ---- */
 
@@ -184,6 +188,7 @@ void fa_sandbox_close(lua_State *L, int chunk);
 bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by configuration */
 /* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
 void fa_sandbox_freeze(lua_State *L, const char *name);
+void fa_sandbox_face(lua_State *L, int table); /* pushes the frozen face of the table, or nil; after fa_sandbox_seal */
 
 /* ---- the heap (lua_heap.c) ---- */
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
@@ -258,6 +263,16 @@ fa_exchange *fa_lua_check_exchange(lua_State *L, int index);
 
 /* What its route says; of a request that a default route answers, the defaults. */
 const fa_route_options *fa_lua_route_options(lua_State *L, int index);
+
+/* ---- routes (lua_routes.c, lua_request.c) ---- */
+
+/* While app.lua is loaded; raises later. what: "app:get". */
+fa_script *fa_script_loading(lua_State *L, const char *what);
+/* Handlers as C functions: the folder of the request's route, and what the server says to OPTIONS. */
+int fa_lua_serve_folder(lua_State *L);
+int fa_lua_answer_options(lua_State *L);
+/* The handle of the request that the running task answers; raises when there is none. */
+int fa_lua_current_request(lua_State *L);
 
 /* ---- bodies (lua_body.c) ---- */
 int fa_lua_request_json(lua_State *L);
@@ -358,6 +373,7 @@ void fa_open_stream(lua_State *L);
 void fa_open_events(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
+void fa_open_routes(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);

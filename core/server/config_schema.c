@@ -98,6 +98,7 @@ static const fa_config_key keys[] = {
     KEY("trusted", LIST, NULL, 0, 0,
         "modules of the application that get io, os, ffi, debug and the system's modules; \"app\" is app.lua"),
     KEY("max_tasks", NUMBER, "10000", 16, 1e6, "tasks of one script state; beyond it fitnessally.spawn is an error"),
+    KEY("max_routes", NUMBER, "1000", 16, 100000, "routes that the application may declare; one more is an error of its load"),
     KEY("max_body", SIZE, "1MB", 1 * KB, 25 * MB,
         "largest request body of a route that says nothing of it; beyond it the answer is 413"),
     KEY("max_upload", SIZE, "25MB", 1 * KB, 1 * GB, "largest request body that a route may ask for"),

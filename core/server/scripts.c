@@ -103,6 +103,7 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
+        .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = fa_settings_bodies(config),
         .turnstiles = scripts->options.turnstiles,
         .answer_queue = fa_config_size(config, "answer_queue"),

@@ -304,13 +304,13 @@ const fa_log *fa_server_log(const fa_server *server)
     return &server->log;
 }
 
-int fa_server_run_tool(fa_server *server, const char *script, int argc, char **argv)
+int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, int argc, char **argv)
 {
     fa_error error = {""};
     int status = -1;
     server->log.level =
         server->log.level < FA_LOG_WARN ? FA_LOG_WARN : server->log.level; /* a tool speaks for itself */
-    if (build(server, 1, false, &error) == FA_OK)
+    if (build(server, 1, app == FA_TOOL_WITH_APP, &error) == FA_OK)
         status = fa_runtime_run_tool(server->runtime, script, argc, argv, &error);
     if (status < 0) {
         fprintf(stderr, "fitnessally: %s\n", error.text);
