@@ -126,6 +126,7 @@ static void take_head(fa_http_connection *connection)
     if (gate->awaits != FA_AWAITS_HEAD) {
         fa_http_deadline_await(connection, FA_AWAITS_HEAD);
         gate->began_ms = gate->since_ms;
+        gate->began_us = fa_worker_now_us(connection->http->worker);
     }
     switch (fa_head_check(&gate->head, input->bytes, input->size, connection->http->options.max_head)) {
     case FA_HEAD_MORE:

@@ -46,6 +46,7 @@ typedef struct fa_script_route {
     const mount *folder;             /* NULL: the handler answers */
     const fa_route_options *options; /* the default, when it says nothing */
     const char *place;               /* "app.lua:12" */
+    const char *pattern;             /* interned */
 } fa_script_route;
 
 struct fa_script {

@@ -92,6 +92,7 @@ static void run_handler(fa_exchange *exchange)
     }
     fa_hold_end(&r->hold);
     task->exchange = exchange;
+    exchange->story.handler_us = fa_worker_now_us(script->worker);
     fa_lua_push_handle(task->co, r->handle, FA_META_REQUEST);
     fa_task_resume(task, 1);
 }
@@ -135,6 +136,7 @@ static void serve(fa_script *script, fa_exchange *exchange, const fa_route *rout
 {
     const fa_script_route *declared = &script->routes[route->target];
     request *r;
+    exchange->story.route = declared->pattern;
     if (declared->handler == LUA_NOREF)
         serve_folder(script, exchange, declared->folder);
     else if ((r = take_up(script, exchange, route)) != NULL &&
@@ -281,6 +283,12 @@ static void push_status(lua_State *L, const fa_exchange *exchange)
         lua_pushnil(L);
 }
 
+static void push_traceparent(lua_State *L, fa_exchange *exchange)
+{
+    char text[FA_TRACEPARENT_SIZE];
+    lua_pushstring(L, fa_trace_parent(fa_exchange_trace(exchange), text));
+}
+
 static int request_index(lua_State *L)
 {
     request *r = check_request(L);
@@ -299,6 +307,10 @@ static int request_index(lua_State *L)
         lua_pushstring(L, r->exchange->request_id);
     else if (strcmp(key, "status") == 0)
         push_status(L, r->exchange);
+    else if (strcmp(key, "trace_id") == 0)
+        lua_pushstring(L, fa_exchange_trace(r->exchange)->trace_id);
+    else if (strcmp(key, "traceparent") == 0)
+        push_traceparent(L, r->exchange);
     else if (strcmp(key, "params") == 0)
         return push_params(L, r);
     else if (strcmp(key, "body") == 0)

@@ -128,6 +128,7 @@ static int declare(lua_State *L)
     add_methods(L, script, &declaration);
     snprintf(place, sizeof(place), "%s:%u", declaration.made_at.name, (unsigned)declaration.made_at.line);
     route.place = intern(script, place);
+    route.pattern = intern(script, declaration.pattern);
     route.handler = keep(L, 6);
     route.preflight = keep(L, 7);
     *slot = route;

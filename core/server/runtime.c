@@ -13,6 +13,7 @@
 #include "memory/buffer.h"
 #include "server/pressure_steps.h"
 #include "server/scripts.h"
+#include "server/security_headers.h"
 #include "server/settings.h"
 #include "worker/timer.h"
 
@@ -41,6 +42,7 @@ struct fa_runtime {
     fa_crew_traffic traffic;
     fa_scope *scope;
     fa_addresses *addresses; /* NULL when they are not counted */
+    fa_security_headers security;
     fa_media *media;
     fa_turnstiles *turnstiles;
     fa_scripts *scripts;
@@ -206,6 +208,9 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     fa_http_options options = fa_settings_http(config, workers);
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
+    options.defaults = options.secure_defaults = l->runtime->security.list;
+    options.default_count = l->runtime->security.plain;
+    options.secure_default_count = l->runtime->security.secure;
     options.max_body = fa_script_largest_body(fa_generations_current(l->generations));
     options.body_limit = fa_generations_body_limit; /* what is less for a route */
     options.body_limit_context = l->generations;
@@ -266,6 +271,8 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
         result = check_folder(config, "media_root", error);
+    if (result == FA_OK)
+        result = fa_security_headers_read(&runtime->security, config, error);
     if (result != FA_OK)
         return result;
     fa_ledger_limit_mapped(fa_scope_ledger(scope), fa_config_size(config, "spool_budget"));
@@ -310,6 +317,12 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
             fa_pressure_attach(pressure, l->worker, l->http, l->dialogues, runtime->media, &l->pressure_steps, error);
     }
     return result;
+}
+
+void fa_runtime_log_access(fa_runtime *runtime, fa_access_log *access)
+{
+    for (unsigned i = 0; i < runtime->crew.count; ++i)
+        fa_http_log_access(runtime->lanes[i].http, &access[i]);
 }
 
 const fa_crew *fa_runtime_crew(const fa_runtime *runtime)

@@ -13,6 +13,7 @@
 #include "memory/attributed.h"
 #include "memory/buffer.h"
 #include "server/control.h"
+#include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
 #include "server/runtime.h"
@@ -26,6 +27,7 @@ struct fa_server {
     fa_scope *running; /* everything that runs; ends when it stops */
     fa_config *config;
     fa_log log;
+    fa_logs logs; /* its threads, while it runs */
     bool configured;
     fa_pressure *pressure;
     fa_plugins plugins;
@@ -155,6 +157,7 @@ static void take_down(fa_server *server)
     fa_plugins_close(&server->plugins);
     fa_media_free(server->media);
     fa_pressure_free(server->pressure);
+    fa_logs_stop(&server->logs);
     server->pressure = NULL;
     server->runtime = NULL;
     server->tracker = NULL; /* its memory goes with the scope */
@@ -242,11 +245,23 @@ static void open_control(fa_server *server)
                      error.text);
 }
 
+/* Before that, whatever is said is written at once. */
+static fa_result start_logs(fa_server *server, fa_error *error)
+{
+    unsigned workers = fa_runtime_crew(server->runtime)->count;
+    fa_result result = fa_logs_start(&server->logs, server->running, server->config, &server->log, workers, error);
+    if (result == FA_OK && server->logs.access != NULL)
+        fa_runtime_log_access(server->runtime, server->logs.access);
+    return result;
+}
+
 fa_result fa_server_start(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_result result = build(server, worker_count(server), true, error);
+    if (result == FA_OK)
+        result = start_logs(server, error);
     if (result == FA_OK)
         result = bind_all(server, error);
     if (result == FA_OK)
@@ -292,6 +307,15 @@ void fa_server_destroy(fa_server *server)
 uint64_t fa_server_drain_ms(const fa_server *server)
 {
     return fa_config_duration(server->config, "drain");
+}
+
+void fa_server_reopen_logs(fa_server *server)
+{
+    bool has_file = server->logs.access != NULL && fa_config_text(server->config, "access_log_file") != NULL;
+    if (has_file)
+        fa_logs_reopen(&server->logs);
+    else
+        fa_log_write(&server->log, FA_LOG_INFO, "SIGUSR1: no log goes to a file, there is nothing to reopen");
 }
 
 const fa_config *fa_server_config(const fa_server *server)

@@ -24,6 +24,9 @@ int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, i
 /* Loads everything that a start would load (plugins, scripts) without listening, and takes it down again. */
 fa_result fa_server_check(fa_server *server, fa_error *error);
 
+/* Opens log files anew (SIGUSR1); says so in the log. */
+void fa_server_reopen_logs(fa_server *server);
+
 const fa_log *fa_server_log(const fa_server *server);
 
 #endif

@@ -131,6 +131,8 @@ function app:on_start(starter) end
 ---@field method string
 ---@field path string decoded
 ---@field id string the request id
+---@field trace_id string the W3C trace it belongs to: the client's (`traceparent`), or one that began here
+---@field traceparent string what a request to another service bears to belong to the same trace
 ---@field remote string the client's address
 ---@field params table<string, string> from the pattern
 ---@field status? integer what it has been answered with
