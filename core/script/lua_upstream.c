@@ -8,8 +8,6 @@
 #define META_UPSTREAM "fitnessally.upstream"
 #define META_ERROR    "fitnessally.upstream_error"
 
-enum { MOST_SETTINGS = 80 };
-
 /* What scripts hold of an upstream: its name, so that it may be defined anew. */
 typedef struct named {
     char name[FA_UPSTREAM_NAME_MAX + 1];
@@ -326,7 +324,7 @@ static int upstream_index(lua_State *L)
     return 1;
 }
 
-static void push_upstream(lua_State *L, const char *name)
+void fa_lua_push_upstream(lua_State *L, const char *name)
 {
     named *n = lua_newuserdata(L, sizeof(*n));
     snprintf(n->name, sizeof(n->name), "%s", name);
@@ -339,49 +337,9 @@ static int find_upstream(lua_State *L)
 {
     const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     fa_upstreams *all = fa_script_of(L)->options.upstreams;
-    if (all == NULL || fa_upstreams_find(all, name) == NULL)
+    if (all == NULL || (fa_upstreams_find(all, name) == NULL && !fa_script_defines_upstream(fa_script_of(L), name)))
         return 0;
-    push_upstream(L, name);
-    return 1;
-}
-
-/* One value of the table of fitnessally.upstream, as the configuration would write it; on the stack from now on. */
-static const char *setting_text(lua_State *L, const char *key)
-{
-    if (lua_isboolean(L, -1))
-        lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
-    else if (lua_isstring(L, -1))
-        lua_pushstring(L, lua_tostring(L, -1));
-    else
-        luaL_error(L, "fitnessally.upstream: %s is a text, a number, true or false", key);
-    return lua_tostring(L, -1);
-}
-
-/* fitnessally.upstream(name, {key = value}) */
-static int define_upstream(lua_State *L)
-{
-    fa_error error = {""};
-    fa_upstream_setting settings[MOST_SETTINGS];
-    size_t count = 0;
-    fa_script *script = fa_script_of(L);
-    const char *name = luaL_checkstring(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    if (!script->loading)
-        return luaL_error(L, "fitnessally.upstream: upstreams are defined in app.lua, while it is loaded");
-    if (script->options.upstreams == NULL)
-        return luaL_error(L, "fitnessally.upstream: there are no upstreams here");
-    for (lua_pushnil(L); lua_next(L, 2) != 0;) {
-        if (lua_type(L, -2) != LUA_TSTRING || count == MOST_SETTINGS)
-            return luaL_error(L, "fitnessally.upstream: a table of names and values");
-        luaL_checkstack(L, 6, "too many keys");
-        const char *key = lua_tostring(L, -2), *value = setting_text(L, key);
-        settings[count++] = (fa_upstream_setting){key, value, NULL, false};
-        lua_pushvalue(L, -3); /* key and texts stay below, borrowed */
-    }
-    if (fa_upstreams_define(script->options.upstreams, name, settings, count, &error) != FA_OK)
-        return luaL_error(L, "fitnessally.upstream: %s", error.text);
-    push_upstream(L, name);
+    fa_lua_push_upstream(L, name);
     return 1;
 }
 
@@ -443,7 +401,7 @@ void fa_open_upstream(lua_State *L)
     lua_pushcfunction(L, fetch);
     lua_setfield(L, -2, "fetch");
     fa_lua_waits(L, (const char *const[]){"fetch", NULL});
-    lua_pushcfunction(L, define_upstream);
+    lua_pushcfunction(L, fa_lua_define_upstream);
     lua_setfield(L, -2, "upstream");
     lua_pop(L, 1);
 }

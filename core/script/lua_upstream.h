@@ -28,6 +28,12 @@ void fa_lua_push_answer_headers(lua_State *L, const fa_transfer *transfer);
 /* The upstream of the object at 1; raises. */
 fa_upstream *fa_lua_check_upstream(lua_State *L);
 
+void fa_lua_push_upstream(lua_State *L, const char *name);
+
+/* lua_upstream_define.c: fitnessally.upstream(name, {key = value}). */
+int fa_lua_define_upstream(lua_State *L);
+bool fa_script_defines_upstream(const fa_script *script, const char *name);
+
 /* lua_upstream_stream.c, lua_upstream_pipe.c: more methods for upstreams, in the table on top. */
 void fa_lua_upstream_stream_methods(lua_State *L);
 int fa_lua_upstream_stream(lua_State *L, fa_upstream *upstream, const char *what);

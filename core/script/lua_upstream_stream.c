@@ -14,6 +14,7 @@ static const fa_handle_type type_stream = {"upstream stream", NULL};
 
 /* Lies in the scripts' scope, and goes with the transfer's. */
 typedef struct reading {
+    fa_list link; /* in fa_script.readings */
     fa_wait wait;
     fa_script *script;
     fa_transfer *transfer;
@@ -38,8 +39,8 @@ static void on_gone(fa_scope_hook *hook)
     reading *r = FA_OBJECT(hook, reading, gone);
     fa_script *script = r->script;
     fa_task *task = r->task;
-    if (script->lua != NULL)
-        luaL_unref(script->lua, LUA_REGISTRYINDEX, r->environment);
+    fa_list_remove(&r->link);
+    luaL_unref(script->lua, LUA_REGISTRYINDEX, r->environment);
     if (task != NULL) { /* it waits for what will not come: another task has closed it, or its own scope ends */
         task->wait = NULL;
         task->arguments = 0;
@@ -67,6 +68,12 @@ static int push_end(lua_State *L, reading *r)
     lua_remove(L, environment);
     fa_transfer_end(r->transfer);
     return count;
+}
+
+void fa_script_readings_end(fa_script *script)
+{
+    for (fa_list *node; (node = fa_list_first(&script->readings)) != NULL;)
+        fa_transfer_end(FA_OBJECT(node, reading, link)->transfer);
 }
 
 /* ---- one step ---- */
@@ -218,6 +225,7 @@ int fa_lua_upstream_stream(lua_State *L, fa_upstream *u, const char *what)
         fa_scope_free(task->script->scope, r);
         return fa_lua_push_no_start(L, result, error.text);
     }
+    fa_list_append(&task->script->readings, &r->link);
     fa_scope_hook_add(fa_transfer_scope(r->transfer), &r->gone, on_gone);
     return fa_task_wait(L, task, &r->wait);
 }

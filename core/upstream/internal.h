@@ -59,7 +59,8 @@ struct fa_upstreams {
     fa_upstreams_options options;
     fa_scope *scope;
     fa_worker *worker;
-    fa_list list; /* of fa_upstream */
+    pthread_mutex_t lock; /* guards list and count, which scripts that are loaded aside look at */
+    fa_list list;         /* of fa_upstream: it only grows */
     size_t count;
     fa_upstream *fetch;
     fa_list transfers;

@@ -63,6 +63,28 @@ static fa_result apply(settled *s, const char *name, fa_error *error)
     return FA_OK;
 }
 
+fa_result fa_upstream_settings_check(fa_scope *parent, const char *name, const fa_upstream_setting *settings,
+                                     size_t count, fa_error *error)
+{
+    fa_scope *scope;
+    fa_error detail = {""};
+    fa_upstream_options options;
+    if (!fa_upstream_name_is_good(name, strlen(name)))
+        return fa_fail(error, FA_INVALID,
+                       "\"%.60s\" is no name of an upstream: lower-case letters, digits, \"_\" and \"-\"", name);
+    fa_result result = fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_WORKER, 0, "settings", FA_HERE, &scope);
+    if (result != FA_OK)
+        return fa_fail(error, result, "no memory for upstream %s", name);
+    fa_upstream_options_default(&options);
+    for (size_t i = 0; i < count && result == FA_OK; ++i) {
+        result = fa_upstream_options_set(&options, scope, settings[i].key, settings[i].value, &detail);
+        if (result != FA_OK)
+            fa_fail(error, result, "upstreams.%s.%s: %s", name, settings[i].key, detail.text);
+    }
+    fa_scope_end(scope, "checked", NULL);
+    return result;
+}
+
 /* ---- addresses ---- */
 
 static fa_result add_base(settled *s, const char *name, const char *text, size_t length, fa_error *error)

@@ -53,7 +53,11 @@ typedef struct fa_upstream_setting {
 fa_result fa_upstreams_define(fa_upstreams *upstreams, const char *name, const fa_upstream_setting *settings,
                               size_t count, fa_error *error);
 
-fa_upstream *fa_upstreams_find(fa_upstreams *upstreams, const char *name); /* NULL: there is none */
+/* The same without doing it, as far as it can be told by itself. scope: for what it needs meanwhile. Thread: that of the scope. */
+fa_result fa_upstream_settings_check(fa_scope *scope, const char *name, const fa_upstream_setting *settings,
+                                     size_t count, fa_error *error);
+
+fa_upstream *fa_upstreams_find(fa_upstreams *upstreams, const char *name); /* NULL: there is none. Thread: any */
 fa_upstream *fa_upstreams_at(fa_upstreams *upstreams, size_t index); /* NULL at the end; fetch is not among them */
 fa_upstream *fa_upstreams_fetch(fa_upstreams *upstreams); /* the one without an address of its own, behind the guard */
 

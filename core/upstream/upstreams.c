@@ -186,6 +186,14 @@ static bool says_nothing_new(const settled *s, const fa_upstream_setting *settin
     return true;
 }
 
+static void add(fa_upstreams *all, fa_upstream *made)
+{
+    pthread_mutex_lock(&all->lock);
+    fa_list_append(&all->list, &made->link);
+    all->count++;
+    pthread_mutex_unlock(&all->lock);
+}
+
 fa_result fa_upstreams_define(fa_upstreams *all, const char *name, const fa_upstream_setting *settings, size_t count,
                               fa_error *error)
 {
@@ -213,12 +221,10 @@ fa_result fa_upstreams_define(fa_upstreams *all, const char *name, const fa_upst
             fa_scope_end(made->scope, "no memory", NULL);
         return fa_fail(error, result, "no memory for upstream %s", name);
     }
-    if (made != NULL && fetch) {
+    if (made != NULL && fetch)
         all->fetch = made;
-    } else if (made != NULL) {
-        fa_list_append(&all->list, &made->link);
-        all->count++;
-    }
+    else if (made != NULL)
+        add(all, made);
     return FA_OK;
 }
 
@@ -226,13 +232,16 @@ fa_result fa_upstreams_define(fa_upstreams *all, const char *name, const fa_upst
 
 fa_upstream *fa_upstreams_find(fa_upstreams *all, const char *name)
 {
+    fa_upstream *found = NULL;
+    pthread_mutex_lock(&all->lock);
     FA_LIST_EACH(node, &all->list)
     {
         fa_upstream *u = FA_OBJECT(node, fa_upstream, link);
         if (strcmp(u->name, name) == 0)
-            return u;
+            found = u;
     }
-    return NULL;
+    pthread_mutex_unlock(&all->lock);
+    return found;
 }
 
 fa_upstream *fa_upstreams_at(fa_upstreams *all, size_t index)
@@ -310,6 +319,7 @@ static void on_end(fa_scope_hook *hook)
     all->closing = true;
     while (all->easy_count > 0)
         curl_easy_cleanup(all->easies[--all->easy_count]);
+    pthread_mutex_destroy(&all->lock);
 }
 
 fa_result fa_upstreams_new(const fa_upstreams_options *options, fa_upstreams **out, fa_error *error)
@@ -330,6 +340,7 @@ fa_result fa_upstreams_new(const fa_upstreams_options *options, fa_upstreams **o
         all->options.workers = 1;
     all->scope = scope;
     all->worker = options->worker;
+    pthread_mutex_init(&all->lock, NULL);
     fa_list_init(&all->list);
     fa_list_init(&all->transfers);
     fa_scope_hook_add(scope, &all->at_end, on_end);
