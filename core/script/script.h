@@ -11,6 +11,8 @@
 #include "media/media.h"
 #include "memory/inventory.h"
 #include "plugin/native.h"
+#include "worker/store.h"
+#include "worker/topics.h"
 #include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
@@ -48,6 +50,8 @@ typedef struct fa_script_options {
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
     fa_body_limits bodies;
     fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
+    fa_stores *stores;         /* shared by all workers; NULL: scripts have none */
+    fa_topics *topics;         /* the same */
     size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
     uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
     bool development;          /* error answers carry the message and the traceback */

@@ -88,6 +88,10 @@ static const fa_config_key keys[] = {
     /* limits of requests */
     KEY("script_heap", SIZE, "64MB", 4 * MB, 64 * GB,
         "Lua heap of one script state; beyond it the request that asks for more fails"),
+    KEY("store_budget", SIZE, "64MB", 0, 64 * GB,
+        "memory for all stores of scripts (fitnessally.store) together; beyond it nothing more is put in; 0: no limit"),
+    KEY("topic_budget", SIZE, "8MB", 0, 64 * GB,
+        "memory for messages of topics on their way; beyond it fitnessally.publish fails; 0: no limit"),
     KEY("max_tasks", NUMBER, "10000", 16, 1e6, "tasks of one script state; beyond it fitnessally.spawn is an error"),
     KEY("max_body", SIZE, "1MB", 1 * KB, 25 * MB,
         "largest request body of a route that says nothing of it; beyond it the answer is 413"),

@@ -42,6 +42,8 @@ struct fa_runtime {
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_stores *stores;
+    fa_topics *topics;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
     fa_scope_hook at_end;
@@ -212,6 +214,8 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
         .bodies = body_limits(config),
         .turnstiles = l->runtime->turnstiles,
+        .stores = l->runtime->stores,
+        .topics = l->runtime->topics,
         .answer_queue = fa_config_size(config, "answer_queue"),
         .heartbeat_ms = fa_config_duration(config, "ping_interval"),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
@@ -289,9 +293,13 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime != NULL)
+    if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
-    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
+        runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
+        runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
+    }
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
+        runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
