@@ -15,7 +15,9 @@ struct fa_moving {
     const fa_header *headers;
     size_t header_count;
     size_t copied; /* bytes at `bytes`: what fa_moving_unpack needs */
-    bool lost;     /* the connection was cut on its way */
+    void *secret;  /* what enciphers the connection, and how it is freed; NULL: nothing does */
+    void (*free_secret)(void *secret);
+    bool lost; /* the connection was cut on its way */
     void (*moved)(fa_moving *moving, void *context);
     void *context;
     _Alignas(fa_header) char bytes[];
