@@ -40,14 +40,16 @@ export async function startSecureServer(certificates, identities, ...extra) {
   return { ...server, plainUrl: server.url, url, securePort, tls: { rejectUnauthorized: false, servername: `${identities[0]}.example` } };
 }
 
+/** Looks until it is so, or for as long as `within` might wait. */
 export async function until(test) {
-  while (!test()) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (const end = Date.now() + 30_000; !test() && Date.now() < end;) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 /** A TLS connection: the socket, once its handshake is over. */
 export function connect(server, options = {}) {
   const connected = new Promise((resolve, reject) => {
     const socket = tls.connect({ host: '127.0.0.1', port: server.securePort, rejectUnauthorized: false, ...options }, () => resolve(socket));
+    socket.on('session', (bytes) => (socket.ticket = bytes)); // with TLS 1.2 before the handshake is over
     socket.once('error', reject);
   });
   return within(10_000, connected, 'a handshake');
