@@ -11,6 +11,8 @@ struct fa_moving {
     int fd; /* -1 once it has a new owner */
     char request_id[FA_REQUEST_ID_SIZE];
     uint64_t stall_ms;
+    fa_trace trace;
+    fa_exchange_story story;
     fa_text method, target, remote;
     const fa_header *headers;
     size_t header_count;
@@ -18,6 +20,9 @@ struct fa_moving {
     void *secret;  /* what enciphers the connection, and how it is freed; NULL: nothing does */
     void (*free_secret)(void *secret);
     bool lost; /* the connection was cut on its way */
+    void (*on_lost)(
+        const fa_moving *moving); /* the back end's: it is discarded and its connection has no new owner; any thread */
+    void *back_end;
     void (*moved)(fa_moving *moving, void *context);
     void *context;
     _Alignas(fa_header) char bytes[];

@@ -56,6 +56,8 @@ void fa_http_stream_closed(fa_http_stream *stream)
     stream->connection->http->request_count--;
     BIO_free(stream->sealed);
     SSL_free(stream->ssl);
+    if (moving == NULL)
+        fa_access_log_exchange(stream->connection->http->options.access, &stream->exchange, why);
     fa_exchange_gone(&stream->exchange);
     fa_scope_end(stream->exchange.scope, why, NULL); /* and the stream lies in it */
     if (moving != NULL)
@@ -201,6 +203,7 @@ static fa_result back_move(fa_exchange *exchange, const fa_header *headers, size
     stream->moving->secret = stream->ssl;
     stream->moving->free_secret = fa_http_secure_free;
     stream->ssl = NULL;
+    fa_http_lost_is_logged(stream->connection->http, stream->moving);
     end(stream, "moved to another worker");
     return FA_OK;
 }
