@@ -36,6 +36,7 @@ bool fa_script_defines_upstream(const fa_script *script, const char *name);
 
 /* lua_upstream_stream.c, lua_upstream_pipe.c: more methods for upstreams, in the table on top. */
 void fa_lua_upstream_stream_methods(lua_State *L);
+int fa_lua_upstream_pipe(lua_State *L);
 int fa_lua_upstream_stream(lua_State *L, fa_upstream *upstream, const char *what);
 
 #endif

@@ -399,5 +399,7 @@ void fa_lua_upstream_stream_methods(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, upstream_stream);
     lua_setfield(L, -2, "stream");
-    fa_lua_waits(L, (const char *const[]){"stream", NULL});
+    lua_pushcfunction(L, fa_lua_upstream_pipe);
+    lua_setfield(L, -2, "pipe");
+    fa_lua_waits(L, (const char *const[]){"stream", "pipe", NULL});
 }
