@@ -2,6 +2,8 @@
 #ifndef FA_SCRIPT_INTERNAL_H
 #define FA_SCRIPT_INTERNAL_H
 
+#include <signal.h>
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -34,7 +36,7 @@ typedef struct fa_heap {
     bool graced; /* somebody was refused and has not come back yet */
 } fa_heap;
 
-enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64 };
+enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64, FA_MOST_JSON = 16 * 1024 * 1024 };
 
 /* script/route_options.h */
 typedef struct fa_route_options fa_route_options;
@@ -59,6 +61,8 @@ struct fa_script {
     int mount_count;
     bool loading; /* routes may be declared */
     struct fa_task *current;
+    const char *stack_base;      /* of C, where the slice began */
+    volatile sig_atomic_t armed; /* the time is over: every instruction raises until control is back in C */
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
@@ -160,6 +164,26 @@ void fa_sandbox_close(lua_State *L, int chunk);
 bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by configuration */
 /* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
 void fa_sandbox_freeze(lua_State *L, const char *name);
+
+/* ---- time (slice.c) ---- */
+
+/* Around whatever enters Lua: the heap's limit holds, and the watchdog watches. */
+typedef struct fa_slice {
+    fa_turn_outside outside;
+    const char *stack_base;
+    bool strict;
+} fa_slice;
+void fa_slice_begin(fa_script *script, fa_slice *slice);
+void fa_slice_end(fa_script *script, const fa_slice *slice);
+/* lua_pcall within one. */
+int fa_script_call(fa_script *script, int arguments, int results, int handler);
+/* For functions in C that may take long: raises when the time is over. Costs nothing. */
+void fa_slice_over(lua_State *L);
+static inline void fa_slice_check(lua_State *L, const fa_script *script)
+{
+    if (script->armed)
+        fa_slice_over(L);
+}
 
 /* ---- the heap (lua_heap.c) ---- */
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
@@ -307,6 +331,8 @@ void fa_lua_push_result(fa_task *task, const char *problem); /* true, or nil and
 /* Those in events:wait get the reason. */
 void fa_lua_stream_tell(fa_lua_stream *stream, const char *reason);
 
+/* Raises when the value at `index` would be more than FA_MOST_JSON bytes of JSON. */
+void fa_lua_check_json_size(lua_State *L, int index);
 /* Encodes the value at `index` with cjson and pushes the string; raises. */
 void fa_lua_encode_json(lua_State *L, int index);
 /* Decodes: pushes the value, or nil and a message; returns how many. */
@@ -318,6 +344,10 @@ void fa_lua_count_copy(lua_State *L, size_t bytes);
 
 /* A task that was loading one is gone, and others may wait for it. */
 void fa_loader_wake(fa_script *script);
+/* Keeps the traceback of the error at `index` in `of`, a coroutine that has failed with it, and of L, which has resumed it. */
+void fa_lua_check_depth(lua_State *L); /* raises before the stack of C overflows */
+enum { FA_LONGEST_TRACEBACK = 16 * 1024 };
+void fa_lua_note_failure(lua_State *L, lua_State *of, int index);
 /* A message handler that adds the traceback, unless it was noted where the error was raised. */
 int fa_lua_with_traceback(lua_State *L);
 
@@ -340,5 +370,7 @@ void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
+void fa_open_language(lua_State *L);
+void fa_open_patterns(lua_State *L);
 
 #endif

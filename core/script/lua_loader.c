@@ -232,14 +232,14 @@ fa_result fa_script_load_app(fa_script *script, fa_error *error)
     script->loading = true;
     bool strict = fa_heap_strict(script, true);
     int status = fa_script_load_text(L, path, "@app.lua");
+    fa_heap_strict(script, strict);
     if (status == 0) {
         fa_sandbox_enter(L, fa_sandbox_trusts(script, "app"));
         lua_pushvalue(L, 2);
-        status = lua_pcall(L, 0, 0, 1);
+        status = fa_script_call(script, 0, 0, 1);
         fa_sandbox_close(L, 2);
     }
     script->loading = false;
-    fa_heap_strict(script, strict);
     if (status != 0)
         fa_fail(error, FA_INVALID, "%s", lua_tostring(L, -1));
     lua_settop(L, 0);

@@ -42,6 +42,8 @@ struct fa_runtime {
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_watchdog *watchdog;
+    bool jit; /* user code is compiled */
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
     fa_scope_hook at_end;
@@ -209,6 +211,9 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .app = settings->app,
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
+        .slice_ms = fa_config_duration(config, "script_slice"),
+        .load_ms = fa_config_duration(config, "script_load"),
+        .jit = l->runtime->jit,
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
         .bodies = body_limits(config),
         .turnstiles = l->runtime->turnstiles,
@@ -271,11 +276,28 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     if (result != FA_OK)
         return result;
     runtime->crew.workers[runtime->crew.count++] = l->worker;
+    if (fa_watchdog_add(runtime->watchdog, fa_worker_watched(l->worker)) != FA_OK)
+        return fa_fail(error, FA_FULL, "too many workers for the watchdog");
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
         result = make_script(l, config, plugins, media, app, error);
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
+}
+
+enum { MIN_TICK_MS = 5, MAX_TICK_MS = 20 };
+
+static fa_result make_watchdog(fa_runtime *runtime, const fa_config *config, const fa_log *log, fa_error *error)
+{
+    uint64_t tick = fa_config_duration(config, "script_slice") / 5;
+    const char *jit = fa_config_text(config, "script_jit");
+    tick = tick < MIN_TICK_MS ? MIN_TICK_MS : tick > MAX_TICK_MS ? MAX_TICK_MS : tick;
+    fa_result result = fa_watchdog_new(runtime->scope, log, tick, fa_config_duration(config, "script_hard"),
+                                       &runtime->watchdog, error);
+    runtime->jit = strcmp(jit, "on") == 0;
+    if (result == FA_OK && strcmp(jit, "auto") == 0)
+        result = fa_jit_probe(runtime->watchdog, &runtime->jit, error);
+    return result;
 }
 
 static void on_end(fa_scope_hook *hook)
@@ -317,6 +339,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
             fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers, &runtime->addresses);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to count connections for each address");
+    result = make_watchdog(runtime, config, log, error);
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
         result = make_lane(runtime, &lanes[i], config, log, plugins, media, workers, app, error);
     return result;
@@ -429,6 +452,8 @@ int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **
 
 void fa_runtime_free(fa_runtime *runtime)
 {
+    if (runtime != NULL) /* scripts are closed without running any more */
+        fa_watchdog_free(runtime->watchdog);
     for (unsigned i = 0; runtime != NULL && i < runtime->crew.count; ++i) {
         lane *l = &runtime->lanes[i];
         fa_pressure_detach(l->pressure_steps);

@@ -1,0 +1,79 @@
+/* What lua/fitnessally/language.lua needs of C: how deep the stack is, and the tracebacks of coroutines that a script has made. */
+#include <stdio.h>
+#include <string.h>
+
+#include "script/internal.h"
+
+enum {
+    DEEPEST = 1024 * 1024
+}; /* bytes of C stack: LuaJIT has no limit for coroutines that resume each other, nor for string.gsub */
+
+void fa_lua_check_depth(lua_State *L)
+{
+    char here;
+    const char *base = fa_script_of(L)->stack_base;
+    ptrdiff_t depth = base - &here; /* the stack grows downwards */
+    if (base != NULL && (depth > DEEPEST || depth < -DEEPEST))
+        luaL_error(L, "stack overflow (of C)");
+}
+
+static int check_depth(lua_State *L)
+{
+    fa_lua_check_depth(L);
+    return 0;
+}
+
+/* Pushes the traceback of L from `level` on, without its head line, or with another. */
+static void push_lines(lua_State *L, lua_State *of, const char *head, int level)
+{
+    luaL_traceback(L, of, NULL, level);
+    const char *lines = lua_tostring(L, -1), *first = strchr(lines, '\n');
+    lua_pushfstring(L, "%s%s", head, first != NULL ? first : "");
+    lua_remove(L, -2);
+}
+
+void fa_lua_note_failure(lua_State *L, lua_State *of, int index)
+{
+    if (lua_isnil(L, index))
+        return;
+    lua_pushvalue(L, index);
+    lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.raised");
+    bool noted = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (noted) {
+        lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
+    } else {
+        const char *message = lua_tostring(L, -1);
+        luaL_traceback(L, of, message != NULL ? message : "an error that is not a text", 0);
+    }
+    size_t length;
+    lua_tolstring(L, -1, &length);
+    if (length < FA_LONGEST_TRACEBACK) {
+        push_lines(L, L, "\nresumed from:", 1);
+        lua_concat(L, 2);
+    }
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.raised");
+}
+
+/* failed(co, error): it is dead; its stack still stands. */
+static int failed(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    lua_settop(L, 2);
+    if (co != NULL)
+        fa_lua_note_failure(L, co, 2);
+    return 0;
+}
+
+void fa_open_language(lua_State *L)
+{
+    static const luaL_Reg natives[] = {{"check_depth", check_depth}, {"failed", failed}, {NULL, NULL}};
+    char path[SCRIPT_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/fitnessally/language.lua", fa_script_of(L)->options.library);
+    if (fa_script_load_text(L, path, "=fitnessally") != 0)
+        lua_error(L);
+    lua_newtable(L);
+    luaL_register(L, NULL, natives);
+    lua_call(L, 1, 0);
+}
