@@ -32,6 +32,7 @@ typedef struct fa_heap {
     size_t bytes, peak, limit; /* limit 0: none */
     size_t wake_at;            /* bytes at which the collector is set to work again */
     size_t refused;
+    char refused_at[80]; /* the script line that asked; empty once it was told */
     bool strict; /* the limit holds: whoever runs is protected */
     bool graced; /* somebody was refused and has not come back yet */
 } fa_heap;
@@ -178,6 +179,8 @@ void fa_slice_end(fa_script *script, const fa_slice *slice);
 /* lua_pcall within one. */
 int fa_script_call(fa_script *script, int arguments, int results, int handler);
 /* For functions in C that may take long: raises when the time is over. Costs nothing. */
+/* The script line at which L stands, or the nearest above that is known. Allocates nothing: for signal handlers and allocators, too. */
+void fa_lua_place(lua_State *L, char *out, size_t size);
 void fa_slice_over(lua_State *L);
 static inline void fa_slice_check(lua_State *L, const fa_script *script)
 {
@@ -347,6 +350,8 @@ void fa_loader_wake(fa_script *script);
 /* Keeps the traceback of the error at `index` in `of`, a coroutine that has failed with it, and of L, which has resumed it. */
 void fa_lua_check_depth(lua_State *L); /* raises before the stack of C overflows */
 enum { FA_LONGEST_TRACEBACK = 16 * 1024 };
+/* Pushes on L the message (NULL: it is no text), with its line if it names none, and the traceback of `of`. */
+void fa_lua_push_traceback(lua_State *L, lua_State *of, const char *message, int level);
 void fa_lua_note_failure(lua_State *L, lua_State *of, int index);
 /* A message handler that adds the traceback, unless it was noted where the error was raised. */
 int fa_lua_with_traceback(lua_State *L);

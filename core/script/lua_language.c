@@ -13,14 +13,47 @@ void fa_lua_check_depth(lua_State *L)
     char here;
     const char *base = fa_script_of(L)->stack_base;
     ptrdiff_t depth = base - &here; /* the stack grows downwards */
-    if (base != NULL && (depth > DEEPEST || depth < -DEEPEST))
-        luaL_error(L, "stack overflow (of C)");
+    if (base != NULL && (depth > DEEPEST || depth < -DEEPEST)) {
+        lua_pushliteral(L, "stack overflow (of C)"); /* without a line: that of the script is found when it is told */
+        lua_error(L);
+    }
 }
 
 static int check_depth(lua_State *L)
 {
     fa_lua_check_depth(L);
     return 0;
+}
+
+/* "file:12: " at the beginning, as luaL_error puts it there. */
+static bool names_line(const char *message)
+{
+    const char *colon = strchr(message, ':');
+    size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
+    return digits > 0 && colon[1 + digits] == ':';
+}
+
+/* What LuaJIT raises on its own when memory or stack is at an end names no line. */
+static const char *name_line(lua_State *of, const char *message, char *out, size_t size)
+{
+    const fa_script *script = fa_script_of(of);
+    char place[80];
+    bool memory = strcmp(message, "not enough memory") == 0;
+    if (names_line(message) || (!memory && strstr(message, "stack overflow") == NULL))
+        return message;
+    if (memory && script->heap.refused_at[0] != '\0')
+        snprintf(place, sizeof(place), "%s", script->heap.refused_at);
+    else
+        fa_lua_place(of, place, sizeof(place));
+    snprintf(out, size, "%s: %s", place, message);
+    return out;
+}
+
+void fa_lua_push_traceback(lua_State *L, lua_State *of, const char *message, int level)
+{
+    char line[300];
+    message = message != NULL ? message : "an error that is not a text";
+    luaL_traceback(L, of, name_line(of, message, line, sizeof(line)), level);
 }
 
 /* Pushes the traceback of L from `level` on, without its head line, or with another. */
@@ -43,8 +76,7 @@ void fa_lua_note_failure(lua_State *L, lua_State *of, int index)
     if (noted) {
         lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
     } else {
-        const char *message = lua_tostring(L, -1);
-        luaL_traceback(L, of, message != NULL ? message : "an error that is not a text", 0);
+        fa_lua_push_traceback(L, of, lua_tostring(L, -1), 0);
     }
     size_t length;
     lua_tolstring(L, -1, &length);

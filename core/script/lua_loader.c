@@ -218,8 +218,7 @@ int fa_lua_with_traceback(lua_State *L)
         lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
         return 1;
     }
-    const char *message = lua_tostring(L, 1);
-    luaL_traceback(L, L, message != NULL ? message : "an error that is not a text", 1);
+    fa_lua_push_traceback(L, L, lua_tostring(L, 1), 1);
     return 1;
 }
 

@@ -141,8 +141,9 @@ static int closed_capture(const fa_match *m, int digit)
 static const char *match_again(const fa_match *m, const char *s, int digit)
 {
     int index = closed_capture(m, digit);
-    size_t length = m->captures[index].length > 0 ? (size_t)m->captures[index].length : 0;
-    bool same = (size_t)(m->subject_end - s) >= length && memcmp(m->captures[index].at, s, length) == 0;
+    ptrdiff_t length = m->captures[index].length;
+    bool same = length >= 0 && m->subject_end - s >= length &&
+                memcmp(m->captures[index].at, s, (size_t)length) == 0; /* a position is never found again */
     return same ? s + length : NULL;
 }
 

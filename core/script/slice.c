@@ -12,8 +12,7 @@
 
 #include "script/internal.h"
 
-/* The first line of a script's own on the stack. No allocation: a signal handler calls it too. */
-static void tell_place(lua_State *L, char *out, size_t size)
+void fa_lua_place(lua_State *L, char *out, size_t size)
 {
     lua_Debug at;
     for (int level = 0; lua_getstack(L, level, &at) && lua_getinfo(L, "Sl", &at); ++level) {
@@ -30,7 +29,7 @@ void fa_slice_over(lua_State *L)
     char place[LUA_IDSIZE + 16];
     const fa_script *script = fa_script_of(L);
     uint64_t limit = script->loading && script->current == NULL ? script->options.load_ms : script->options.slice_ms;
-    tell_place(L, place, sizeof(place));
+    fa_lua_place(L, place, sizeof(place));
     lua_pushfstring(L, "%s: the script ran for more than %d ms without waiting", place, (int)limit);
     lua_error(L);
 }
@@ -53,7 +52,7 @@ static void interrupt(void *context, char *tell)
     char place[LUA_IDSIZE + 16];
     const fa_task *task = script->current;
     bool request = task != NULL && task->exchange != NULL && task->scope != NULL;
-    tell_place(task != NULL ? task->co : script->lua, place, sizeof(place));
+    fa_lua_place(task != NULL ? task->co : script->lua, place, sizeof(place));
     snprintf(tell, FA_WATCHED_TOLD, "%s%.40s at %s", request ? "request " : "a task",
              request ? task->exchange->request_id : "", place);
 }

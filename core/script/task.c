@@ -124,8 +124,7 @@ static const char *push_traceback(lua_State *L, lua_State *of)
     if (noted) {
         lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
     } else {
-        const char *message = lua_tostring(of, -1);
-        luaL_traceback(L, of, message != NULL ? message : "an error that is not a text", 0);
+        fa_lua_push_traceback(L, of, lua_tostring(of, -1), 0);
     }
     return lua_tostring(L, -1);
 }

@@ -78,6 +78,10 @@ static fa_result make(script_world *w, int with)
             fa_scope_new(w->ledger, fa_worker_scope(w->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &w->clients);
     if (result == FA_OK)
         result = fa_dialogues_new(w->worker, &dialogues, &w->dialogues, &w->error);
+    if (result == FA_OK && w->slice_ms != 0)
+        result = fa_watchdog_new(w->server, &w->log, 5, 0, &w->watchdog, &w->error);
+    if (result == FA_OK && w->slice_ms != 0)
+        result = fa_watchdog_add(w->watchdog, fa_worker_watched(w->worker));
     fa_script_options options = {
         .worker = w->worker,
         .dialogues = w->dialogues,
@@ -88,6 +92,8 @@ static fa_result make(script_world *w, int with)
         .script_heap = w->script_heap,
         .answer_queue = w->answer_queue,
         .library = FA_SOURCE_HOME "/lua",
+        .slice_ms = w->slice_ms,
+        .load_ms = w->slice_ms,
         .trusted = &w->trusted,
         .trusted_count = w->trusted != NULL,
         .development = with & WITH_DEVELOPMENT,
@@ -167,6 +173,8 @@ void script_world_close(script_world *w)
     if (w->worker != NULL)
         assert_world_quiet(w);
     fa_script_free(w->script);
+    fa_watchdog_free(w->watchdog);
+    w->watchdog = NULL;
     fa_worker_free(w->worker);
     fa_native_close(w->natives[0]);
     fa_media_free(w->media);
