@@ -4,8 +4,8 @@
 
 #include "exchange/media_type.h"
 
-_Static_assert(FA_MAX_HEAD == FA_MAX_ANSWER_HEADERS + FA_MAX_ADDED_HEADERS + FA_MAX_DEFAULT_HEADERS + 1,
-               "a head has room for all of its sources and the request id");
+_Static_assert(FA_MAX_HEAD == FA_MAX_ANSWER_HEADERS + FA_MAX_ADDED_HEADERS + FA_MAX_DEFAULT_HEADERS + 2,
+               "a head has room for all of its sources, the request id and the generation");
 
 /* ---- what may be in a head ---- */
 
@@ -110,12 +110,13 @@ static void add(head *h, const fa_header *header)
 static void add_added(head *h, const fa_added_header *added, int status)
 {
     fa_header *own = added->kind == FA_ADDED_LINE ? NULL : find(h, added->header.name);
-    bool fits = added->kind == FA_ADDED_LINE || status < 300 || (added->kind == FA_ADDED_VALIDATOR && status == 304);
+    bool always = added->kind == FA_ADDED_LINE || added->kind == FA_ADDED_INSTEAD;
+    bool fits = always || status < 300 || (added->kind == FA_ADDED_VALIDATOR && status == 304);
     if (!fits)
         return;
     if (own == NULL)
         add(h, &added->header);
-    else if (added->kind == FA_ADDED_CONTENT)
+    else if (added->kind == FA_ADDED_CONTENT || added->kind == FA_ADDED_INSTEAD)
         own->value = added->header.value;
 }
 
@@ -132,5 +133,7 @@ size_t fa_head_assemble(const fa_exchange *exchange, int status, const fa_header
             add(&h, &exchange->defaults[i]);
     }
     add(&h, &(fa_header){FA_TEXT("x-request-id"), {exchange->request_id, strlen(exchange->request_id)}});
+    if (exchange->generation[0] != '\0')
+        add(&h, &(fa_header){FA_TEXT("x-generation"), {exchange->generation, strlen(exchange->generation)}});
     return h.count;
 }

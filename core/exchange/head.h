@@ -11,10 +11,11 @@
 #include "exchange/exchange.h"
 
 typedef enum fa_added_kind {
-    FA_ADDED_LINE,     /* one more line, whatever else there is: Set-Cookie, Vary */
-    FA_ADDED_CONTENT,  /* stands in for the answer's own of that name, and only where the content is what was asked for
+    FA_ADDED_LINE,      /* one more line, whatever else there is: Set-Cookie, Vary */
+    FA_ADDED_CONTENT,   /* stands in for the answer's own of that name, and only where the content is what was asked for
                          (2xx): Content-Type, Content-Disposition */
-    FA_ADDED_VALIDATOR /* only where there is none of that name, for 2xx and 304: ETag */
+    FA_ADDED_VALIDATOR, /* only where there is none of that name, for 2xx and 304: ETag */
+    FA_ADDED_INSTEAD    /* stands in for the answer's own of that name, whatever the status: Cache-Control */
 } fa_added_kind;
 
 typedef struct fa_added_header {
@@ -23,7 +24,7 @@ typedef struct fa_added_header {
     fa_header header;
 } fa_added_header;
 
-enum { FA_MAX_ADDED_HEADERS = 32, FA_MAX_DEFAULT_HEADERS = 12, FA_MAX_HEAD = 40 + 32 + 12 + 1 };
+enum { FA_MAX_ADDED_HEADERS = 32, FA_MAX_DEFAULT_HEADERS = 12, FA_MAX_HEAD = 40 + 32 + 12 + 2 };
 
 /* name: lower case; both are copied. The same name again replaces the first one, but for lines. FA_WRONG_STATE when the
  * answer has begun, FA_INVALID as for fa_exchange_reply, FA_FULL beyond FA_MAX_ADDED_HEADERS, FA_NO_MEMORY (or a

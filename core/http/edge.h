@@ -14,6 +14,7 @@
  *   stall.c       the deadline for clients that take nothing
  *   move.c        an answer goes to another worker, and is taken in there
  *   stream.c      the back end of one that was taken in: a bare socket
+ *   access_log.c  the line for each answer; access_line.c: how it looks
  *   watch.c       clients that leave while nothing is read or written
  *   errors.c      answers that h2o makes on its own, in our shape
  *   library.c     what h2o keeps for the process and for each thread
@@ -64,9 +65,9 @@ enum { FA_HTTP_REFUSAL_SIZE = 2048 };
 typedef enum fa_http_awaited {
     FA_AWAITS_NOTHING, /* a request is being handled */
     FA_AWAITS_HANDSHAKE,
-    FA_AWAITS_FIRST,   /* the first byte of all */
-    FA_AWAITS_NEXT,    /* another request */
-    FA_AWAITS_HEAD,    /* the rest of a head */
+    FA_AWAITS_FIRST, /* the first byte of all */
+    FA_AWAITS_NEXT,  /* another request */
+    FA_AWAITS_HEAD,  /* the rest of a head */
     FA_AWAITS_BODY,
     FA_AWAITS_GOODBYE /* a refusal is being written */
 } fa_http_awaited;
@@ -82,6 +83,7 @@ typedef struct fa_http_gate {
     fa_http_awaited awaits;
     uint64_t since_ms; /* it waits */
     uint64_t began_ms; /* the first byte of the request */
+    uint64_t began_us; /* the same, for the access log */
     uint64_t wakes_ms; /* the deadline's timer is set for then; UINT64_MAX while it is not set */
     fa_timer deadline;
     char *answer; /* a refusal on its way */
@@ -178,7 +180,8 @@ void fa_http_close_idle(fa_http *http);
  * FA_OVER_BUDGET: nothing has happened. follow: after every call that may have made h2o write or go on to the next
  * request. */
 fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket);
-fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket, SSL_CTX *context); /* TLS first */
+fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket,
+                                   SSL_CTX *context); /* TLS first */
 void fa_http_gate_follow(fa_http_connection *connection);
 void fa_http_gate_close(fa_http_connection *connection); /* the socket is closed */
 static inline bool fa_http_gate_is_last(const fa_http_connection *connection, const fa_http_options *options)
@@ -203,6 +206,7 @@ void fa_http_connection_is_gone(fa_http *http); /* tells on_idle when it was the
 /* request.c */
 void fa_http_register_handler(fa_http *http, h2o_pathconf_t *path);
 fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_scope **scope);
+fa_exchange_story fa_http_story(const fa_http_connection *connection); /* of what has come so far */
 void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE]);
 void fa_http_choose_id(fa_text given, char id[FA_REQUEST_ID_SIZE]); /* given: by the client, perhaps empty */
 
@@ -225,6 +229,8 @@ void fa_http_stall_watch(fa_http_stall *stall);
 /* move.c */
 fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t count,
                        void (*moved)(fa_moving *moving, void *context), void *context);
+
+void fa_http_lost_is_logged(fa_http *http, fa_moving *moving);
 
 /* stream.c. new: takes the ticket's socket on success, never the ticket. closed: by the connection, from the loop. */
 fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, fa_http_stream **stream);

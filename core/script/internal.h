@@ -12,7 +12,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 16, MAX_MOUNTS = 16, MAX_HANDLERS = 512, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -33,14 +33,24 @@ typedef struct fa_heap {
     size_t wake_at;            /* bytes at which the collector is set to work again */
     size_t refused;
     char refused_at[80]; /* the script line that asked; empty once it was told */
-    bool strict; /* the limit holds: whoever runs is protected */
-    bool graced; /* somebody was refused and has not come back yet */
+    bool strict;         /* the limit holds: whoever runs is protected */
+    bool graced;         /* somebody was refused and has not come back yet */
 } fa_heap;
 
 enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64, FA_MOST_JSON = 16 * 1024 * 1024 };
 
 /* script/route_options.h */
 typedef struct fa_route_options fa_route_options;
+
+/* What a script has declared; a target of the router is a place in fa_script.routes. */
+typedef struct fa_script_route {
+    int handler;   /* registry reference of the handler with all that stands around it; LUA_NOREF: the folder itself */
+    int preflight; /* the same around the answer to an OPTIONS; LUA_NOREF: nothing stands around */
+    const mount *folder;             /* NULL: the handler answers */
+    const fa_route_options *options; /* the default, when it says nothing */
+    const char *place;               /* "app.lua:12" */
+    const char *pattern;             /* interned */
+} fa_script_route;
 
 struct fa_script {
     fa_script_options options;
@@ -50,17 +60,19 @@ struct fa_script {
     fa_heap heap;
     source_name sources[16];
     fa_router *router;
-    int handlers[MAX_HANDLERS]; /* registry references; a route's target is an index here */
-    const char *handler_names[MAX_HANDLERS];
-    int handler_count;
-    fa_route_options *route_options[MAX_HANDLERS]; /* NULL: it says nothing, and the default holds */
+    fa_script_route *routes;
+    size_t route_count, route_room;
     fa_route_options *default_options;
+    const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
-    mount mounts[MAX_MOUNTS];
-    int mount_count;
-    bool loading; /* routes may be declared */
+    bool loading;                  /* routes may be declared */
+    struct generation *generation; /* generations.c; NULL: it stands alone */
+    fa_list holds;                 /* who will still need this state: holds.c */
+    bool retired;
+    void (*on_idle)(void *context);
+    void *idle_context;
     struct fa_task *current;
     const char *stack_base;      /* of C, where the slice began */
     volatile sig_atomic_t armed; /* the time is over: every instruction raises until control is back in C */
@@ -80,7 +92,24 @@ struct fa_script {
     char empty_array[48];
 };
 
-/* A route's target: a handler index, or MAX_HANDLERS + mount index. */
+/* ---- the end of a generation (holds.c) ---- */
+
+/* Something beside a task that will still need the state: a request that waits to be let in, a stream that a script has begun, a
+ * question under way. Lies in the object that it is about. */
+typedef struct fa_hold {
+    fa_list link;
+    fa_script *script;
+    fa_exchange *exchange; /* that it is about; NULL without */
+    fa_scope_hook at_end;
+    bool hooked;
+    const char *what; /* "a request that waits to be let in" */
+} fa_hold;
+
+/* Until fa_hold_end or the end of the scope. scope: NULL for none. */
+void fa_hold_begin(fa_hold *hold, fa_script *script, fa_scope *scope, fa_exchange *exchange, const char *what);
+void fa_hold_end(fa_hold *hold); /* harmless twice, and on a zeroed one */
+/* A task or a hold is gone: whoever waits for the retired state hears of it when it was the last. */
+void fa_script_look_idle(fa_script *script);
 
 /* ---- tasks (task.c) ---- */
 
@@ -165,11 +194,13 @@ void fa_sandbox_close(lua_State *L, int chunk);
 bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by configuration */
 /* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
 void fa_sandbox_freeze(lua_State *L, const char *name);
+void fa_sandbox_face(lua_State *L, int table); /* pushes the frozen face of the table, or nil; after fa_sandbox_seal */
 
 /* ---- time (slice.c) ---- */
 
 /* Around whatever enters Lua: the heap's limit holds, and the watchdog watches. */
 typedef struct fa_slice {
+    fa_watched *watched;
     fa_turn_outside outside;
     const char *stack_base;
     bool strict;
@@ -178,10 +209,10 @@ void fa_slice_begin(fa_script *script, fa_slice *slice);
 void fa_slice_end(fa_script *script, const fa_slice *slice);
 /* lua_pcall within one. */
 int fa_script_call(fa_script *script, int arguments, int results, int handler);
-/* For functions in C that may take long: raises when the time is over. Costs nothing. */
 /* The script line at which L stands, or the nearest above that is known. Allocates nothing: for signal handlers and allocators, too. */
 void fa_lua_place(lua_State *L, char *out, size_t size);
 void fa_slice_over(lua_State *L);
+/* For functions in C that may take long: raises when the time is over. Costs nothing. */
 static inline void fa_slice_check(lua_State *L, const fa_script *script)
 {
     if (script->armed)
@@ -220,7 +251,7 @@ typedef struct fa_lua_handle {
 } fa_lua_handle;
 
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
-extern const fa_handle_type fa_type_stream, fa_type_events;
+extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_subscription;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 /* NULL when the value is no handle of this kind. */
@@ -238,13 +269,15 @@ typedef struct fa_turn_state {
     fa_handle handle;
 } fa_turn_state;
 
-#define FA_META_BUFFER  "fitnessally.buffer"
-#define FA_META_REQUEST "fitnessally.request"
-#define FA_META_TURN    "fitnessally.turn"
-#define FA_META_SCOPE   "fitnessally.scope"
-#define FA_META_TASK    "fitnessally.task"
-#define FA_META_STREAM  "fitnessally.stream"
-#define FA_META_EVENTS  "fitnessally.events"
+#define FA_META_BUFFER       "fitnessally.buffer"
+#define FA_META_REQUEST      "fitnessally.request"
+#define FA_META_TURN         "fitnessally.turn"
+#define FA_META_SCOPE        "fitnessally.scope"
+#define FA_META_TASK         "fitnessally.task"
+#define FA_META_STREAM       "fitnessally.stream"
+#define FA_META_EVENTS       "fitnessally.events"
+#define FA_META_STORE        "fitnessally.store"
+#define FA_META_SUBSCRIPTION "fitnessally.subscription"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -261,6 +294,16 @@ fa_exchange *fa_lua_check_exchange(lua_State *L, int index);
 
 /* What its route says; of a request that a default route answers, the defaults. */
 const fa_route_options *fa_lua_route_options(lua_State *L, int index);
+
+/* ---- routes (lua_routes.c, lua_request.c) ---- */
+
+/* While app.lua is loaded; raises later. what: "app:get". */
+fa_script *fa_script_loading(lua_State *L, const char *what);
+/* Handlers as C functions: the folder of the request's route, and what the server says to OPTIONS. */
+int fa_lua_serve_folder(lua_State *L);
+int fa_lua_answer_options(lua_State *L);
+/* The handle of the request that the running task answers; raises when there is none. */
+int fa_lua_current_request(lua_State *L);
 
 /* ---- bodies (lua_body.c) ---- */
 int fa_lua_request_json(lua_State *L);
@@ -310,6 +353,7 @@ typedef struct fa_lua_stream {
     fa_outlet *outlet;
     fa_events *events; /* NULL: a plain one */
     fa_list waiting;   /* tasks in events:wait */
+    fa_hold hold;
     fa_scope_hook at_end;
     fa_handle handle;
     bool drained; /* the server has ended it */
@@ -368,6 +412,7 @@ void fa_open_stream(lua_State *L);
 void fa_open_events(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
+void fa_open_routes(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
@@ -377,5 +422,8 @@ void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
 void fa_open_language(lua_State *L);
 void fa_open_patterns(lua_State *L);
+void fa_open_store(lua_State *L);
+void fa_open_topics(lua_State *L);
+void fa_open_schedule(lua_State *L);
 
 #endif

@@ -1,129 +1,23 @@
-/* app: what a script declares while it is loaded; and the tools of the command line. */
+/* app: what a script declares while it is loaded, but for routes (lua_routes.c); and the tools of the command line. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "script/internal.h"
-#include "script/route_options.h"
 
-/* ---- routes ---- */
+/* ---- app ---- */
 
-static fa_script *loading(lua_State *L)
+fa_script *fa_script_loading(lua_State *L, const char *what)
 {
     fa_script *script = fa_script_of(L);
     if (!script->loading)
-        luaL_error(L, "routes are declared while app.lua is loaded, not later");
+        luaL_error(L, "%s: routes are declared while app.lua is loaded, not later", what);
     return script;
-}
-
-static const char *intern(fa_script *script, const char *text)
-{
-    return fa_ledger_intern(fa_scope_ledger(script->scope), text);
-}
-
-/* Of the route that is the next one to be declared. */
-static void read_options(lua_State *L, fa_script *script, const char *method, const char *pattern)
-{
-    fa_route_options *options = fa_scope_allocate(script->scope, sizeof(*options));
-    if (options == NULL)
-        luaL_error(L, "no memory for a route");
-    fa_route_options_read(L, 3, script, method, pattern, options);
-    script->route_options[script->handler_count] = options;
-}
-
-static int declare(lua_State *L, const char *method)
-{
-    fa_error error;
-    char place[160];
-    fa_script *script = loading(L);
-    const char *pattern = luaL_checkstring(L, 2);
-    int handler = lua_istable(L, 3) ? 4 : 3;
-    luaL_checktype(L, handler, LUA_TFUNCTION);
-    if (script->handler_count == MAX_HANDLERS)
-        return luaL_error(L, "more than %d routes", MAX_HANDLERS);
-    fa_origin here = fa_script_here(L);
-    if (handler == 4)
-        read_options(L, script, method, pattern);
-    if (fa_router_add(script->router, method, pattern, script->handler_count, here, &error) != FA_OK)
-        return luaL_error(L, "%s", error.text);
-    snprintf(place, sizeof(place), "%s:%u", here.name, (unsigned)here.line);
-    lua_pushvalue(L, handler);
-    script->handler_names[script->handler_count] = intern(script, place);
-    script->handlers[script->handler_count++] = luaL_ref(L, LUA_REGISTRYINDEX);
-    return 0;
-}
-
-static int app_get(lua_State *L)
-{
-    return declare(L, "GET");
-}
-
-static int app_post(lua_State *L)
-{
-    return declare(L, "POST");
-}
-
-static int app_put(lua_State *L)
-{
-    return declare(L, "PUT");
-}
-
-static int app_delete(lua_State *L)
-{
-    return declare(L, "DELETE");
-}
-
-static const char *copy_option(lua_State *L, fa_script *script, const char *name)
-{
-    const char *copy = NULL;
-    lua_getfield(L, 3, name);
-    if (!lua_isnil(L, -1)) {
-        const char *value = luaL_checkstring(L, -1);
-        copy = fa_scope_copy_text(script->scope, value, strlen(value));
-        if (copy == NULL)
-            luaL_error(L, "no memory for a mount");
-    }
-    lua_pop(L, 1);
-    return copy;
-}
-
-static int app_static(lua_State *L)
-{
-    fa_error error;
-    char pattern[200];
-    fa_script *script = loading(L);
-    const char *prefix = luaL_checkstring(L, 2);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    size_t length = strlen(prefix);
-    while (length > 0 && prefix[length - 1] == '/')
-        --length;
-    if (prefix[0] != '/' || length > sizeof(pattern) - 8)
-        return luaL_error(L, "app:static: a prefix begins with /");
-    if (script->mount_count == MAX_MOUNTS)
-        return luaL_error(L, "more than %d static folders", MAX_MOUNTS);
-    mount *m = &script->mounts[script->mount_count];
-    m->media.root = copy_option(L, script, "root");
-    m->media.index = copy_option(L, script, "index");
-    lua_getfield(L, 3, "immutable");
-    m->media.immutable = lua_toboolean(L, -1);
-    lua_getfield(L, 3, "precompressed");
-    m->media.precompressed = lua_toboolean(L, -1);
-    lua_getfield(L, 3, "dotfiles");
-    m->media.dotfiles = lua_toboolean(L, -1);
-    m->prefix_length = length + 1;
-    if (m->media.root == NULL)
-        return luaL_error(L, "app:static(\"%s\"): root is missing", prefix);
-    snprintf(pattern, sizeof(pattern), "%.*s/*file", (int)length, prefix);
-    if (fa_router_add(script->router, "GET", pattern, MAX_HANDLERS + script->mount_count, fa_script_here(L), &error) !=
-        FA_OK)
-        return luaL_error(L, "%s", error.text);
-    script->mount_count++;
-    return 0;
 }
 
 static int app_on_start(lua_State *L)
 {
-    fa_script *script = loading(L);
+    fa_script *script = fa_script_loading(L, "app:on_start");
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (script->starter_count == MAX_STARTERS)
         return luaL_error(L, "app:on_start: at most %d functions", MAX_STARTERS);
@@ -152,10 +46,7 @@ void fa_script_start(fa_script *script)
 
 void fa_open_app(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"get", app_get},       {"post", app_post},         {"put", app_put}, {"delete", app_delete},
-        {"static", app_static}, {"on_start", app_on_start}, {NULL, NULL},
-    };
+    static const luaL_Reg functions[] = {{"on_start", app_on_start}, {NULL, NULL}}; /* more in lua_routes.c */
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     lua_setglobal(L, "app");

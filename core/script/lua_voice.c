@@ -326,6 +326,7 @@ static int voice_ask(lua_State *L)
     fa_result result = fa_dialogues_claim(dialogues, &question, &asked, &error);
     if (result != FA_OK)
         return refuse_ask(L, result, &error);
+    fa_exchange_note_dialogue(exchange, (fa_text){asked.dialogue_id, strlen(asked.dialogue_id)});
     if (asked.joined)
         return push_asked(L, &asked);
     int count = fa_dialogues_elsewhere(dialogues, id) ? ELSEWHERE : take_up(L, &question, &asked, 3, 4);
@@ -353,6 +354,7 @@ static int voice_listen(lua_State *L)
     }
     if (exchange->status != 0)
         return luaL_error(L, "this request has been answered already");
+    fa_exchange_note_dialogue(exchange, id);
     if (!fa_dialogues_elsewhere(dialogues, id) && fa_dialogues_listen(dialogues, exchange, id, follow) == FA_OK)
         return 0;
     remote_op *op = start_remote(
@@ -361,9 +363,18 @@ static int voice_listen(lua_State *L)
     return fa_task_wait(L, op->task, &op->wait);
 }
 
+/* For the access log: of the request whose handler runs. */
+static void note_dialogue(lua_State *L, fa_text id)
+{
+    const fa_task *task = fa_script_of(L)->current;
+    if (task != NULL && task->exchange != NULL && task->scope != NULL)
+        fa_exchange_note_dialogue(task->exchange, id);
+}
+
 static int voice_delete(lua_State *L)
 {
     fa_text id = dialogue_id(L, 1);
+    note_dialogue(L, id);
     fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
     bool deleted = fa_dialogues_delete(dialogues, id) == FA_OK;
     if (deleted || !fa_dialogues_elsewhere(dialogues, id)) {
@@ -379,6 +390,7 @@ static int voice_interrupt(lua_State *L)
     fa_interrupted what;
     fa_text id = dialogue_id(L, 1);
     double played_ms = luaL_optnumber(L, 2, -1);
+    note_dialogue(L, id);
     fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
     if (fa_dialogues_interrupt(dialogues, id, played_ms, &what) == FA_OK)
         return push_interrupted(L, &what);

@@ -132,55 +132,78 @@ static void read_one(reader *r, const char *key)
             return;
         }
     }
-    refuse(r, key, "is not known: there are max_body, max_json, max_json_depth, max_concurrent, queue and queue_time");
+    refuse(
+        r, key,
+        "is not known: there are max_body, max_json, max_json_depth, max_concurrent, queue, queue_time, name, host and "
+        "use");
 }
 
-void fa_route_options_read(lua_State *L, int index, fa_script *script, const char *method, const char *pattern,
-                           fa_route_options *options)
+static void read_all(reader *r, int index)
 {
-    char route[120];
-    reader r = {L, script, route, options, {0, DEFAULT_QUEUE, DEFAULT_QUEUE_MS}, false, false};
-    snprintf(route, sizeof(route), "%s %s", method, pattern);
-    fa_route_options_default(script, options);
+    lua_State *L = r->L;
+    fa_route_options_default(r->script, r->options);
     luaL_checktype(L, index, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "route %s: its options have names, as in {max_body = \"2MB\"}", route);
-        read_one(&r, lua_tostring(L, -2));
+            luaL_error(L, "route %s: its options have names, as in {max_body = \"2MB\"}", r->route);
+        read_one(r, lua_tostring(L, -2));
     }
+}
+
+void fa_route_options_check(lua_State *L, int index, fa_script *script, const char *label)
+{
+    fa_route_options unused;
+    reader r = {L, script, label, &unused, {0, 0, 0}, false, false};
+    read_all(&r, index);
+}
+
+void fa_route_options_read(lua_State *L, int index, fa_script *script, const char *label, fa_route_options *options)
+{
+    reader r = {L, script, label, options, {0, DEFAULT_QUEUE, DEFAULT_QUEUE_MS}, false, false};
+    read_all(&r, index);
     if (r.queued && !r.limited)
-        luaL_error(L, "route %s: queue and queue_time mean nothing without max_concurrent", route);
+        luaL_error(L, "route %s: queue and queue_time mean nothing without max_concurrent", label);
     if (!r.limited)
         return;
     options->queue_ms = r.limits.wait_ms;
-    if (fa_turnstiles_find(script->turnstiles, route, &r.limits, &options->turnstile) != FA_OK)
-        luaL_error(L, "route %s: no memory", route);
+    options->limits = r.limits;
+    if (fa_turnstiles_find(script->turnstiles, label, &r.limits, &options->turnstile) != FA_OK)
+        luaL_error(L, "route %s: no memory", label);
+    options->next_limited = script->limited;
+    script->limited = options;
+}
+
+void fa_route_options_apply(const fa_script *script)
+{
+    for (const fa_route_options *options = script->limited; options != NULL; options = options->next_limited)
+        fa_turnstile_limit(options->turnstile, &options->limits);
+}
+
+void fa_route_options_free(fa_script *script)
+{
+    for (; script->limited != NULL; script->limited = script->limited->next_limited)
+        fa_turnstile_unref(script->limited->turnstile);
 }
 
 /* ---- asking ---- */
 
-static const fa_route_options *options_of(const fa_script *script, int target)
+size_t fa_script_body_limit(const fa_route_key *key, void *context)
 {
-    return target < MAX_HANDLERS && script->route_options[target] != NULL ? script->route_options[target]
-                                                                          : script->default_options;
-}
-
-size_t fa_script_body_limit(fa_text method, fa_text path, void *context)
-{
-    char allow[64], decoded[1024];
+    char allow[FA_ALLOW_SIZE], decoded[1024];
     fa_route route;
     const fa_script *script = context;
-    size_t length = fa_path_decode(path, decoded, sizeof(decoded));
-    if (length == 0 || fa_router_match(script->router, method, (fa_text){decoded, length}, &route, allow) != FA_OK)
+    size_t length = fa_path_decode(key->path, decoded, sizeof(decoded));
+    fa_route_key plain = {key->method, key->host, {decoded, length}};
+    if (length == 0 || fa_router_match(script->router, &plain, &route, allow) != FA_OK)
         return script->default_options->max_body;
-    return options_of(script, route.target)->max_body;
+    return script->routes[route.target].options->max_body;
 }
 
 size_t fa_script_largest_body(const fa_script *script)
 {
     size_t most = script->default_options->max_body;
-    for (int i = 0; i < script->handler_count; ++i)
-        most = options_of(script, i)->max_body > most ? options_of(script, i)->max_body : most;
+    for (size_t i = 0; i < script->route_count; ++i)
+        most = script->routes[i].options->max_body > most ? script->routes[i].options->max_body : most;
     return most;
 }
 
@@ -212,6 +235,8 @@ static void on_end(fa_scope_hook *hook)
 static void on_turn(fa_turnstile_pass *pass, fa_result result)
 {
     admission *a = FA_OBJECT(pass, admission, pass);
+    if (a->exchange->status != 0 || a->exchange->gone) /* its generation was cut meanwhile */
+        return;
     if (result == FA_OK)
         a->go(a->exchange);
     else

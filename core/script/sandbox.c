@@ -90,6 +90,14 @@ void fa_sandbox_freeze(lua_State *L, const char *name)
     freeze(L, name, 0);
 }
 
+void fa_sandbox_face(lua_State *L, int table)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, FROZEN);
+    lua_pushvalue(L, table);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+}
+
 /* The chunk on top gets an environment in which every name is looked up that is not its own. names: on the stack. */
 static void set_environment(lua_State *L, int names)
 {

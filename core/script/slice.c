@@ -64,13 +64,14 @@ void fa_slice_begin(fa_script *script, fa_slice *slice)
     slice->stack_base = script->stack_base;
     if (script->stack_base == NULL)
         script->stack_base = (const char *)slice;
-    fa_watched_begin(fa_worker_watched(script->worker), load ? script->options.load_ms : script->options.slice_ms,
-                     interrupt, script, &slice->outside);
+    slice->watched = load && script->options.loads != NULL ? script->options.loads : fa_worker_watched(script->worker);
+    fa_watched_begin(slice->watched, load ? script->options.load_ms : script->options.slice_ms, interrupt, script,
+                     &slice->outside);
 }
 
 void fa_slice_end(fa_script *script, const fa_slice *slice)
 {
-    bool overdue_outside = fa_watched_end(fa_worker_watched(script->worker), &slice->outside);
+    bool overdue_outside = fa_watched_end(slice->watched, &slice->outside);
     if (script->armed) {
         lua_sethook(script->lua, NULL, 0, 0);
         script->armed = 0;

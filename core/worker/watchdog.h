@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "memory/scope.h"
 
-enum { FA_WATCHED_TOLD = 240, FA_CACHE_LINE = 64, FA_MAX_WATCHED = 64 };
+enum { FA_WATCHED_TOLD = 240, FA_CACHE_LINE = 64, FA_MAX_WATCHED = 72 };
 
 typedef struct fa_watchdog fa_watchdog;
 

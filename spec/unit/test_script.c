@@ -44,7 +44,7 @@ static void handlers_answer(void **state)
     assert_answer_has(w, "GET /../x", "400 {\"error\":{\"code\":\"bad_path\"");
     client = script_start(w, (asking){.what = "POST /json"});
     SCRIPT_UNTIL(w, fa_inprocess_answered(client)->ended);
-    assert_true(fa_text_is(fa_inprocess_header(client, "allow"), "GET, HEAD"));
+    assert_true(fa_text_is(fa_inprocess_header(client, "allow"), "GET, HEAD, OPTIONS"));
     assert_costs_nothing(w, "GET /text/x/y?q=1");
     assert_costs_nothing(w, "GET /body");
     script_world_end(w);
