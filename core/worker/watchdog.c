@@ -189,7 +189,9 @@ static void give_up(const fa_watchdog *dog, fa_watched *w, int thread)
         syscall(SYS_tgkill, getpid(), thread, dog->number);
         nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL);
     }
-    fa_log_write(dog->log, FA_LOG_ERROR,
+    fa_log at_once = *dog->log;
+    at_once.ring = NULL; /* nobody will write what is in it any more */
+    fa_log_write(&at_once, FA_LOG_ERROR,
                  "a script cannot be interrupted and has taken %llu ms (script_hard): %s; the process is aborted",
                  (unsigned long long)(dog->hard_ns / NS_PER_MS),
                  atomic_load(&w->told) ? w->text : "where is not known");

@@ -23,6 +23,10 @@ function get(url, agent) {
   }), url);
 }
 
+const logged = async (server, text) => {
+  while (!server.log().includes(text)) await new Promise((resolve) => setTimeout(resolve, 10));
+};
+
 const ends = (answer) => {
   assert.equal(answer.status, 500, answer.body.slice(0, 200));
   const { message } = JSON.parse(answer.body).error;
@@ -112,7 +116,7 @@ describe('production', () => {
       const { error } = JSON.parse(body);
       assert.equal(status, 500);
       assert.equal(error.message, 'The server made a mistake.');
-      assert.ok(server.log().includes(error.requestId));
+      await within(5_000, logged(server, error.requestId), 'the request id in the log'); // it is written by another thread
       assert.match(server.log(), /app\.lua:\d+: the script ran for more than/);
     } finally {
       await server.stop();
