@@ -14,6 +14,7 @@
  *   stall.c       the deadline for clients that take nothing
  *   move.c        an answer goes to another worker, and is taken in there
  *   stream.c      the back end of one that was taken in: a bare socket
+ *   upgrade.c     the back end of one that speaks another protocol now (WebSocket)
  *   watch.c       clients that leave while nothing is read or written
  *   errors.c      answers that h2o makes on its own, in our shape
  *   library.c     what h2o keeps for the process and for each thread
@@ -31,6 +32,7 @@
 
 typedef struct fa_http_request fa_http_request;
 typedef struct fa_http_stream fa_http_stream;
+typedef struct fa_http_upgrade fa_http_upgrade;
 
 struct fa_http {
     h2o_globalconf_t config; /* one for each worker: nothing of h2o is shared between threads */
@@ -64,9 +66,9 @@ enum { FA_HTTP_REFUSAL_SIZE = 2048 };
 typedef enum fa_http_awaited {
     FA_AWAITS_NOTHING, /* a request is being handled */
     FA_AWAITS_HANDSHAKE,
-    FA_AWAITS_FIRST,   /* the first byte of all */
-    FA_AWAITS_NEXT,    /* another request */
-    FA_AWAITS_HEAD,    /* the rest of a head */
+    FA_AWAITS_FIRST, /* the first byte of all */
+    FA_AWAITS_NEXT,  /* another request */
+    FA_AWAITS_HEAD,  /* the rest of a head */
     FA_AWAITS_BODY,
     FA_AWAITS_GOODBYE /* a refusal is being written */
 } fa_http_awaited;
@@ -92,9 +94,10 @@ typedef struct fa_http_connection {
     uv_tcp_t tcp; /* first: h2o hands it back to its close callback */
     fa_list link; /* in fa_http.connections */
     fa_http *http;
-    fa_account *account;      /* a reference */
-    fa_http_request *request; /* the one that is being handled, or NULL */
-    fa_http_stream *stream;   /* of an adopted one, until it is closed; h2o has no part in it */
+    fa_account *account;       /* a reference */
+    fa_http_request *request;  /* the one that is being handled, or NULL */
+    fa_http_request *upgraded; /* it speaks another protocol, until it is closed; h2o has no part in it */
+    fa_http_stream *stream;    /* of an adopted one, until it is closed; h2o has no part in it */
     char remote[INET6_ADDRSTRLEN];
     fa_address address; /* counted in http->options.addresses while `counted` */
     bool counted;
@@ -108,11 +111,12 @@ typedef struct fa_http_connection {
 
 /* Where a request's answer stands with h2o. */
 typedef enum fa_http_phase {
-    FA_PHASE_READY,  /* h2o owes nothing: it may be called */
-    FA_PHASE_OWED,   /* h2o_send in progress: it will call proceed, or end the request */
-    FA_PHASE_LAST,   /* the final h2o_send is made: it will end the request */
-    FA_PHASE_MOVING, /* h2o writes the head, ends the request, and lets go of the socket */
-    FA_PHASE_ENDING  /* `later` is set and will make the final h2o_send */
+    FA_PHASE_READY,     /* h2o owes nothing: it may be called */
+    FA_PHASE_OWED,      /* h2o_send in progress: it will call proceed, or end the request */
+    FA_PHASE_LAST,      /* the final h2o_send is made: it will end the request */
+    FA_PHASE_MOVING,    /* h2o writes the head, ends the request, and lets go of the socket */
+    FA_PHASE_UPGRADING, /* the same, and this exchange goes on with it */
+    FA_PHASE_ENDING     /* `later` is set and will make the final h2o_send */
 } fa_http_phase;
 
 /* The deadline of an exchange for its client to take something. */
@@ -137,7 +141,8 @@ struct fa_http_request {
     const char *cut; /* why the connection was cut; NULL while it was not */
     struct fa_http_watch *watch;
     fa_http_stall stall;
-    fa_moving *moving; /* once it is to go to another worker */
+    fa_moving *moving;        /* once it is to go to another worker */
+    fa_http_upgrade *upgrade; /* once it is to speak another protocol */
 };
 
 /* One that has come from another worker; lies in its own request scope, too. */
@@ -178,9 +183,11 @@ void fa_http_close_idle(fa_http *http);
  * FA_OVER_BUDGET: nothing has happened. follow: after every call that may have made h2o write or go on to the next
  * request. */
 fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket);
-fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket, SSL_CTX *context); /* TLS first */
+fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket,
+                                   SSL_CTX *context); /* TLS first */
 void fa_http_gate_follow(fa_http_connection *connection);
-void fa_http_gate_close(fa_http_connection *connection); /* the socket is closed */
+void fa_http_gate_let_go(fa_http_connection *connection); /* h2o has given the socket away: no requests any more */
+void fa_http_gate_close(fa_http_connection *connection);  /* the socket is closed */
 static inline bool fa_http_gate_is_last(const fa_http_connection *connection, const fa_http_options *options)
 {
     const fa_http_gate *gate = &connection->gate;
@@ -230,6 +237,13 @@ fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t c
 fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, fa_http_stream **stream);
 void fa_http_stream_cut(fa_http_stream *stream, const char *why);
 void fa_http_stream_closed(fa_http_stream *stream);
+
+/* upgrade.c. disposed: h2o has ended its request; the exchange goes on. cut: like the exchange's. closed: by the connection,
+ * from the loop. */
+fa_result fa_http_upgrade_begin(fa_exchange *exchange, const fa_header *headers, size_t count);
+void fa_http_upgrade_disposed(fa_http_request *request);
+void fa_http_upgrade_cut(fa_http_request *request, const char *why);
+void fa_http_upgrade_closed(fa_http_request *request);
 
 /* watch.c */
 void fa_http_watch_start(fa_http_request *request);

@@ -245,6 +245,13 @@ fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t 
     return FA_OK;
 }
 
+/* Nothing is ahead: what comes behind an Upgrade before its answer has been refused. */
+void fa_http_gate_let_go(fa_http_connection *connection)
+{
+    connection->gate.socket = NULL;
+    fa_timer_stop(&connection->gate.deadline);
+}
+
 void fa_http_gate_close(fa_http_connection *connection)
 {
     fa_http_gate *gate = &connection->gate;

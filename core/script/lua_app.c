@@ -5,6 +5,7 @@
 
 #include "script/internal.h"
 #include "script/route_options.h"
+#include "script/websocket_options.h"
 
 /* ---- routes ---- */
 
@@ -22,16 +23,17 @@ static const char *intern(fa_script *script, const char *text)
 }
 
 /* Of the route that is the next one to be declared. */
-static void read_options(lua_State *L, fa_script *script, const char *method, const char *pattern)
+static void read_options(lua_State *L, int index, fa_script *script, const char *method, const char *pattern,
+                         fa_websocket_route *websocket)
 {
     fa_route_options *options = fa_scope_allocate(script->scope, sizeof(*options));
     if (options == NULL)
         luaL_error(L, "no memory for a route");
-    fa_route_options_read(L, 3, script, method, pattern, options);
+    fa_route_options_read(L, index, script, method, pattern, websocket, options);
     script->route_options[script->handler_count] = options;
 }
 
-static int declare(lua_State *L, const char *method)
+static int declare_as(lua_State *L, const char *method, bool websocket)
 {
     fa_error error;
     char place[160];
@@ -42,8 +44,10 @@ static int declare(lua_State *L, const char *method)
     if (script->handler_count == MAX_HANDLERS)
         return luaL_error(L, "more than %d routes", MAX_HANDLERS);
     fa_origin here = fa_script_here(L);
-    if (handler == 4)
-        read_options(L, script, method, pattern);
+    if (websocket)
+        read_options(L, handler == 4 ? 3 : 0, script, "WEBSOCKET", pattern, fa_websocket_route_new(L, script));
+    else if (handler == 4)
+        read_options(L, 3, script, method, pattern, NULL);
     if (fa_router_add(script->router, method, pattern, script->handler_count, here, &error) != FA_OK)
         return luaL_error(L, "%s", error.text);
     snprintf(place, sizeof(place), "%s:%u", here.name, (unsigned)here.line);
@@ -51,6 +55,11 @@ static int declare(lua_State *L, const char *method)
     script->handler_names[script->handler_count] = intern(script, place);
     script->handlers[script->handler_count++] = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
+}
+
+static int declare(lua_State *L, const char *method)
+{
+    return declare_as(L, method, false);
 }
 
 static int app_get(lua_State *L)
@@ -71,6 +80,12 @@ static int app_put(lua_State *L)
 static int app_delete(lua_State *L)
 {
     return declare(L, "DELETE");
+}
+
+/* A handshake is a GET. */
+static int app_websocket(lua_State *L)
+{
+    return declare_as(L, "GET", true);
 }
 
 static const char *copy_option(lua_State *L, fa_script *script, const char *name)
@@ -153,8 +168,14 @@ void fa_script_start(fa_script *script)
 void fa_open_app(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"get", app_get},       {"post", app_post},         {"put", app_put}, {"delete", app_delete},
-        {"static", app_static}, {"on_start", app_on_start}, {NULL, NULL},
+        {"get", app_get},
+        {"post", app_post},
+        {"put", app_put},
+        {"delete", app_delete},
+        {"static", app_static},
+        {"on_start", app_on_start},
+        {"websocket", app_websocket},
+        {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

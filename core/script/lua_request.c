@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "memory/buffer.h"
-#include "script/internal.h"
+#include "script/lua_websocket.h"
 #include "script/route_options.h"
 
 const fa_handle_type fa_type_request = {"request", NULL};
@@ -17,6 +17,7 @@ typedef struct request {
     const char *handler_name;
     fa_handle body;
     bool has_body_handle;
+    fa_lua_websocket *websocket; /* NULL: it is answered as a request */
 } request;
 
 static request *check_request_at(lua_State *L, int index)
@@ -50,9 +51,14 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
     if (error != NULL) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: %.*s %.*s: %s", exchange->request_id, (int)exchange->method.length,
                      exchange->method.data, (int)exchange->path.length, exchange->path.data, error);
-        if (!exchange->finished && !exchange->promised) /* a whole answer is not cut for what went wrong after it */
+        if (r->websocket != NULL)
+            fa_lua_websocket_end(r->websocket, true);
+        else if (!exchange->finished &&
+                 !exchange->promised) /* a whole answer is not cut for what went wrong after it */
             fa_exchange_fail(exchange, 500, "script_error",
                              task->script->options.development ? error : "The server made a mistake.", NULL);
+    } else if (r->websocket != NULL) {
+        fa_lua_websocket_end(r->websocket, false);
     } else if (fa_lua_stream_finish(exchange) || exchange->promised) {
         return;
     } else if (exchange->status == 0) {
@@ -79,6 +85,9 @@ static void run_handler(fa_exchange *exchange)
     request *r = exchange->route_state;
     fa_script *script = r->script;
     lua_State *L = script->lua;
+    if (r->options->websocket != NULL &&
+        (r->websocket = fa_lua_websocket_open(script, exchange, r->options->websocket)) == NULL)
+        return;
     if (fa_handle_make(fa_worker_handles(script->worker), &fa_type_request, r, exchange->scope, exchange->request_id,
                        FA_HERE, &handle) != FA_OK) {
         out_of_room(exchange);
@@ -91,8 +100,10 @@ static void run_handler(fa_exchange *exchange)
         return;
     }
     task->exchange = exchange;
+    if (r->websocket != NULL)
+        fa_lua_push_websocket(task->co, r->websocket);
     fa_lua_push_handle(task->co, handle, FA_META_REQUEST);
-    fa_task_resume(task, 1);
+    fa_task_resume(task, r->websocket != NULL ? 2 : 1);
 }
 
 static void take_up(fa_script *script, fa_exchange *exchange, const fa_route *route)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "script/websocket_options.h"
 
 enum {
     MOST_CONCURRENT = 100000,
@@ -36,6 +37,7 @@ typedef struct reader {
     fa_route_options *options;
     fa_turnstile_limits limits;
     bool limited, queued;
+    fa_websocket_route *websocket; /* NULL: it is none */
 } reader;
 
 static void refuse(const reader *r, const char *key, const char *problem)
@@ -126,6 +128,10 @@ static const struct {
 
 static void read_one(reader *r, const char *key)
 {
+    if (r->websocket != NULL && fa_websocket_route_read(r->L, r->script, r->route, key, r->websocket))
+        return;
+    if (r->websocket != NULL && strncmp(key, "max_", 4) == 0 && strcmp(key, "max_concurrent") != 0)
+        refuse(r, key, "means nothing for a WebSocket: its messages have max_message");
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); ++i) {
         if (strcmp(known[i].key, key) == 0) {
             known[i].read(r, key);
@@ -136,12 +142,15 @@ static void read_one(reader *r, const char *key)
 }
 
 void fa_route_options_read(lua_State *L, int index, fa_script *script, const char *method, const char *pattern,
-                           fa_route_options *options)
+                           fa_websocket_route *websocket, fa_route_options *options)
 {
     char route[120];
-    reader r = {L, script, route, options, {0, DEFAULT_QUEUE, DEFAULT_QUEUE_MS}, false, false};
+    reader r = {L, script, route, options, {0, DEFAULT_QUEUE, DEFAULT_QUEUE_MS}, false, false, websocket};
     snprintf(route, sizeof(route), "%s %s", method, pattern);
     fa_route_options_default(script, options);
+    options->websocket = websocket;
+    if (index == 0)
+        return;
     luaL_checktype(L, index, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)

@@ -8,6 +8,7 @@
 
 #include "dialogue/dialogue.h"
 #include "exchange/router.h"
+#include "exchange/websocket.h"
 #include "media/media.h"
 #include "memory/inventory.h"
 #include "plugin/native.h"
@@ -47,10 +48,11 @@ typedef struct fa_script_options {
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
     fa_body_limits bodies;
-    fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
-    size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
-    uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
-    bool development;          /* error answers carry the message and the traceback */
+    fa_turnstiles *turnstiles;      /* shared by all workers; NULL: this state has its own */
+    size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */
+    uint64_t heartbeat_ms;          /* of event streams that say nothing of theirs; 0: none */
+    fa_websocket_options websocket; /* of routes that say nothing else; max_message 0: the defaults */
+    bool development;               /* error answers carry the message and the traceback */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
     size_t (*connections)(void *context);

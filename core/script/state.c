@@ -246,6 +246,7 @@ static int open_all(lua_State *L)
     fa_open_headers(L);
     fa_open_stream(L);
     fa_open_events(L);
+    fa_open_websocket(L);
     fa_open_file(L);
     fa_open_app(L);
     fa_open_voice(L);
@@ -280,6 +281,7 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
     fa_list_init(&script->tasks);
     fa_list_init(&script->pending);
     fa_list_init(&script->streams);
+    fa_list_init(&script->websockets);
     fa_message_init(&script->mail, fa_tasks_deliver);
     fa_heap_begin(&script->heap, script->lua, options->script_heap);
     fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);

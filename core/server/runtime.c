@@ -196,6 +196,17 @@ static fa_body_limits body_limits(const fa_config *config)
     };
 }
 
+static fa_websocket_options websocket_options(const fa_config *config)
+{
+    return (fa_websocket_options){
+        .max_message = fa_config_size(config, "websocket_message"),
+        .queue = fa_config_size(config, "websocket_queue"),
+        .ping_ms = fa_config_duration(config, "websocket_ping"),
+        .pong_ms = fa_config_duration(config, "websocket_pong"),
+        .close_ms = fa_config_duration(config, "websocket_close"),
+    };
+}
+
 static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugins, fa_media *media, bool app,
                              fa_error *error)
 {
@@ -214,6 +225,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .turnstiles = l->runtime->turnstiles,
         .answer_queue = fa_config_size(config, "answer_queue"),
         .heartbeat_ms = fa_config_duration(config, "ping_interval"),
+        .websocket = websocket_options(config),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .draining = is_draining,
         .connections = connections,
