@@ -1,16 +1,11 @@
-/* The life of a WebSocket. What frames say is websocket_frames.c's; here is what follows from it.
- *
- * Two ends, each of which happens once: `told` (whoever uses it sees that it is closed, and why) and `done` (the Close is in the outlet
- * as its last word, and the back end closes the connection when it has left). Between the two lies the peer's part in closing. */
-#include "exchange/websocket.h"
-
-#include <stdio.h>
+/* The life of a WebSocket but for its end (websocket_close.c): what comes, what is sent, and whether the peer is still there. What frames
+ * say is websocket_frames.c's; here is what follows from it. */
 #include <string.h>
 #include <wslay/wslay.h>
 
 #include "base/utf8.h"
+#include "exchange/websocket_internal.h"
 #include "memory/buffer.h"
-#include "worker/timer.h"
 
 enum { MOST_ARRIVED = 256, FIRST_CAPACITY = 1024, CONTROL_SLACK = 16 * 1024 };
 
@@ -19,28 +14,6 @@ typedef struct arrived {
     fa_websocket_message message;
 } arrived;
 
-struct fa_websocket {
-    fa_exchange *exchange;
-    fa_outlet *outlet;
-    fa_frames *frames;
-    fa_websocket_options options;
-
-    fa_buffer *message; /* that comes now; NULL between two */
-    fa_list arrived;
-    size_t arrived_count, arrived_bytes;
-    bool held; /* there is more, but nobody has taken what came before */
-
-    uint64_t heard_ms, pinged_ms; /* pinged_ms 0: no answer is awaited */
-    fa_timer alive, closing;
-
-    bool told, deaf, close_came, close_sent, done;
-    unsigned code;
-    char reason[FA_WEBSOCKET_REASON_SIZE];
-
-    void (*changed)(fa_websocket *websocket, void *context);
-    void *context;
-};
-
 static uint64_t now(const fa_websocket *ws)
 {
     return fa_worker_now(ws->exchange->worker);
@@ -48,7 +21,7 @@ static uint64_t now(const fa_websocket *ws)
 
 /* ---- what is sent ---- */
 
-static fa_result send_frame(fa_websocket *ws, unsigned opcode, const void *data, size_t length, fa_buffer *buffer)
+fa_result fa_websocket_frame(fa_websocket *ws, unsigned opcode, const void *data, size_t length, fa_buffer *buffer)
 {
     uint8_t frame[FA_FRAME_HEAD_SIZE + FA_FRAME_CONTROL_SIZE];
     bool control = wslay_is_ctrl_frame(opcode);
@@ -60,27 +33,16 @@ static fa_result send_frame(fa_websocket *ws, unsigned opcode, const void *data,
     return FA_FULL; /* of a peer that goes on asking and does not take the answers */
 }
 
-/* ---- closing ---- */
+/* ---- what comes ---- */
 
-static void tell(fa_websocket *ws, unsigned code, const char *reason, size_t length)
-{
-    if (ws->told)
-        return;
-    ws->told = true;
-    ws->code = code;
-    snprintf(ws->reason, sizeof(ws->reason), "%.*s", (int)length, length != 0 ? reason : "");
-    if (ws->changed != NULL)
-        ws->changed(ws, ws->context);
-}
-
-static void forget_message(fa_websocket *ws)
+void fa_websocket_forget_message(fa_websocket *ws)
 {
     if (ws->message != NULL)
         fa_buffer_release(ws->message);
     ws->message = NULL;
 }
 
-static void forget_arrived(fa_websocket *ws)
+void fa_websocket_forget_arrived(fa_websocket *ws)
 {
     fa_websocket_message message;
     for (fa_list *node; (node = fa_list_first(&ws->arrived)) != NULL;) {
@@ -92,112 +54,6 @@ static void forget_arrived(fa_websocket *ws)
     }
     ws->arrived_count = ws->arrived_bytes = 0;
 }
-
-/* The last word has been said: the connection ends when it is written. */
-static void finish(fa_websocket *ws)
-{
-    if (ws->done)
-        return;
-    ws->done = ws->deaf = true;
-    fa_timer_stop(&ws->alive);
-    fa_timer_stop(&ws->closing);
-    forget_message(ws);
-    fa_outlet_finish(ws->outlet);
-}
-
-/* code FA_WEBSOCKET_NO_STATUS: an empty one. */
-static void send_close(fa_websocket *ws, unsigned code, const char *reason)
-{
-    uint8_t payload[FA_FRAME_CONTROL_SIZE] = {(uint8_t)(code >> 8), (uint8_t)code};
-    size_t length = strnlen(reason, sizeof(payload) - 2);
-    if (ws->close_sent)
-        return;
-    ws->close_sent = true;
-    memcpy(payload + 2, reason, length);
-    length = code == FA_WEBSOCKET_NO_STATUS ? 0 : length + 2;
-    if (send_frame(ws, WSLAY_CONNECTION_CLOSE, payload, length, NULL) != FA_OK)
-        fa_exchange_abort(ws->exchange); /* which needs no memory, and says that something is wrong */
-}
-
-static void on_closing(fa_timer *timer)
-{
-    fa_websocket *ws = FA_OBJECT(timer, fa_websocket, closing);
-    if (ws->close_came)
-        send_close(ws, ws->code, "");
-    finish(ws);
-}
-
-static void await_closing(fa_websocket *ws)
-{
-    if (ws->closing.fire == NULL)
-        fa_timer_init(&ws->closing, ws->exchange->worker, ws->exchange->scope, on_closing);
-    if (fa_timer_start(&ws->closing, ws->options.close_ms) != FA_OK)
-        finish(ws);
-}
-
-/* The peer has done something wrong, and learns it. Nothing more is read. */
-static void fail(fa_websocket *ws, unsigned code, const char *why)
-{
-    fa_log_write(fa_worker_log(ws->exchange->worker), FA_LOG_INFO, "http: request %s: WebSocket closed with %u: %s",
-                 ws->exchange->request_id, code, why);
-    ws->deaf = true;
-    forget_message(ws);
-    send_close(ws, code, why);
-    tell(ws, code, why, strlen(why));
-    finish(ws);
-}
-
-static void take_close(fa_websocket *ws, const fa_frame *frame)
-{
-    ws->deaf = ws->close_came = true;
-    forget_message(ws);
-    if (ws->close_sent) {
-        finish(ws);
-        return;
-    }
-    await_closing(ws);
-    tell(ws, frame->code, (const char *)frame->data, frame->length);
-}
-
-/* Cut to whole characters. */
-static void copy_reason(char to[FA_WEBSOCKET_REASON_SIZE], const char *reason)
-{
-    size_t length = strnlen(reason, FA_WEBSOCKET_REASON_SIZE - 1);
-    while (length != 0 && !fa_utf8_valid(reason, length))
-        --length;
-    memcpy(to, reason, length);
-    to[length] = '\0';
-}
-
-void fa_websocket_close(fa_websocket *ws, unsigned code, const char *reason)
-{
-    char cut[FA_WEBSOCKET_REASON_SIZE];
-    if (ws->close_sent || ws->done || ws->exchange->gone)
-        return;
-    copy_reason(cut, reason);
-    forget_arrived(ws);
-    forget_message(ws);
-    send_close(ws, ws->close_came ? ws->code : code, cut);
-    tell(ws, code, cut, strlen(cut));
-    if (ws->close_came) {
-        finish(ws);
-        return;
-    }
-    await_closing(ws);
-    ws->held = false; /* what comes is looked through for the peer's Close */
-    fa_exchange_read(ws->exchange);
-}
-
-bool fa_websocket_closed(const fa_websocket *ws, unsigned *code, const char **reason)
-{
-    if (code != NULL)
-        *code = ws->code;
-    if (reason != NULL)
-        *reason = ws->reason;
-    return ws->told;
-}
-
-/* ---- what comes ---- */
 
 static bool is_full(const fa_websocket *ws)
 {
@@ -231,6 +87,11 @@ static fa_result end_message(fa_websocket *ws, bool text)
     return FA_OK;
 }
 
+static void fail(fa_websocket *ws, unsigned code, const char *why)
+{
+    fa_websocket_ended(ws, FA_WEBSOCKET_FAILED, code, why, strlen(why));
+}
+
 static void take_piece(fa_websocket *ws, const fa_frame *frame)
 {
     if (ws->close_sent)
@@ -250,11 +111,11 @@ static void take_frame(fa_websocket *ws, const fa_frame *frame)
         break;
     case FA_FRAME_PING:
         if (!ws->close_sent)
-            send_frame(ws, WSLAY_PONG, frame->data, frame->length,
-                       NULL); /* without room or memory it goes unanswered */
+            fa_websocket_frame(ws, WSLAY_PONG, frame->data, frame->length,
+                               NULL); /* without room or memory it goes unanswered */
         break;
     case FA_FRAME_CLOSE:
-        take_close(ws, frame);
+        fa_websocket_ended(ws, FA_WEBSOCKET_CAME, frame->code, (const char *)frame->data, frame->length);
         break;
     case FA_FRAME_BAD:
         fail(ws, frame->code, frame->why);
@@ -267,7 +128,7 @@ static void take_frame(fa_websocket *ws, const fa_frame *frame)
 /* Until all is taken, or nobody takes it. */
 static void take_frames(fa_websocket *ws)
 {
-    while (!ws->deaf && !ws->exchange->gone) {
+    while (ws->end == FA_WEBSOCKET_GOES_ON && !ws->done && !ws->exchange->gone) {
         ws->held = is_full(ws);
         if (ws->held)
             return;
@@ -284,19 +145,22 @@ static size_t on_input(fa_exchange *exchange, const uint8_t *bytes, size_t lengt
     (void)exchange;
     ws->heard_ms = now(ws);
     ws->pinged_ms = 0;
-    if (ws->deaf)
+    if (ws->end != FA_WEBSOCKET_GOES_ON || ws->done)
         return length;
     fa_frames_feed(ws->frames, bytes, length);
     take_frames(ws);
     size_t left = fa_frames_left(ws->frames);
-    return ws->deaf ? length : length - left;
+    return ws->end != FA_WEBSOCKET_GOES_ON ? length : length - left;
 }
 
 bool fa_websocket_take(fa_websocket *ws, fa_websocket_message *message)
 {
     fa_list *node = fa_list_first(&ws->arrived);
-    if (node == NULL)
+    ws->busy = node != NULL;
+    if (node == NULL) {
+        fa_websocket_drained(ws);
         return false;
+    }
     arrived *a = FA_OBJECT(node, arrived, link);
     *message = a->message;
     fa_list_remove(node);
@@ -333,7 +197,7 @@ fa_result fa_websocket_send(fa_websocket *ws, bool text, fa_buffer *buffer)
         return FA_WRONG_STATE;
     if (text && !fa_utf8_valid(fa_buffer_data(buffer), fa_buffer_length(buffer)))
         return FA_INVALID;
-    return send_frame(ws, text ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME, NULL, 0, buffer);
+    return fa_websocket_frame(ws, text ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME, NULL, 0, buffer);
 }
 
 fa_result fa_websocket_send_bytes(fa_websocket *ws, bool text, const void *data, size_t length)
@@ -383,7 +247,7 @@ static void on_alive(fa_timer *timer)
         wait = ws->pinged_ms + options->pong_ms - at;
     } else if (at - ws->heard_ms < options->ping_ms) {
         wait = ws->heard_ms + options->ping_ms - at;
-    } else if (send_frame(ws, WSLAY_PING, NULL, 0, NULL) == FA_OK) { /* else the next time */
+    } else if (fa_websocket_frame(ws, WSLAY_PING, NULL, 0, NULL) == FA_OK) { /* else the next time */
         ws->pinged_ms = at;
         wait = options->pong_ms;
     }
