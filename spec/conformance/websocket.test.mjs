@@ -118,9 +118,8 @@ describe("npm's ws", { concurrency: 4 }, () => {
 
   test('offers compression, and is not taken up on it', async () => {
     const client = connect('/echo', { perMessageDeflate: true });
-    const [response] = await event(client, 'upgrade');
+    const [[response]] = await Promise.all([event(client, 'upgrade'), event(client, 'open')]);
     assert.equal(response.headers['sec-websocket-extensions'], undefined);
-    await event(client, 'open');
     assert.equal(client.extensions, '');
     client.send('plain');
     assert.equal(String((await event(client, 'message'))[0]), 'plain');
@@ -148,5 +147,5 @@ after(() => {
   const missing = [...listed].filter((id) => !ran.includes(id));
   console.log(`# Autobahn's cases that held: ${done.length} of ${listed.size} (sections ${sections.join(', ')}; 12 and 13 are compression, which is not offered)`);
   console.log(`# in order: ${done.sort(natural).join(' ')}`);
-  if (missing.length) console.log(`# did not hold: ${missing.join(' ')}`);
+  if (missing.length) console.log(`# did not hold, or did not run: ${missing.join(' ')}`);
 });

@@ -109,7 +109,9 @@ export class Peer {
   until(condition, what = 'something', ms = 20_000) {
     if (condition()) return Promise.resolve();
     const met = new Promise((go) => this.waiting.push({ condition, go }));
-    return within(ms, met, `${what}; there is ${JSON.stringify(this.events).slice(0, 500)}`);
+    return within(ms, met, what).catch((error) => {
+      throw new Error(`${error.message}; there is ${JSON.stringify(this.events.slice(-5)).slice(0, 500)}`);
+    });
   }
 
   count(count, ms) {
