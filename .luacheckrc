@@ -12,6 +12,7 @@ end
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }
 files["spec/unit"] = { read_globals = host }
+files["spec/support"] = { read_globals = host }
 files["spec/bench/http"] = { -- what wrk calls and gives
   globals = { "init", "request", "done", "quiet" }, read_globals = { "wrk", "app", "settings" },
 }

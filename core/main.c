@@ -26,5 +26,6 @@ static void keep_glibc_flat(void)
 int main(int argc, char **argv)
 {
     keep_glibc_flat();
+    fa_count_openssl_memory(); /* OpenSSL has allocated nothing yet */
     return fa_command_line(argc, argv);
 }

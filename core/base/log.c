@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_writer.h"
+
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 bool fa_log_level_parse(const char *name, fa_log_level *level)
@@ -52,8 +54,12 @@ void fa_log_write(const fa_log *log, fa_log_level level, const char *format, ...
         flatten(line);
         size_t length = strlen(line);
         line[length++] = '\n';
-        ssize_t ignored = write(log->fd, line, length); /* a log that cannot be written has nowhere to say so */
-        (void)ignored;
+        if (log->ring != NULL) {
+            fa_log_put(log->ring, line, length);
+        } else {
+            ssize_t ignored = write(log->fd, line, length); /* a log that cannot be written has nowhere to say so */
+            (void)ignored;
+        }
     }
     va_end(args);
 }

@@ -15,6 +15,24 @@ void fa_exchange_init(fa_exchange *exchange, const fa_exchange_back_end *back_en
     exchange->worker = worker;
     exchange->scope = scope;
     exchange->length = -1;
+    exchange->story.parsed_us = fa_worker_now_us(worker);
+}
+
+const fa_trace *fa_exchange_trace(fa_exchange *exchange)
+{
+    fa_trace *trace = &exchange->trace;
+    if (trace->trace_id[0] == '\0')
+        fa_trace_join(trace, fa_exchange_header(exchange, "traceparent"));
+    return trace;
+}
+
+void fa_exchange_note_dialogue(fa_exchange *exchange, fa_text dialogue_id)
+{
+    char *to = exchange->story.dialogue_id;
+    size_t most = sizeof(exchange->story.dialogue_id) - 1;
+    size_t length = dialogue_id.length < most ? dialogue_id.length : most;
+    memcpy(to, dialogue_id.data, length);
+    to[length] = '\0';
 }
 
 fa_text fa_exchange_header(const fa_exchange *exchange, const char *name)
@@ -107,6 +125,8 @@ static fa_result send_in_flight(fa_exchange *exchange, uint64_t total, bool fina
     exchange->sending = true;
     exchange->finished = final;
     exchange->body_sent += total;
+    if (exchange->story.first_us == 0)
+        exchange->story.first_us = fa_worker_now_us(exchange->worker);
     fa_result result = exchange->back_end->send(exchange, exchange->in_flight, exchange->in_flight_count, final);
     if (result != FA_OK) {
         exchange->sending = exchange->finished = false;
@@ -208,6 +228,7 @@ fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, s
     if (!head_is_clean(200, headers, count)) /* of 101 it is asked by nobody else */
         return FA_INVALID;
     count = fa_head_assemble(exchange, 101, headers, count, all);
+    exchange->story.first_us = fa_worker_now_us(exchange->worker);
     exchange->on_input = on_input;
     exchange->input_context = input_context;
     exchange->status = 101;

@@ -10,6 +10,7 @@
 #ifndef FA_EXCHANGE_EXCHANGE_H
 #define FA_EXCHANGE_EXCHANGE_H
 
+#include "exchange/trace.h"
 #include "worker/worker.h"
 
 typedef struct fa_exchange fa_exchange;
@@ -17,14 +18,6 @@ typedef struct fa_exchange fa_exchange;
 /* A ticket: an exchange between two workers. It owns the connection's socket and copies of what the new exchange needs
  * to know of the request, and is charged to an account of the ledger, not to a scope. */
 typedef struct fa_moving fa_moving;
-
-/* Not NUL-terminated. Borrowed from whoever holds the bytes. */
-typedef struct fa_text {
-    const char *data;
-    size_t length;
-} fa_text;
-
-#define FA_TEXT(literal) ((fa_text){literal, sizeof(literal) - 1})
 
 typedef struct fa_header {
     fa_text name; /* lower case */
@@ -38,6 +31,19 @@ typedef struct fa_piece {
 } fa_piece;
 
 enum { FA_MAX_PIECES = 16, FA_MAX_ANSWER_HEADERS = 40, FA_REQUEST_ID_SIZE = 40, FA_MOVING_MOST_BYTES = 16 * 1024 };
+
+/* What the access log says of an exchange beside its request and its answer. It goes along to another worker. */
+typedef struct fa_exchange_story {
+    uint64_t began_us;    /* its first byte came; by fa_worker_now_us, 0: it did not get so far, for all of them */
+    uint64_t parsed_us;   /* its head and body were there */
+    uint64_t handler_us;  /* its handler began; what lies before that was waiting for a turnstile */
+    uint64_t first_us;    /* the first byte of its answer went to the socket */
+    uint64_t bytes_in;    /* head and body */
+    int version;          /* 10 or 11 */
+    const char *route;    /* the pattern; interned (fa_ledger_intern); NULL: none */
+    unsigned generation;  /* of the scripts; 0: there is only one */
+    char dialogue_id[40]; /* empty: of none */
+} fa_exchange_story;
 
 /* What a back end does. All on the worker's thread. It never ends the request scope from inside a call. */
 typedef struct fa_exchange_back_end {
@@ -77,6 +83,8 @@ struct fa_exchange {
     const fa_header *headers;
     size_t header_count;
     fa_buffer *body; /* sealed; NULL when there is none */
+    fa_trace trace;  /* by fa_exchange_trace */
+    fa_exchange_story story;
 
     /* The answer. Written by this file; read by all. */
     int status;         /* 0 until started */
@@ -118,6 +126,14 @@ fa_text fa_exchange_header(const fa_exchange *exchange, const char *name);
 /* The value of a query parameter ("+" is a space), percent-decoded into memory of the request scope, NUL-terminated;
  * the first one of that name. NULL when absent, or when it decodes to something with a NUL. length: may be NULL. */
 const char *fa_exchange_query(fa_exchange *exchange, const char *name, size_t *length);
+
+/* The W3C trace that this request belongs to: the client's (traceparent) when it is well-formed, else one that begins here and now. Never
+ * NULL; valid as long as the exchange. fa_trace_child renders what a request to another service bears; the client's tracestate, when the
+ * trace is the client's, is to go along as it is. */
+const fa_trace *fa_exchange_trace(fa_exchange *exchange);
+
+/* Notes which dialogue it is about, for the access log. Cut when it is no id. */
+void fa_exchange_note_dialogue(fa_exchange *exchange, fa_text dialogue_id);
 
 /* The whole answer at once. body: sealed; borrowed (it is leased while in flight), NULL for none. X-Request-Id and
  * Content-Length are added; HEAD, 204 and 304 send no body. FA_WRONG_STATE when it is answered already or gone;

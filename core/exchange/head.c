@@ -110,12 +110,13 @@ static void add(head *h, const fa_header *header)
 static void add_added(head *h, const fa_added_header *added, int status)
 {
     fa_header *own = added->kind == FA_ADDED_LINE ? NULL : find(h, added->header.name);
-    bool fits = added->kind == FA_ADDED_LINE || status < 300 || (added->kind == FA_ADDED_VALIDATOR && status == 304);
+    bool always = added->kind == FA_ADDED_LINE || added->kind == FA_ADDED_INSTEAD;
+    bool fits = always || status < 300 || (added->kind == FA_ADDED_VALIDATOR && status == 304);
     if (!fits)
         return;
     if (own == NULL)
         add(h, &added->header);
-    else if (added->kind == FA_ADDED_CONTENT)
+    else if (added->kind == FA_ADDED_CONTENT || added->kind == FA_ADDED_INSTEAD)
         own->value = added->header.value;
 }
 

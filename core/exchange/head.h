@@ -11,10 +11,11 @@
 #include "exchange/exchange.h"
 
 typedef enum fa_added_kind {
-    FA_ADDED_LINE,     /* one more line, whatever else there is: Set-Cookie, Vary */
-    FA_ADDED_CONTENT,  /* stands in for the answer's own of that name, and only where the content is what was asked for
+    FA_ADDED_LINE,      /* one more line, whatever else there is: Set-Cookie, Vary */
+    FA_ADDED_CONTENT,   /* stands in for the answer's own of that name, and only where the content is what was asked for
                          (2xx): Content-Type, Content-Disposition */
-    FA_ADDED_VALIDATOR /* only where there is none of that name, for 2xx and 304: ETag */
+    FA_ADDED_VALIDATOR, /* only where there is none of that name, for 2xx and 304: ETag */
+    FA_ADDED_INSTEAD    /* stands in for the answer's own of that name, whatever the status: Cache-Control */
 } fa_added_kind;
 
 typedef struct fa_added_header {

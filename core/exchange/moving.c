@@ -45,6 +45,10 @@ static void pack(fa_moving *moving, const fa_exchange *exchange)
     char *at = moving->bytes;
     memcpy(moving->request_id, exchange->request_id, sizeof(moving->request_id));
     moving->stall_ms = exchange->stall_ms;
+    moving->trace = exchange->trace;
+    moving->story = exchange->story;
+    if (moving->story.first_us == 0)
+        moving->story.first_us = fa_worker_now_us(exchange->worker); /* its head leaves now */
     moving->headers = put_headers(&at, exchange->headers, exchange->header_count);
     moving->header_count = exchange->header_count;
     moving->method = put(&at, exchange->method);
@@ -57,6 +61,8 @@ void fa_moving_unpack(const fa_moving *moving, void *place, fa_exchange *exchang
     char *at = place;
     memcpy(exchange->request_id, moving->request_id, sizeof(exchange->request_id));
     exchange->stall_ms = moving->stall_ms;
+    exchange->trace = moving->trace;
+    exchange->story = moving->story;
     exchange->headers = put_headers(&at, moving->headers, moving->header_count);
     exchange->header_count = moving->header_count;
     exchange->method = put(&at, moving->method);
@@ -122,8 +128,11 @@ void fa_moving_discard(fa_moving *moving)
     if (moving == NULL)
         return;
     fa_account *account = moving->account;
-    if (moving->fd >= 0)
+    if (moving->fd >= 0) {
+        if (moving->on_lost != NULL)
+            moving->on_lost(moving);
         close(moving->fd);
+    }
     fa_account_free(account, moving, moving->size);
     fa_account_unref(account);
 }

@@ -11,11 +11,16 @@ struct fa_moving {
     int fd; /* -1 once it has a new owner */
     char request_id[FA_REQUEST_ID_SIZE];
     uint64_t stall_ms;
+    fa_trace trace;
+    fa_exchange_story story;
     fa_text method, target, remote;
     const fa_header *headers;
     size_t header_count;
     size_t copied; /* bytes at `bytes`: what fa_moving_unpack needs */
     bool lost;     /* the connection was cut on its way */
+    void (*on_lost)(
+        const fa_moving *moving); /* the back end's: it is discarded and its connection has no new owner; any thread */
+    void *back_end;
     void (*moved)(fa_moving *moving, void *context);
     void *context;
     _Alignas(fa_header) char bytes[];

@@ -3,33 +3,45 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { METHODS = 6, MAX_SEGMENTS = 32 };
+#include "exchange/host_pattern.h"
 
-static const char *const method_names[METHODS] = {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
+enum { GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, METHODS, MAX_SEGMENTS = 32 };
+
+static const char *const method_names[METHODS] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
 
 typedef enum node_kind { NODE_LITERAL, NODE_NAME, NODE_REST } node_kind;
 
 typedef struct node {
     fa_list siblings, children; /* children: literals first, then a name, then a rest */
     node_kind kind;
-    fa_text text; /* the literal, or the parameter's name */
+    fa_text text;         /* the literal, or the parameter's name */
+    fa_origin first_made; /* by which route */
     struct {
         int target; /* -1: none */
         fa_origin made_at;
     } methods[METHODS];
 } node;
 
+/* The routes of one host, or of a pattern of hosts. */
+typedef struct host_tree {
+    fa_list link;
+    fa_text pattern;
+    node root;
+} host_tree;
+
 struct fa_router {
     fa_scope *scope;
-    node root;
+    fa_list hosts; /* of host_tree, in the order in which they are asked */
+    node root;     /* the routes for every host */
 };
 
-static void node_init(node *n, node_kind kind, fa_text text)
+static void node_init(node *n, node_kind kind, fa_text text, fa_origin made_at)
 {
     fa_list_init(&n->siblings);
     fa_list_init(&n->children);
     n->kind = kind;
     n->text = text;
+    n->first_made = made_at;
     for (int i = 0; i < METHODS; ++i)
         n->methods[i].target = -1;
 }
@@ -39,7 +51,8 @@ fa_router *fa_router_new(fa_scope *scope)
     fa_router *router = fa_scope_allocate(scope, sizeof(*router));
     if (router != NULL) {
         router->scope = scope;
-        node_init(&router->root, NODE_LITERAL, FA_TEXT(""));
+        fa_list_init(&router->hosts);
+        node_init(&router->root, NODE_LITERAL, FA_TEXT(""), (fa_origin){NULL, 0});
     }
     return router;
 }
@@ -74,13 +87,13 @@ static node *find_child(const node *parent, node_kind kind, fa_text text)
     return NULL;
 }
 
-static node *add_child(fa_router *router, node *parent, node_kind kind, fa_text text)
+static node *add_child(fa_router *router, node *parent, node_kind kind, fa_text text, fa_origin made_at)
 {
     node *child = fa_scope_allocate(router->scope, sizeof(*child));
     char *copy = fa_scope_copy_text(router->scope, text.data, text.length);
     if (child == NULL || copy == NULL)
         return NULL;
-    node_init(child, kind, (fa_text){copy, text.length});
+    node_init(child, kind, (fa_text){copy, text.length}, made_at);
     fa_list *at = parent->children.prev;
     while (at != &parent->children && FA_OBJECT(at, node, siblings)->kind > kind)
         at = at->prev;
@@ -97,22 +110,65 @@ static int method_index(fa_text method)
     return -1;
 }
 
-fa_result fa_router_add(fa_router *router, const char *method, const char *pattern, int target, fa_origin made_at,
-                        fa_error *error)
+/* ---- declaring ---- */
+
+static host_tree *add_host(fa_router *router, fa_text pattern)
+{
+    host_tree *tree = fa_scope_allocate(router->scope, sizeof(*tree));
+    char *copy = fa_scope_copy_text(router->scope, pattern.data, pattern.length);
+    if (tree == NULL || copy == NULL)
+        return NULL;
+    tree->pattern = (fa_text){copy, pattern.length};
+    node_init(&tree->root, NODE_LITERAL, FA_TEXT(""), (fa_origin){NULL, 0});
+    fa_list *at = router->hosts.next;
+    while (at != &router->hosts && !fa_host_pattern_before(pattern, FA_OBJECT(at, host_tree, link)->pattern))
+        at = at->next;
+    fa_list_insert_after(at->prev, &tree->link);
+    return tree;
+}
+
+/* Where the routes of this host hang. */
+static fa_result find_root(fa_router *router, const fa_route_declaration *d, node **root, fa_error *error)
+{
+    *root = &router->root;
+    if (d->host == NULL)
+        return FA_OK;
+    fa_text pattern = {d->host, strlen(d->host)};
+    if (!fa_host_pattern_is_sound(pattern))
+        return fa_fail(error, FA_INVALID,
+                       "route \"%s\": \"%s\" is no host: a name in lower case without port, or *.name", d->pattern,
+                       d->host);
+    FA_LIST_EACH(it, &router->hosts)
+    {
+        host_tree *tree = FA_OBJECT(it, host_tree, link);
+        if (text_equal(tree->pattern, pattern)) {
+            *root = &tree->root;
+            return FA_OK;
+        }
+    }
+    host_tree *tree = add_host(router, pattern);
+    if (tree == NULL)
+        return fa_fail(error, FA_NO_MEMORY, "no memory for a route");
+    *root = &tree->root;
+    return FA_OK;
+}
+
+static node_kind kind_of(fa_text segment)
+{
+    if (segment.length == 0)
+        return NODE_LITERAL;
+    return segment.data[0] == ':' ? NODE_NAME : segment.data[0] == '*' ? NODE_REST : NODE_LITERAL;
+}
+
+/* What a pattern's shape allows, before anything is built of it. */
+static fa_result check_pattern(const char *pattern, fa_error *error)
 {
     fa_text rest = {pattern, strlen(pattern)}, segment;
-    int m = method_index((fa_text){method, strlen(method)});
-    node *n = &router->root;
     size_t parameters = 0, depth = 0;
-    if (m < 0)
-        return fa_fail(error, FA_INVALID, "%s is not a method that routes know", method);
     if (pattern[0] != '/')
         return fa_fail(error, FA_INVALID, "route \"%s\": a pattern begins with /", pattern);
     while (next_segment(&rest, &segment)) {
-        node_kind kind = segment.length == 0      ? NODE_LITERAL
-                         : segment.data[0] == ':' ? NODE_NAME
-                         : segment.data[0] == '*' ? NODE_REST
-                                                  : NODE_LITERAL;
+        node_kind kind = kind_of(segment);
         if (kind != NODE_LITERAL && (segment.length == 1 || ++parameters > FA_ROUTE_PARAMETERS))
             return fa_fail(error, FA_INVALID, "route \"%s\": a parameter needs a name, and there are at most %d",
                            pattern, FA_ROUTE_PARAMETERS);
@@ -121,62 +177,81 @@ fa_result fa_router_add(fa_router *router, const char *method, const char *patte
                            (int)segment.length - 1, segment.data + 1);
         if (++depth > MAX_SEGMENTS)
             return fa_fail(error, FA_INVALID, "route \"%s\": more than %d segments", pattern, MAX_SEGMENTS);
-        fa_text text = kind == NODE_LITERAL ? segment : (fa_text){segment.data + 1, segment.length - 1};
-        node *child = find_child(n, kind, text);
-        if (child != NULL && kind != NODE_LITERAL && !text_equal(child->text, text))
-            return fa_fail(error, FA_CONFLICT, "route \"%s\": this segment is already called \"%.*s\" by another route",
-                           pattern, (int)child->text.length, child->text.data);
-        if (child == NULL && (child = add_child(router, n, kind, text)) == NULL)
-            return fa_fail(error, FA_NO_MEMORY, "no memory for a route");
-        n = child;
     }
-    if (n->methods[m].target >= 0)
-        return fa_fail(error, FA_CONFLICT, "route %s \"%s\" is declared twice: at %s:%u and at %s:%u", method, pattern,
-                       n->methods[m].made_at.name, (unsigned)n->methods[m].made_at.line, made_at.name,
-                       (unsigned)made_at.line);
-    n->methods[m].target = target;
-    n->methods[m].made_at = made_at;
     return FA_OK;
 }
 
-enum { ALLOW_SIZE = 64 }; /* all methods and HEAD take 46 bytes */
-
-static void add_method(char *allow, const char *name)
+static fa_result find_or_add(fa_router *router, node *parent, fa_text segment, const fa_route_declaration *d,
+                             node **out, fa_error *error)
 {
-    size_t used = strlen(allow);
-    snprintf(allow + used, ALLOW_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+    node_kind kind = kind_of(segment);
+    fa_text text = kind == NODE_LITERAL ? segment : (fa_text){segment.data + 1, segment.length - 1};
+    node *child = find_child(parent, kind, text);
+    if (child != NULL && kind != NODE_LITERAL && !text_equal(child->text, text))
+        return fa_fail(error, FA_CONFLICT,
+                       "route \"%s\" at %s:%u: this segment is already called \"%.*s\" by the route at %s:%u",
+                       d->pattern, d->made_at.name, (unsigned)d->made_at.line, (int)child->text.length,
+                       child->text.data, child->first_made.name, (unsigned)child->first_made.line);
+    if (child == NULL && (child = add_child(router, parent, kind, text, d->made_at)) == NULL)
+        return fa_fail(error, FA_NO_MEMORY, "no memory for a route");
+    *out = child;
+    return FA_OK;
 }
 
-static void write_allow(const node *n, char *allow, bool *any)
+fa_result fa_router_add(fa_router *router, const fa_route_declaration *d, fa_error *error)
 {
-    for (int i = 0; i < METHODS; ++i) {
-        if (n->methods[i].target < 0 || strstr(allow, method_names[i]) != NULL)
-            continue;
-        add_method(allow, method_names[i]);
-        if (i == 0)
-            add_method(allow, "HEAD");
-        *any = true;
-    }
+    node *n;
+    fa_text rest = {d->pattern, strlen(d->pattern)}, segment;
+    int m = method_index((fa_text){d->method, strlen(d->method)});
+    if (m < 0)
+        return fa_fail(error, FA_INVALID, "%s is not a method that routes know", d->method);
+    fa_result result = check_pattern(d->pattern, error);
+    if (result == FA_OK)
+        result = find_root(router, d, &n, error);
+    while (result == FA_OK && next_segment(&rest, &segment))
+        result = find_or_add(router, n, segment, d, &n, error);
+    if (result != FA_OK)
+        return result;
+    const fa_origin *before = &n->methods[m].made_at;
+    if (n->methods[m].target >= 0)
+        return fa_fail(error, FA_CONFLICT, "route %s \"%s\"%s%s is declared twice: at %s:%u and at %s:%u", d->method,
+                       d->pattern, d->host != NULL ? " of host " : "", d->host != NULL ? d->host : "", before->name,
+                       (unsigned)before->line, d->made_at.name, (unsigned)d->made_at.line);
+    n->methods[m].target = d->target;
+    n->methods[m].made_at = d->made_at;
+    return FA_OK;
 }
+
+/* ---- searching ---- */
 
 typedef struct search {
-    int method;
+    int method; /* -1: none of ours */
     fa_route *route;
-    char *allow;
-    bool any;
+    unsigned served; /* bits of the methods of those that matched but for the method */
 } search;
+
+static int target_of(const node *n, int method)
+{
+    if (method == HEAD && n->methods[HEAD].target < 0)
+        method = GET;
+    return method >= 0 ? n->methods[method].target : -1;
+}
+
+static void note_methods(const node *n, search *s)
+{
+    for (int i = 0; i < METHODS; ++i)
+        s->served |= target_of(n, i) >= 0 ? 1u << i : 0;
+}
 
 /* Depth-first, literals before names before rests; a node that lacks the method is remembered for Allow and the search goes on. */
 static bool match(const node *n, fa_text rest, search *s)
 {
     fa_text after = rest, segment;
     if (!next_segment(&after, &segment)) {
-        if (s->method >= 0 && n->methods[s->method].target >= 0) {
-            s->route->target = n->methods[s->method].target;
-            return true;
-        }
-        write_allow(n, s->allow, &s->any);
-        return false;
+        s->route->target = target_of(n, s->method);
+        if (s->route->target < 0)
+            note_methods(n, s);
+        return s->route->target >= 0;
     }
     FA_LIST_EACH(it, &n->children)
     {
@@ -184,7 +259,7 @@ static bool match(const node *n, fa_text rest, search *s)
         if (child->kind == NODE_LITERAL ? !text_equal(child->text, segment)
                                         : child->kind == NODE_NAME && segment.length == 0)
             continue;
-        if (child->kind == NODE_REST && s->any)
+        if (child->kind == NODE_REST && s->served != 0)
             break;
         fa_text value = child->kind == NODE_REST ? (fa_text){rest.data + 1, rest.length - 1} : segment;
         size_t count = s->route->parameter_count;
@@ -200,14 +275,46 @@ static bool match(const node *n, fa_text rest, search *s)
     return false;
 }
 
-fa_result fa_router_match(const fa_router *router, fa_text method, fa_text path, fa_route *route, char allow[64])
+static bool search_all(const fa_router *router, const fa_route_key *key, search *s)
 {
-    search s = {.method = method_index(text_equal(method, FA_TEXT("HEAD")) ? FA_TEXT("GET") : method),
-                .route = route,
-                .allow = allow};
-    route->parameter_count = 0;
+    char plain[FA_HOST_SIZE];
+    s->route->parameter_count = 0;
+    if (fa_list_empty(&router->hosts))
+        return match(&router->root, key->path, s);
+    fa_text host = {plain, fa_host_plain(key->host, plain)};
+    FA_LIST_EACH(it, &router->hosts)
+    {
+        const host_tree *tree = FA_OBJECT(it, host_tree, link);
+        if (fa_host_pattern_matches(tree->pattern, host) && match(&tree->root, key->path, s))
+            return true;
+    }
+    return match(&router->root, key->path, s);
+}
+
+static void write_allow(unsigned served, char allow[FA_ALLOW_SIZE])
+{
+    size_t used = 0;
+    served |= served != 0 ? 1u << OPTIONS : 0;
     allow[0] = '\0';
-    if (match(&router->root, path, &s))
-        return FA_OK;
-    return s.any ? FA_UNSUPPORTED : FA_NOT_FOUND;
+    for (int i = 0; i < METHODS; ++i) { /* all of them take 46 bytes */
+        if (served & (1u << i))
+            used += (size_t)snprintf(allow + used, FA_ALLOW_SIZE - used, "%s%s", used > 0 ? ", " : "", method_names[i]);
+    }
+}
+
+fa_result fa_router_match(const fa_router *router, const fa_route_key *key, fa_route *route, char allow[FA_ALLOW_SIZE])
+{
+    search s = {.method = method_index(key->method), .route = route};
+    bool found = search_all(router, key, &s);
+    write_allow(found ? 0 : s.served, allow);
+    return found ? FA_OK : s.served != 0 ? FA_UNSUPPORTED : FA_NOT_FOUND;
+}
+
+bool fa_router_methods(const fa_router *router, const fa_route_key *key, char allow[FA_ALLOW_SIZE])
+{
+    fa_route unused;
+    search s = {.method = -1, .route = &unused};
+    search_all(router, key, &s);
+    write_allow(s.served, allow);
+    return s.served != 0;
 }

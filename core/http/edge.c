@@ -69,6 +69,11 @@ fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http
     return FA_OK;
 }
 
+void fa_http_log_access(fa_http *http, fa_access_log *access)
+{
+    http->options.access = access;
+}
+
 /* ---- draining ---- */
 
 static void on_sweep(fa_timer *timer)

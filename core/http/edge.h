@@ -15,6 +15,7 @@
  *   move.c        an answer goes to another worker, and is taken in there
  *   stream.c      the back end of one that was taken in: a bare socket
  *   upgrade.c     the back end of one that speaks another protocol now (WebSocket)
+ *   access_log.c  the line for each answer; access_line.c: how it looks
  *   watch.c       clients that leave while nothing is read or written
  *   errors.c      answers that h2o makes on its own, in our shape
  *   library.c     what h2o keeps for the process and for each thread
@@ -84,6 +85,7 @@ typedef struct fa_http_gate {
     fa_http_awaited awaits;
     uint64_t since_ms; /* it waits */
     uint64_t began_ms; /* the first byte of the request */
+    uint64_t began_us; /* the same, for the access log */
     uint64_t wakes_ms; /* the deadline's timer is set for then; UINT64_MAX while it is not set */
     fa_timer deadline;
     char *answer; /* a refusal on its way */
@@ -210,6 +212,7 @@ void fa_http_connection_is_gone(fa_http *http); /* tells on_idle when it was the
 /* request.c */
 void fa_http_register_handler(fa_http *http, h2o_pathconf_t *path);
 fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_scope **scope);
+fa_exchange_story fa_http_story(const fa_http_connection *connection); /* of what has come so far */
 void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE]);
 void fa_http_choose_id(fa_text given, char id[FA_REQUEST_ID_SIZE]); /* given: by the client, perhaps empty */
 
@@ -232,6 +235,8 @@ void fa_http_stall_watch(fa_http_stall *stall);
 /* move.c */
 fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t count,
                        void (*moved)(fa_moving *moving, void *context), void *context);
+
+void fa_http_lost_is_logged(fa_http *http, fa_moving *moving);
 
 /* stream.c. new: takes the ticket's socket on success, never the ticket. closed: by the connection, from the loop. */
 fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, fa_http_stream **stream);

@@ -47,6 +47,29 @@ static void add_header(h2o_req_t *req, const char *name, h2o_iovec_t value)
     h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 0, NULL, value.base, value.len);
 }
 
+static fa_text text_of(h2o_iovec_t bytes)
+{
+    return (fa_text){bytes.base != NULL ? bytes.base : "", bytes.len};
+}
+
+/* There is no exchange that would be logged at its end. */
+static void note(h2o_req_t *req, const char *id, size_t length)
+{
+    const fa_http_connection *connection = fa_http_connection_of(req);
+    fa_exchange_story story = fa_http_story(connection);
+    fa_access_entry entry = {
+        .remote = {connection->remote, strlen(connection->remote)},
+        .method = text_of(req->input.method),
+        .target = text_of(req->input.path),
+        .request_id = id,
+        .status = req->res.status,
+        .bytes_out = length,
+        .end = "refused",
+        .story = &story,
+    };
+    fa_access_log_write(connection->http->options.access, connection->http->worker, &entry);
+}
+
 static void rewrite(h2o_req_t *req, h2o_ostream_t **slot)
 {
     char id[FA_REQUEST_ID_SIZE], json[FA_ERROR_JSON_SIZE];
@@ -62,6 +85,7 @@ static void rewrite(h2o_req_t *req, h2o_ostream_t **slot)
     add_header(req, "x-request-id", h2o_strdup(&req->pool, id, SIZE_MAX));
     req->res.reason = fa_status_text(status);
     req->res.content_length = length;
+    note(req, id, length);
 
     rewriter *self = FA_OBJECT(h2o_add_ostream(req, sizeof(*self), slot), rewriter, super);
     self->super.do_send = send_rewritten;

@@ -75,8 +75,9 @@ static size_t most_body(const fa_http_connection *connection)
     const fa_head *head = &connection->gate.head;
     if (options->body_limit == NULL)
         return options->max_body;
-    return options->body_limit(text_at(connection, head->method), text_at(connection, head->path),
-                               options->body_limit_context);
+    fa_route_key key = {text_at(connection, head->method), text_at(connection, head->host),
+                        text_at(connection, head->path)};
+    return options->body_limit(&key, options->body_limit_context);
 }
 
 /* The last `length` bytes of the input are new, and the body's unless it ends before. */
@@ -125,6 +126,7 @@ static void take_head(fa_http_connection *connection)
     if (gate->awaits != FA_AWAITS_HEAD) {
         fa_http_deadline_await(connection, FA_AWAITS_HEAD);
         gate->began_ms = gate->since_ms;
+        gate->began_us = fa_worker_now_us(connection->http->worker);
     }
     switch (fa_head_check(&gate->head, input->bytes, input->size, connection->http->options.max_head)) {
     case FA_HEAD_MORE:

@@ -3,7 +3,8 @@
 #ifndef FA_HTTP_HTTP_H
 #define FA_HTTP_HTTP_H
 
-#include "exchange/exchange.h"
+#include "exchange/router.h"
+#include "http/access_log.h"
 #include "http/addresses.h"
 
 typedef struct fa_http fa_http;
@@ -24,13 +25,18 @@ typedef struct fa_http_options {
     size_t address_connections; /* of one address; one more is answered 429 and closed; 0: no limit */
     double accept_rate; /* new connections a second, a second's worth at once; more wait in the backlog; 0: any */
     /* The longest body for a request, asked when its head has come and before its body is read: a longer one is answered 413,
-     * by its declared length at once, else as soon as a chunk goes above it. path: percent-encoded, without query. May be
-     * above or below max_body. NULL: max_body for all. */
-    size_t (*body_limit)(fa_text method, fa_text path, void *context);
+     * by its declared length at once, else as soon as a chunk goes above it. key: the path percent-encoded, without query.
+     * May be above or below max_body. NULL: max_body for all. */
+    size_t (*body_limit)(const fa_route_key *key, void *context);
     void *body_limit_context; /* borrowed until fa_http_free */
-    size_t spool_threshold;   /* bodies above this lie in an unlinked file, not in memory */
-    const char *spool_dir;    /* borrowed for the call */
-    size_t request_budget;    /* bytes of all that one request owns, its body included; 0: no limit of its own */
+    fa_access_log
+        *access; /* hears of each answer when it has ended; borrowed until fa_http_free; NULL: there is none */
+    const fa_header *defaults;        /* headers of every answer that has none of that name; borrowed likewise */
+    const fa_header *secure_defaults; /* the same for connections with TLS */
+    size_t default_count, secure_default_count;
+    size_t spool_threshold; /* bodies above this lie in an unlinked file, not in memory */
+    const char *spool_dir;  /* borrowed for the call */
+    size_t request_budget;  /* bytes of all that one request owns, its body included; 0: no limit of its own */
 } fa_http_options;
 
 /* Called for every request, on the worker's thread. The handler answers now or later. */
@@ -51,6 +57,9 @@ fa_result fa_http_listen(fa_http *http, int socket, fa_error *error);
  * FA_FULL at max_connections, FA_WRONG_STATE when the edge drains, FA_IO, FA_NO_MEMORY, FA_OVER_BUDGET. Thread: the
  * worker's. */
 fa_result fa_http_adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange);
+
+/* options.access, set later. Before the worker runs. */
+void fa_http_log_access(fa_http *http, fa_access_log *access);
 
 /* Stops accepting; answers now carry `Connection: close`; idle keep-alive connections are closed. on_idle is called on
  * the worker's thread when the last connection is gone, perhaps at once. */

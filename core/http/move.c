@@ -31,6 +31,29 @@ static bool is_bare(h2o_req_t *req)
     return req->version < 0x200 && req->conn->callbacks->get_socket(req->conn)->ssl == NULL;
 }
 
+/* The one line of an answer that ends between two workers. */
+static void on_lost(const fa_moving *moving)
+{
+    const fa_http *http = moving->back_end;
+    fa_access_entry entry = {
+        .remote = moving->remote,
+        .method = moving->method,
+        .target = moving->target,
+        .request_id = moving->request_id,
+        .trace_id = moving->trace.trace_id,
+        .status = 200,
+        .end = moving->lost ? "the client vanished" : "no worker took it",
+        .story = &moving->story,
+    };
+    fa_access_log_write(http->options.access, http->worker, &entry);
+}
+
+void fa_http_lost_is_logged(fa_http *http, fa_moving *moving)
+{
+    moving->back_end = http;
+    moving->on_lost = on_lost;
+}
+
 fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t count,
                        void (*moved)(fa_moving *moving, void *context), void *context)
 {
@@ -44,6 +67,7 @@ fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t c
                                      moved, context, &request->moving);
     if (result != FA_OK)
         return result;
+    fa_http_lost_is_logged(request->http, request->moving);
     req->res.status = 200;
     req->res.reason = fa_status_text(200);
     req->res.content_length = SIZE_MAX;

@@ -69,6 +69,30 @@ void fa_http_gate_drop(fa_http_connection *connection, const char *why)
     }
 }
 
+static fa_text text_at(const fa_http_gate *gate, fa_span span)
+{
+    return span.length == 0 ? FA_TEXT("") : (fa_text){gate->socket->input->bytes + span.at, span.length};
+}
+
+static void note(const fa_http_connection *connection, int status, const char *id)
+{
+    const fa_http_gate *gate = &connection->gate;
+    bool has_line = gate->head.has_line;
+    fa_exchange_story story = fa_http_story(connection);
+    if (story.bytes_in == 0)
+        story.bytes_in = gate->socket->input->size;
+    fa_access_entry entry = {
+        .remote = {connection->remote, strlen(connection->remote)},
+        .method = has_line ? text_at(gate, gate->head.method) : FA_TEXT(""),
+        .target = has_line ? text_at(gate, gate->head.target) : FA_TEXT(""),
+        .request_id = id,
+        .status = status,
+        .end = "refused",
+        .story = &story,
+    };
+    fa_access_log_write(connection->http->options.access, connection->http->worker, &entry);
+}
+
 void fa_http_gate_refuse(fa_http_connection *connection, int status, const char *message)
 {
     fa_http_gate *gate = &connection->gate;
@@ -84,6 +108,7 @@ void fa_http_gate_refuse(fa_http_connection *connection, int status, const char 
     fa_http_choose_id(client_id(connection), id);
     fa_log_write(fa_worker_log(connection->http->worker), FA_LOG_DEBUG, "http: request %s: refused %s: %d, %s", id,
                  connection->remote, status, message);
+    note(connection, status, id);
     h2o_iovec_t bytes = {gate->answer, compose(connection, status, message, id)};
     fa_http_deadline_await(connection, FA_AWAITS_GOODBYE);
     fa_http_deadline_arm(connection);

@@ -74,10 +74,32 @@ static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
     return FA_OK;
 }
 
+/* ---- what every answer of this edge has ---- */
+
+static void take_defaults(fa_exchange *exchange, const fa_http_request *request)
+{
+    const fa_http_options *options = &request->http->options;
+    bool secure = request->connection->gate.socket != NULL && request->connection->gate.socket->ssl != NULL;
+    exchange->defaults = secure ? options->secure_defaults : options->defaults;
+    exchange->default_count = secure ? options->secure_default_count : options->default_count;
+}
+
+fa_exchange_story fa_http_story(const fa_http_connection *connection)
+{
+    const fa_http_gate *gate = &connection->gate;
+    return (fa_exchange_story){
+        .began_us = gate->began_us,
+        .bytes_in = gate->head.length,
+        .version = gate->head.http_1_0 ? 10 : 11,
+    };
+}
+
 static fa_result fill_in(fa_http_request *request, fa_scope *scope)
 {
     fa_exchange *exchange = &request->exchange;
+    exchange->story = fa_http_story(request->connection);
     fa_exchange_init(exchange, &fa_http_back_end, request->http->worker, scope);
+    take_defaults(exchange, request);
     fa_http_request_id(&request->req->headers, exchange->request_id);
     exchange->method = text_of(request->req->input.method);
     exchange->head_only = exchange->method.length == 4 && memcmp(exchange->method.data, "HEAD", 4) == 0;
@@ -86,6 +108,8 @@ static fa_result fill_in(fa_http_request *request, fa_scope *scope)
     fa_result result = take_headers(exchange, request->req);
     if (result == FA_OK)
         result = fa_http_take_body(request);
+    if (result == FA_OK && exchange->body != NULL)
+        exchange->story.bytes_in += fa_buffer_length(exchange->body);
     if (result == FA_OK)
         fa_exchange_set_target(exchange, text_of(request->req->input.path)); /* a bad one shows in the empty path */
     return result;
@@ -141,6 +165,8 @@ static void on_dispose(void *cell)
     fa_http_watch_stop(request);
     if (request->moving != NULL && request->cut != NULL)
         request->moving->lost = true;
+    if (request->moving == NULL) /* else it goes on, and the ticket sees to it */
+        fa_access_log_exchange(request->http->options.access, &request->exchange, reason);
     request->req = NULL;
     request->connection->request = NULL;
     request->http->request_count--;

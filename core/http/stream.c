@@ -54,6 +54,8 @@ void fa_http_stream_closed(fa_http_stream *stream)
     const char *why = stream->end;
     stream->connection->stream = NULL;
     stream->connection->http->request_count--;
+    if (moving == NULL)
+        fa_access_log_exchange(stream->connection->http->options.access, &stream->exchange, why);
     fa_exchange_gone(&stream->exchange);
     fa_scope_end(stream->exchange.scope, why, NULL); /* and the stream lies in it */
     if (moving != NULL)
@@ -175,8 +177,10 @@ static fa_result back_move(fa_exchange *exchange, const fa_header *headers, size
         return FA_WRONG_STATE;
     fa_result result = fa_moving_new(stream->connection->account, exchange, fa_http_connection_fd(stream->connection),
                                      moved, context, &stream->moving);
-    if (result == FA_OK)
-        end(stream, "moved to another worker");
+    if (result != FA_OK)
+        return result;
+    fa_http_lost_is_logged(stream->connection->http, stream->moving);
+    end(stream, "moved to another worker");
     return result;
 }
 

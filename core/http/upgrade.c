@@ -61,6 +61,7 @@ void fa_http_upgrade_cut(fa_http_request *request, const char *why)
 
 static void end_exchange(fa_http_request *request)
 {
+    fa_access_log_exchange(request->http->options.access, &request->exchange, request->cut);
     request->http->request_count--;
     fa_exchange_gone(&request->exchange);
     fa_scope_end(request->exchange.scope, request->cut, NULL); /* and the request lies in it */

@@ -10,7 +10,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 16, MAX_MOUNTS = 16, MAX_HANDLERS = 512, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 16, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -40,6 +40,16 @@ enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64 };
 typedef struct fa_route_options fa_route_options;
 typedef struct fa_websocket_route fa_websocket_route; /* script/websocket_options.h */
 
+/* What a script has declared; a target of the router is a place in fa_script.routes. */
+typedef struct fa_script_route {
+    int handler;   /* registry reference of the handler with all that stands around it; LUA_NOREF: the folder itself */
+    int preflight; /* the same around the answer to an OPTIONS; LUA_NOREF: nothing stands around */
+    const mount *folder;             /* NULL: the handler answers */
+    const fa_route_options *options; /* the default, when it says nothing */
+    const char *place;               /* "app.lua:12" */
+    const char *pattern;             /* interned */
+} fa_script_route;
+
 struct fa_script {
     fa_script_options options;
     fa_worker *worker;
@@ -48,22 +58,20 @@ struct fa_script {
     fa_heap heap;
     source_name sources[16];
     fa_router *router;
-    int handlers[MAX_HANDLERS]; /* registry references; a route's target is an index here */
-    const char *handler_names[MAX_HANDLERS];
-    int handler_count;
-    fa_route_options *route_options[MAX_HANDLERS]; /* NULL: it says nothing, and the default holds */
+    fa_script_route *routes;
+    size_t route_count, route_room;
     fa_route_options *default_options;
     fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
-    mount mounts[MAX_MOUNTS];
-    int mount_count;
     bool loading; /* routes may be declared */
     struct fa_task *current;
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
-    fa_list streams; /* of events that are open: told when the server drains */
+    fa_list module_waits; /* tasks that wait until another one has loaded a module (lua_loader.c) */
+    unsigned task_number; /* of the newest task */
+    fa_list streams;      /* of events that are open: told when the server drains */
     fa_message drain_mail;
     fa_list websockets; /* that are open: closed when it drains */
     bool draining;
@@ -74,8 +82,6 @@ struct fa_script {
     void *memory_context;
     char empty_array[48];
 };
-
-/* A route's target: a handler index, or MAX_HANDLERS + mount index. */
 
 /* ---- tasks (task.c) ---- */
 
@@ -94,8 +100,10 @@ typedef struct fa_task {
     fa_turn *turn;         /* of a turn's task, else NULL */
     fa_scope_hook at_end;
     fa_wait *wait;
-    fa_list scopes; /* that its script opened, newest first (lua_scope.c) */
+    fa_list scopes;  /* that its script opened, newest first (lua_scope.c) */
+    unsigned number; /* never used twice */
     bool started, running, counted;
+    bool loads;    /* a module: others may wait for that */
     bool raise;    /* the wait that it comes back from raises why_gone */
     bool told;     /* that its owner has ended: the next wait drops it */
     bool failed;   /* it waits where it has been told not to: ends it with why_gone */
@@ -146,6 +154,19 @@ fa_origin fa_script_here(lua_State *L); /* the script line that called */
 fa_origin fa_task_locate(void *task);   /* the line at which a task stands that is running; name NULL without */
 /* Text only: bytecode could do anything. Pushes the chunk or an error message; LUA_ERR... */
 int fa_script_load_text(lua_State *L, const char *path, const char *chunk_name);
+
+/* ---- what scripts can reach (sandbox.c) ---- */
+
+/* Once, when every function of ours is in its place: freezes them as scripts will see them. */
+void fa_sandbox_seal(lua_State *L);
+/* The chunk on top gets an environment of its own, in which it may make globals until it is closed. trusted: everything that the
+ * others lack is there, too. */
+void fa_sandbox_enter(lua_State *L, bool trusted);
+void fa_sandbox_close(lua_State *L, int chunk);
+bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by configuration */
+/* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
+void fa_sandbox_freeze(lua_State *L, const char *name);
+void fa_sandbox_face(lua_State *L, int table); /* pushes the frozen face of the table, or nil; after fa_sandbox_seal */
 
 /* ---- the heap (lua_heap.c) ---- */
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
@@ -221,6 +242,16 @@ fa_exchange *fa_lua_check_exchange(lua_State *L, int index);
 
 /* What its route says; of a request that a default route answers, the defaults. */
 const fa_route_options *fa_lua_route_options(lua_State *L, int index);
+
+/* ---- routes (lua_routes.c, lua_request.c) ---- */
+
+/* While app.lua is loaded; raises later. what: "app:get". */
+fa_script *fa_script_loading(lua_State *L, const char *what);
+/* Handlers as C functions: the folder of the request's route, and what the server says to OPTIONS. */
+int fa_lua_serve_folder(lua_State *L);
+int fa_lua_answer_options(lua_State *L);
+/* The handle of the request that the running task answers; raises when there is none. */
+int fa_lua_current_request(lua_State *L);
 
 /* ---- bodies (lua_body.c) ---- */
 int fa_lua_request_json(lua_State *L);
@@ -301,6 +332,13 @@ int fa_lua_decode_json(lua_State *L, const char *text, size_t length);
 int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, unsigned depth);
 void fa_lua_count_copy(lua_State *L, size_t bytes);
 
+/* ---- modules (lua_loader.c) ---- */
+
+/* A task that was loading one is gone, and others may wait for it. */
+void fa_loader_wake(fa_script *script);
+/* A message handler that adds the traceback, unless it was noted where the error was raised. */
+int fa_lua_with_traceback(lua_State *L);
+
 /* Module openers: each adds its globals. */
 void fa_open_handles(lua_State *L);
 void fa_open_waits(lua_State *L);
@@ -314,6 +352,7 @@ void fa_open_events(lua_State *L);
 void fa_open_websocket(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
+void fa_open_routes(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);

@@ -34,17 +34,10 @@ static void open_log(lua_State *L)
     lua_setglobal(L, "log");
 }
 
-/* ---- settings: read-only ---- */
-
-static int refuse_setting(lua_State *L)
-{
-    return luaL_error(L, "settings are read-only: change the configuration file");
-}
+/* ---- settings ---- */
 
 static void open_settings(lua_State *L)
 {
-    lua_newtable(L); /* what scripts see: empty, so that every access goes through the metatable */
-    lua_newtable(L);
     lua_newtable(L);
     for (const fa_setting *s = fa_script_of(L)->options.settings; s != NULL && s->name != NULL; ++s) {
         if (s->type == FA_SETTING_TEXT && s->text == NULL)
@@ -57,12 +50,6 @@ static void open_settings(lua_State *L)
             lua_pushboolean(L, s->number != 0);
         lua_setfield(L, -2, s->name);
     }
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, refuse_setting);
-    lua_setfield(L, -2, "__newindex");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_setmetatable(L, -2);
     lua_setglobal(L, "settings");
 }
 

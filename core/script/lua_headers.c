@@ -104,6 +104,31 @@ static void note(lua_State *L, fa_exchange *exchange, fa_added_kind kind, fa_tex
     fa_lua_check_answered(L, result);
 }
 
+/* ---- headers that whatever answers bears ---- */
+
+static int add_noted(lua_State *L, fa_added_kind kind)
+{
+    char lower[64];
+    fa_exchange *exchange = fa_lua_check_unanswered(L);
+    fa_text name = text_at(L, 2);
+    if (name.length > sizeof(lower))
+        return luaL_error(L, "the name of a header is longer than %d bytes", (int)sizeof(lower));
+    for (size_t i = 0; i < name.length; ++i)
+        lower[i] = name.data[i] >= 'A' && name.data[i] <= 'Z' ? (char)(name.data[i] - 'A' + 'a') : name.data[i];
+    note(L, exchange, kind, (fa_text){lower, name.length}, text_at(L, 3));
+    return 0;
+}
+
+static int request_add_header(lua_State *L)
+{
+    return add_noted(L, FA_ADDED_LINE);
+}
+
+static int request_set_header(lua_State *L)
+{
+    return add_noted(L, FA_ADDED_INSTEAD);
+}
+
 /* ---- cookies ---- */
 
 static int request_cookie(lua_State *L)
@@ -283,8 +308,10 @@ static int request_fresh(lua_State *L)
 void fa_open_headers(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"cookie", request_cookie},     {"set_cookie", request_set_cookie}, {"redirect", request_redirect},
-        {"download", request_download}, {"fresh", request_fresh},           {NULL, NULL},
+        {"cookie", request_cookie},         {"set_cookie", request_set_cookie},
+        {"redirect", request_redirect},     {"download", request_download},
+        {"fresh", request_fresh},           {"add_header", request_add_header},
+        {"set_header", request_set_header}, {NULL, NULL},
     };
     fa_lua_request_methods(L, methods, (const char *const[]){NULL});
 }

@@ -130,8 +130,11 @@ static void add_arguments(lua_State *L, call_op *op, const char *name)
         fa_result result = FA_INVALID;
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
         if (key != NULL && strcmp(key, "progress") == 0 && lua_isfunction(L, -1)) {
+            bool strict =
+                fa_heap_strict(fa_script_of(L), false); /* not refused: nothing may raise with the call made */
             lua_pushvalue(L, -1);
             op->progress = luaL_ref(L, LUA_REGISTRYINDEX);
+            fa_heap_strict(fa_script_of(L), strict);
             result = FA_OK;
         } else if (key != NULL) {
             result = add_argument(L, op->call, key);

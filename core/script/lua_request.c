@@ -13,9 +13,9 @@ typedef struct request {
     fa_exchange *exchange;
     fa_script *script;
     fa_route route;
-    const fa_route_options *options;
-    const char *handler_name;
-    fa_handle body;
+    const fa_script_route *declared;
+    bool preflight; /* OPTIONS, answered by what stands around the route that the browser is about to ask */
+    fa_handle handle, body;
     bool has_body_handle;
     fa_lua_websocket *websocket; /* NULL: it is answered as a request */
 } request;
@@ -63,7 +63,7 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
         return;
     } else if (exchange->status == 0) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: the handler at %s returned without an answer",
-                     exchange->request_id, r->handler_name);
+                     exchange->request_id, r->declared->place);
         fa_exchange_fail(exchange, 500, "no_answer", "The server made a mistake.", NULL);
     }
 }
@@ -76,93 +76,174 @@ static void out_of_room(fa_exchange *exchange)
 
 const fa_route_options *fa_lua_route_options(lua_State *L, int index)
 {
-    return check_request_at(L, index)->options;
+    return check_request_at(L, index)->declared->options;
 }
 
 static void run_handler(fa_exchange *exchange)
 {
-    fa_handle handle;
     request *r = exchange->route_state;
     fa_script *script = r->script;
     lua_State *L = script->lua;
-    if (r->options->websocket != NULL &&
-        (r->websocket = fa_lua_websocket_open(script, exchange, r->options->websocket)) == NULL)
-        return;
     if (fa_handle_make(fa_worker_handles(script->worker), &fa_type_request, r, exchange->scope, exchange->request_id,
-                       FA_HERE, &handle) != FA_OK) {
+                       FA_HERE, &r->handle) != FA_OK) {
         out_of_room(exchange);
         return;
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, script->handlers[r->route.target]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->preflight ? r->declared->preflight : r->declared->handler);
     fa_task *task = fa_task_new(script, L, exchange->scope, on_handler_done, r);
     if (task == NULL) {
         out_of_room(exchange);
         return;
     }
     task->exchange = exchange;
-    if (r->websocket != NULL)
-        fa_lua_push_websocket(task->co, r->websocket);
-    fa_lua_push_handle(task->co, handle, FA_META_REQUEST);
-    fa_task_resume(task, r->websocket != NULL ? 2 : 1);
+    exchange->story.handler_us = fa_worker_now_us(script->worker);
+    fa_lua_push_handle(task->co, r->handle, FA_META_REQUEST);
+    fa_task_resume(task, 1);
 }
 
-static void take_up(fa_script *script, fa_exchange *exchange, const fa_route *route)
+/* NULL: it has been answered. */
+static request *take_up(fa_script *script, fa_exchange *exchange, const fa_route *route)
 {
-    const fa_route_options *options = script->route_options[route->target];
     request *r = fa_scope_allocate(exchange->scope, sizeof(*r));
     if (r == NULL) {
         out_of_room(exchange);
-        return;
+        return NULL;
     }
     r->script = script;
     r->exchange = exchange;
     r->route = *route;
-    r->options = options != NULL ? options : script->default_options;
-    r->handler_name = script->handler_names[route->target];
+    r->declared = &script->routes[route->target];
     exchange->route_state = r;
-    if (fa_route_admit(script, exchange, r->options, run_handler))
+    return r;
+}
+
+static void serve_folder(const fa_script *script, fa_exchange *exchange, const mount *folder)
+{
+    fa_text path = exchange->path;
+    path.data += folder->prefix_length;
+    path.length -= folder->prefix_length;
+    fa_media_serve(script->options.media, exchange, &folder->media, path);
+}
+
+static void serve(fa_script *script, fa_exchange *exchange, const fa_route *route)
+{
+    const fa_script_route *declared = &script->routes[route->target];
+    request *r;
+    exchange->story.route = declared->pattern;
+    if (declared->handler == LUA_NOREF)
+        serve_folder(script, exchange, declared->folder);
+    else if ((r = take_up(script, exchange, route)) != NULL &&
+             fa_route_admit(script, exchange, declared->options, run_handler))
         run_handler(exchange);
 }
 
-static void serve_mount(fa_script *script, fa_exchange *exchange, const mount *m)
+static fa_route_key key_of(const fa_exchange *exchange, fa_text method)
 {
-    fa_text path = exchange->path;
-    path.data += m->prefix_length;
-    path.length -= m->prefix_length;
-    fa_media_serve(script->options.media, exchange, &m->media, path);
+    return (fa_route_key){method, fa_exchange_header(exchange, "host"), exchange->path};
+}
+
+static void reply_methods(fa_exchange *exchange, const char *allow)
+{
+    fa_header header = {FA_TEXT("allow"), {allow, strlen(allow)}};
+    fa_exchange_reply(exchange, 204, &header, 1, NULL);
+}
+
+/* OPTIONS where no route answers it. A browser says which method it is about to ask for: what stands around that route (a policy of
+ * origins, above all) has its say. */
+static void serve_options(fa_script *script, fa_exchange *exchange, const char *allow)
+{
+    char unused[FA_ALLOW_SIZE];
+    fa_route route;
+    fa_route_key asked = key_of(exchange, fa_exchange_header(exchange, "access-control-request-method"));
+    request *r;
+    if (asked.method.length == 0 || fa_router_match(script->router, &asked, &route, unused) != FA_OK ||
+        script->routes[route.target].preflight == LUA_NOREF) {
+        reply_methods(exchange, allow);
+    } else if ((r = take_up(script, exchange, &route)) != NULL) {
+        r->preflight = true;
+        run_handler(exchange);
+    }
+}
+
+static void serve_other_method(fa_script *script, fa_exchange *exchange, const char *allow)
+{
+    char unused[FA_ALLOW_SIZE];
+    fa_route route;
+    fa_route_key get = key_of(exchange, FA_TEXT("GET"));
+    /* Whether a path below a static folder exists at all, only the folder knows: unknown is 404, not 405. */
+    if (fa_router_match(script->router, &get, &route, unused) == FA_OK && script->routes[route.target].folder != NULL &&
+        !fa_text_is(exchange->method, "OPTIONS"))
+        serve(script, exchange, &route);
+    else if (fa_text_is(exchange->method, "OPTIONS"))
+        serve_options(script, exchange, allow);
+    else
+        fa_exchange_fail(exchange, 405, "method_not_allowed", "This path does not answer to this method.",
+                         &(fa_header){FA_TEXT("allow"), {allow, strlen(allow)}});
 }
 
 void fa_script_handle(fa_exchange *exchange, void *context)
 {
-    char allow[64];
+    char allow[FA_ALLOW_SIZE];
     fa_route route;
     fa_script *script = context;
+    fa_route_key key = key_of(exchange, exchange->method);
     if (exchange->path.length == 0) {
         fa_exchange_fail(exchange, 400, "bad_path", "The path of this request is malformed.", NULL);
         return;
     }
-    switch (fa_router_match(script->router, exchange->method, exchange->path, &route, allow)) {
+    switch (fa_router_match(script->router, &key, &route, allow)) {
     case FA_OK:
-        if (route.target >= MAX_HANDLERS)
-            serve_mount(script, exchange, &script->mounts[route.target - MAX_HANDLERS]);
-        else
-            take_up(script, exchange, &route);
+        serve(script, exchange, &route);
         break;
-    case FA_UNSUPPORTED: {
-        char unused[64];
-        /* Whether a path below a static folder exists at all, only the folder knows: unknown is 404, not 405. */
-        if (fa_router_match(script->router, FA_TEXT("GET"), exchange->path, &route, unused) == FA_OK &&
-            route.target >= MAX_HANDLERS) {
-            serve_mount(script, exchange, &script->mounts[route.target - MAX_HANDLERS]);
-            break;
-        }
-        fa_exchange_fail(exchange, 405, "method_not_allowed", "This path does not answer to this method.",
-                         &(fa_header){FA_TEXT("allow"), {allow, strlen(allow)}});
+    case FA_UNSUPPORTED:
+        serve_other_method(script, exchange, allow);
         break;
-    }
     default:
         fa_exchange_fail(exchange, 404, "not_found", "There is nothing at this path.", NULL);
     }
+}
+
+/* ---- handlers of ours, behind what an app puts before them ---- */
+
+int fa_lua_serve_folder(lua_State *L)
+{
+    fa_lua_check_unanswered(L);
+    const request *r = check_request(L);
+    r->exchange->promised = true; /* the disk may be asked first */
+    serve_folder(r->script, r->exchange, r->declared->folder);
+    return 0;
+}
+
+int fa_lua_answer_options(lua_State *L)
+{
+    char allow[FA_ALLOW_SIZE];
+    fa_exchange *exchange = fa_lua_check_unanswered(L);
+    fa_route_key key = key_of(exchange, exchange->method);
+    fa_router_methods(check_request(L)->script->router, &key, allow);
+    reply_methods(exchange, allow);
+    return 0;
+}
+
+/* upgrade(request, what its route says): the WebSocket; nothing when the request has been refused. */
+int fa_lua_upgrade(lua_State *L)
+{
+    fa_exchange *exchange = fa_lua_check_unanswered(L);
+    request *r = check_request(L);
+    r->websocket = fa_lua_websocket_open(r->script, exchange, lua_touserdata(L, 2));
+    if (r->websocket == NULL)
+        return 0;
+    fa_lua_push_websocket(L, r->websocket);
+    return 1;
+}
+
+int fa_lua_current_request(lua_State *L)
+{
+    const fa_task *task = fa_script_of(L)->current;
+    if (task == NULL || task->exchange == NULL || task->scope == NULL)
+        return luaL_error(L, "next: this is not the task of a request; say next(req)");
+    const request *r = task->exchange->route_state;
+    fa_lua_push_handle(L, r->handle, FA_META_REQUEST);
+    return 1;
 }
 
 /* ---- reading ---- */
@@ -198,6 +279,21 @@ static int push_body(lua_State *L, request *r)
     return 1;
 }
 
+/* nil until it is answered. */
+static void push_status(lua_State *L, const fa_exchange *exchange)
+{
+    if (exchange->status != 0)
+        lua_pushinteger(L, exchange->status);
+    else
+        lua_pushnil(L);
+}
+
+static void push_traceparent(lua_State *L, fa_exchange *exchange)
+{
+    char text[FA_TRACEPARENT_SIZE];
+    lua_pushstring(L, fa_trace_parent(fa_exchange_trace(exchange), text));
+}
+
 static int request_index(lua_State *L)
 {
     request *r = check_request(L);
@@ -214,6 +310,12 @@ static int request_index(lua_State *L)
         push_text(L, r->exchange->remote);
     else if (strcmp(key, "id") == 0)
         lua_pushstring(L, r->exchange->request_id);
+    else if (strcmp(key, "status") == 0)
+        push_status(L, r->exchange);
+    else if (strcmp(key, "trace_id") == 0)
+        lua_pushstring(L, fa_exchange_trace(r->exchange)->trace_id);
+    else if (strcmp(key, "traceparent") == 0)
+        push_traceparent(L, r->exchange);
     else if (strcmp(key, "params") == 0)
         return push_params(L, r);
     else if (strcmp(key, "body") == 0)

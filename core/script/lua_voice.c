@@ -251,44 +251,57 @@ static void on_remote_done(void *context, fa_result result, const fa_interrupted
     fa_task_resume(task, count);
 }
 
-/* Raises when there is no memory. The caller fills in what its kind needs, and then waits. */
-static remote_op *start_remote(lua_State *L, const char *what, const fa_remote_request *request)
+/* NULL when there is no memory. The caller fills in what its kind needs, and then waits; in between nothing may raise. */
+static remote_op *try_remote(fa_task *task, const fa_remote_request *request)
 {
-    fa_task *task = fa_task_waiting(L, what);
     fa_script *script = task->script;
     remote_op *op = fa_scope_allocate(script->scope, sizeof(*op));
-    if (op != NULL) {
-        op->wait.cancel = cancel_remote;
-        op->task = task;
-        op->kind = request->kind;
-        op->flow = op->context = op->buffers = LUA_NOREF;
-        if (fa_remote_start(script->options.dialogues, request, on_remote_done, op, &op->remote) == FA_OK)
-            return op;
-        fa_scope_free(script->scope, op);
-    }
-    luaL_error(L, "%s: no memory", what);
-    return NULL; /* not reached */
+    if (op == NULL)
+        return NULL;
+    op->wait.cancel = cancel_remote;
+    op->task = task;
+    op->kind = request->kind;
+    op->flow = op->context = op->buffers = LUA_NOREF;
+    if (fa_remote_start(script->options.dialogues, request, on_remote_done, op, &op->remote) == FA_OK)
+        return op;
+    fa_scope_free(script->scope, op);
+    return NULL;
 }
 
+/* Raises when there is no memory. */
+static remote_op *start_remote(lua_State *L, const char *what, const fa_remote_request *request)
+{
+    remote_op *op = try_remote(fa_task_waiting(L, what), request);
+    if (op == NULL)
+        luaL_error(L, "%s: no memory", what);
+    return op;
+}
+
+/* Without memory the question is as if it had not been asked. */
 static int fetch_and_ask(lua_State *L, const fa_asked *asked, fa_exchange *exchange, fa_text text)
 {
+    fa_task *task = fa_task_waiting(L, "voice.ask");
     fa_remote_request request = {.kind = FA_REMOTE_FETCH,
                                  .dialogue_id = {asked->dialogue_id, strlen(asked->dialogue_id)}};
-    remote_op *op = start_remote(L, "voice.ask", &request);
+    char *copy = fa_scope_copy_text(task->script->scope, text.data, text.length);
+    remote_op *op = copy != NULL ? try_remote(task, &request) : NULL;
+    if (op == NULL) {
+        fa_scope_free(task->script->scope, copy);
+        fa_dialogues_unclaim(task->script->options.dialogues, asked);
+        return refuse_ask(L, FA_NO_MEMORY, &(fa_error){"There is no memory for another turn now."});
+    }
     op->asked = *asked;
     op->exchange = exchange;
+    op->text = copy;
     op->text_length = text.length;
-    op->text = fa_scope_copy_text(op->task->script->scope, text.data, text.length);
-    if (op->text == NULL) {
-        cancel_remote(&op->wait);
-        return luaL_error(L, "voice.ask: no memory");
-    }
+    bool strict = fa_heap_strict(task->script, false); /* the references are not refused: nothing may raise now */
     lua_pushvalue(L, 3);
     op->flow = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, 4);
     op->context = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, 5);
     op->buffers = luaL_ref(L, LUA_REGISTRYINDEX);
+    fa_heap_strict(task->script, strict);
     return fa_task_wait(L, op->task, &op->wait);
 }
 
@@ -313,6 +326,7 @@ static int voice_ask(lua_State *L)
     fa_result result = fa_dialogues_claim(dialogues, &question, &asked, &error);
     if (result != FA_OK)
         return refuse_ask(L, result, &error);
+    fa_exchange_note_dialogue(exchange, (fa_text){asked.dialogue_id, strlen(asked.dialogue_id)});
     if (asked.joined)
         return push_asked(L, &asked);
     int count = fa_dialogues_elsewhere(dialogues, id) ? ELSEWHERE : take_up(L, &question, &asked, 3, 4);
@@ -340,6 +354,7 @@ static int voice_listen(lua_State *L)
     }
     if (exchange->status != 0)
         return luaL_error(L, "this request has been answered already");
+    fa_exchange_note_dialogue(exchange, id);
     if (!fa_dialogues_elsewhere(dialogues, id) && fa_dialogues_listen(dialogues, exchange, id, follow) == FA_OK)
         return 0;
     remote_op *op = start_remote(
@@ -348,9 +363,18 @@ static int voice_listen(lua_State *L)
     return fa_task_wait(L, op->task, &op->wait);
 }
 
+/* For the access log: of the request whose handler runs. */
+static void note_dialogue(lua_State *L, fa_text id)
+{
+    const fa_task *task = fa_script_of(L)->current;
+    if (task != NULL && task->exchange != NULL && task->scope != NULL)
+        fa_exchange_note_dialogue(task->exchange, id);
+}
+
 static int voice_delete(lua_State *L)
 {
     fa_text id = dialogue_id(L, 1);
+    note_dialogue(L, id);
     fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
     bool deleted = fa_dialogues_delete(dialogues, id) == FA_OK;
     if (deleted || !fa_dialogues_elsewhere(dialogues, id)) {
@@ -366,6 +390,7 @@ static int voice_interrupt(lua_State *L)
     fa_interrupted what;
     fa_text id = dialogue_id(L, 1);
     double played_ms = luaL_optnumber(L, 2, -1);
+    note_dialogue(L, id);
     fa_dialogues *dialogues = fa_script_of(L)->options.dialogues;
     if (fa_dialogues_interrupt(dialogues, id, played_ms, &what) == FA_OK)
         return push_interrupted(L, &what);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "script/websocket_options.h"
 
 enum {
     MOST_CONCURRENT = 100000,
@@ -37,7 +36,6 @@ typedef struct reader {
     fa_route_options *options;
     fa_turnstile_limits limits;
     bool limited, queued;
-    fa_websocket_route *websocket; /* NULL: it is none */
 } reader;
 
 static void refuse(const reader *r, const char *key, const char *problem)
@@ -128,68 +126,69 @@ static const struct {
 
 static void read_one(reader *r, const char *key)
 {
-    if (r->websocket != NULL && fa_websocket_route_read(r->L, r->script, r->route, key, r->websocket))
-        return;
-    if (r->websocket != NULL && strncmp(key, "max_", 4) == 0 && strcmp(key, "max_concurrent") != 0)
-        refuse(r, key, "means nothing for a WebSocket: its messages have max_message");
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); ++i) {
         if (strcmp(known[i].key, key) == 0) {
             known[i].read(r, key);
             return;
         }
     }
-    refuse(r, key, "is not known: there are max_body, max_json, max_json_depth, max_concurrent, queue and queue_time");
+    refuse(
+        r, key,
+        "is not known: there are max_body, max_json, max_json_depth, max_concurrent, queue, queue_time, name, host and "
+        "use");
 }
 
-void fa_route_options_read(lua_State *L, int index, fa_script *script, const char *method, const char *pattern,
-                           fa_websocket_route *websocket, fa_route_options *options)
+static void read_all(reader *r, int index)
 {
-    char route[120];
-    reader r = {L, script, route, options, {0, DEFAULT_QUEUE, DEFAULT_QUEUE_MS}, false, false, websocket};
-    snprintf(route, sizeof(route), "%s %s", method, pattern);
-    fa_route_options_default(script, options);
-    options->websocket = websocket;
-    if (index == 0)
-        return;
+    lua_State *L = r->L;
+    fa_route_options_default(r->script, r->options);
     luaL_checktype(L, index, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "route %s: its options have names, as in {max_body = \"2MB\"}", route);
-        read_one(&r, lua_tostring(L, -2));
+            luaL_error(L, "route %s: its options have names, as in {max_body = \"2MB\"}", r->route);
+        read_one(r, lua_tostring(L, -2));
     }
+}
+
+void fa_route_options_check(lua_State *L, int index, fa_script *script, const char *label)
+{
+    fa_route_options unused;
+    reader r = {L, script, label, &unused, {0, 0, 0}, false, false};
+    read_all(&r, index);
+}
+
+void fa_route_options_read(lua_State *L, int index, fa_script *script, const char *label, fa_route_options *options)
+{
+    reader r = {L, script, label, options, {0, DEFAULT_QUEUE, DEFAULT_QUEUE_MS}, false, false};
+    read_all(&r, index);
     if (r.queued && !r.limited)
-        luaL_error(L, "route %s: queue and queue_time mean nothing without max_concurrent", route);
+        luaL_error(L, "route %s: queue and queue_time mean nothing without max_concurrent", label);
     if (!r.limited)
         return;
     options->queue_ms = r.limits.wait_ms;
-    if (fa_turnstiles_find(script->turnstiles, route, &r.limits, &options->turnstile) != FA_OK)
-        luaL_error(L, "route %s: no memory", route);
+    if (fa_turnstiles_find(script->turnstiles, label, &r.limits, &options->turnstile) != FA_OK)
+        luaL_error(L, "route %s: no memory", label);
 }
 
 /* ---- asking ---- */
 
-static const fa_route_options *options_of(const fa_script *script, int target)
+size_t fa_script_body_limit(const fa_route_key *key, void *context)
 {
-    return target < MAX_HANDLERS && script->route_options[target] != NULL ? script->route_options[target]
-                                                                          : script->default_options;
-}
-
-size_t fa_script_body_limit(fa_text method, fa_text path, void *context)
-{
-    char allow[64], decoded[1024];
+    char allow[FA_ALLOW_SIZE], decoded[1024];
     fa_route route;
     const fa_script *script = context;
-    size_t length = fa_path_decode(path, decoded, sizeof(decoded));
-    if (length == 0 || fa_router_match(script->router, method, (fa_text){decoded, length}, &route, allow) != FA_OK)
+    size_t length = fa_path_decode(key->path, decoded, sizeof(decoded));
+    fa_route_key plain = {key->method, key->host, {decoded, length}};
+    if (length == 0 || fa_router_match(script->router, &plain, &route, allow) != FA_OK)
         return script->default_options->max_body;
-    return options_of(script, route.target)->max_body;
+    return script->routes[route.target].options->max_body;
 }
 
 size_t fa_script_largest_body(const fa_script *script)
 {
     size_t most = script->default_options->max_body;
-    for (int i = 0; i < script->handler_count; ++i)
-        most = options_of(script, i)->max_body > most ? options_of(script, i)->max_body : most;
+    for (size_t i = 0; i < script->route_count; ++i)
+        most = script->routes[i].options->max_body > most ? script->routes[i].options->max_body : most;
     return most;
 }
 

@@ -10,19 +10,19 @@ struct fa_route_options {
     size_t max_body; /* bytes; a longer body is answered 413 */
     size_t max_json; /* bytes that req:json decodes */
     unsigned json_depth;
-    fa_turnstile *turnstile;             /* NULL: as many at once as come */
-    uint64_t queue_ms;                   /* the longest wait there */
-    const fa_websocket_route *websocket; /* NULL: it answers requests */
+    fa_turnstile *turnstile; /* NULL: as many at once as come */
+    uint64_t queue_ms;       /* the longest wait there */
 };
 
 /* Of a route that says nothing: the configuration's. */
 void fa_route_options_default(const fa_script *script, fa_route_options *options);
 
-/* Reads the table at `index` of a route that is being declared. A key that is not known, a value of the wrong kind or out of range
- * raises, with the line of the script that declares it. index 0: there is none. websocket: takes what the table says of it; NULL for
- * other routes. */
-void fa_route_options_read(lua_State *L, int index, fa_script *script, const char *method, const char *pattern,
-                           fa_websocket_route *websocket, fa_route_options *options);
+/* Reads the table at `index` of a route that is being declared. label: "GET /x", of errors and of the turnstile. A key that is not
+ * known, a value of the wrong kind or out of range raises. */
+void fa_route_options_read(lua_State *L, int index, fa_script *script, const char *label, fa_route_options *options);
+
+/* Raises for what no route could bear: of a group, whose routes get these. */
+void fa_route_options_check(lua_State *L, int index, fa_script *script, const char *label);
 
 /* Whether a request may go on now. False: it has been answered (413, 503), or waits for its turn, and `go` will be called with it. It
  * keeps its place until its scope ends. */

@@ -47,6 +47,9 @@ typedef struct fa_script_options {
     const char *library;        /* folder that holds fitnessally/ */
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
+    size_t max_routes;          /* that the app may declare; 0: the default */
+    const char *const *trusted; /* modules that get the whole of Lua; may be NULL */
+    size_t trusted_count;
     fa_body_limits bodies;
     fa_turnstiles *turnstiles;      /* shared by all workers; NULL: this state has its own */
     size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */
@@ -72,8 +75,9 @@ void fa_script_start(fa_script *script);
 void fa_script_handle(fa_exchange *exchange, void *context);
 
 /* The longest body that the route takes which this request goes to, to be asked as early as its head is known; of what no route
- * answers, that of a route that says nothing. path: percent-encoded, without query. context: the fa_script. Thread: the worker's. */
-size_t fa_script_body_limit(fa_text method, fa_text path, void *context);
+ * answers, that of a route that says nothing. key: its path percent-encoded, without query. context: the fa_script. Thread: the
+ * worker's. */
+size_t fa_script_body_limit(const fa_route_key *key, void *context);
 
 /* The longest that any of its routes takes. After the load. */
 size_t fa_script_largest_body(const fa_script *script);

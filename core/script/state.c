@@ -68,12 +68,17 @@ static void open_library(lua_State *L, const char *name, lua_CFunction open)
     lua_call(L, 1, 0);
 }
 
-static void forget_globals(lua_State *L, const char *const *names)
+/* What no script gets but those that configuration trusts (sandbox.c). */
+static void withhold_globals(lua_State *L, const char *const *names)
 {
+    lua_newtable(L);
     for (; *names != NULL; ++names) {
+        lua_getglobal(L, *names);
+        lua_setfield(L, -2, *names);
         lua_pushnil(L);
         lua_setglobal(L, *names);
     }
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.withheld");
 }
 
 static void keep_only_the_clock(lua_State *L)
@@ -102,7 +107,7 @@ static void open_language(lua_State *L)
     open_library(L, LUA_OSLIBNAME, luaopen_os);
     open_library(L, LUA_JITLIBNAME, luaopen_jit); /* switches the compiler on; its table is taken away again */
     keep_only_the_clock(L);
-    forget_globals(L, forbidden);
+    withhold_globals(L, forbidden);
 
     lua_getglobal(L, "string");
     lua_pushnil(L);
@@ -256,6 +261,8 @@ static int open_all(lua_State *L)
     fa_open_memory(L);
     fa_open_loader(L);
     fa_open_structure(L);
+    fa_open_routes(L);
+    fa_sandbox_seal(L); /* last */
     return 0;
 }
 
@@ -282,6 +289,7 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
     fa_list_init(&script->pending);
     fa_list_init(&script->streams);
     fa_list_init(&script->websockets);
+    fa_list_init(&script->module_waits);
     fa_message_init(&script->mail, fa_tasks_deliver);
     fa_heap_begin(&script->heap, script->lua, options->script_heap);
     fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);

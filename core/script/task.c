@@ -30,7 +30,10 @@ static void free_task(fa_task *task)
     fa_list_remove(&task->link);
     fa_list_remove(&task->pending);
     uncount(task);
+    bool loads = task->loads;
     fa_scope_free(script->scope, task);
+    if (loads)
+        fa_loader_wake(script);
 }
 
 static void cancel_wait(fa_task *task)
@@ -101,6 +104,7 @@ fa_task *fa_task_new(fa_script *script, lua_State *from, fa_scope *scope,
     task->done = done;
     task->context = context;
     task->counted = true;
+    task->number = ++script->task_number;
     fa_list_init(&task->pending);
     fa_list_init(&task->scopes);
     fa_list_append(&script->tasks, &task->link);

@@ -112,9 +112,7 @@ fa_task *fa_task_waiting(lua_State *L, const char *what)
     }
     /* Before anything waits: a yield that fails would leave the operation behind, to resume the task at the wrong place. */
     if (!lua_isyieldable(L))
-        luaL_error(L,
-                   "%s waits, and nothing can wait inside a function that C calls (table.sort, string.gsub, require)",
-                   what);
+        luaL_error(L, "%s waits, and nothing can wait inside a function that C calls (table.sort, string.gsub)", what);
     return task;
 }
 

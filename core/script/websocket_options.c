@@ -1,5 +1,6 @@
 #include "script/websocket_options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "exchange/media_type.h"
@@ -14,7 +15,7 @@ static const fa_websocket_options fallback = {
     .close_ms = 5000,
 };
 
-fa_websocket_route *fa_websocket_route_new(lua_State *L, fa_script *script)
+static fa_websocket_route *new_route(lua_State *L, fa_script *script)
 {
     fa_websocket_route *route = fa_scope_allocate(script->scope, sizeof(*route));
     if (route == NULL) {
@@ -79,12 +80,9 @@ static size_t read_size(lua_State *L, const char *what)
     return size;
 }
 
-bool fa_websocket_route_read(lua_State *L, fa_script *script, const char *route, const char *key,
-                             fa_websocket_route *to)
+/* The value on top. what: "route /x: max_message". */
+static void read_option(lua_State *L, fa_script *script, const char *key, const char *what, fa_websocket_route *to)
 {
-    const char *what = lua_pushfstring(L, "route %s: %s", route, key);
-    lua_insert(L, -2); /* kept alive below the value */
-    bool known = true;
     if (strcmp(key, "max_message") == 0)
         to->options.max_message = read_size(L, what);
     else if (strcmp(key, "send_queue") == 0)
@@ -100,7 +98,21 @@ bool fa_websocket_route_read(lua_State *L, fa_script *script, const char *route,
     else if (strcmp(key, "origins") == 0)
         check_origins(L, what, to->policy.origins = read_list(L, script, what));
     else
-        known = false;
-    lua_remove(L, -2);
-    return known;
+        luaL_error(L, "%s is not known", what);
+}
+
+int fa_lua_websocket_route(lua_State *L)
+{
+    char what[160];
+    fa_script *script = fa_script_of(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    const char *label = luaL_checkstring(L, 2);
+    fa_websocket_route *route = new_route(L, script);
+    for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "a number";
+        snprintf(what, sizeof(what), "%s: %s", label, key);
+        read_option(L, script, key, what, route);
+    }
+    lua_pushlightuserdata(L, route);
+    return 1;
 }

@@ -10,11 +10,8 @@ struct fa_websocket_route {
     fa_websocket_options options;
 };
 
-/* With the configuration's values; lies in the scripts' scope. Raises. */
-fa_websocket_route *fa_websocket_route_new(lua_State *L, fa_script *script);
-
-/* Reads the value on top. False when the key is none of a WebSocket's; raises what is wrong with it. route: for the message. */
-bool fa_websocket_route_read(lua_State *L, fa_script *script, const char *route, const char *key,
-                             fa_websocket_route *to);
+/* For lua/fitnessally/routing.lua: websocket_route(table, label) reads what a route says and gives it back as a pointer, which lies in
+ * the scripts' scope; what it does not say is the configuration's. Raises what is wrong, with the label. */
+int fa_lua_websocket_route(lua_State *L);
 
 #endif

@@ -50,6 +50,6 @@ const char *fa_cli_file(const fa_cli *cli);
 /* A server configured with the file and the options, or what is wrong was said. The caller destroys it. */
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
-extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory;
+extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes;
 
 #endif

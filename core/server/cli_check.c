@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/cli.h"
+#include "server/config_named.h"
 #include "server/server.h"
 
 static void print_text(const char *text)
@@ -63,12 +64,12 @@ static void print_own(const fa_config *config)
 }
 
 /* Only what was written and where: values of plugins may be secrets. */
-static void print_plugins(const fa_config *config)
+static void print_named(const fa_config *config, const char *group)
 {
-    const char *plugin, *key, *where;
-    for (size_t i = 0; (plugin = fa_config_plugin_name(config, i)) != NULL; ++i) {
-        printf("%s\"%s\":{", i > 0 ? "," : "", plugin);
-        for (size_t j = 0; (key = fa_config_plugin_key(config, plugin, j, &where)) != NULL; ++j) {
+    const char *name, *key, *where;
+    for (size_t i = 0; (name = fa_config_named_name(config, group, i)) != NULL; ++i) {
+        printf("%s\"%s\":{", i > 0 ? "," : "", name);
+        for (size_t j = 0; (key = fa_config_named_key(config, group, name, j, &where)) != NULL; ++j) {
             printf("%s\"%s\":{\"from\":", j > 0 ? "," : "", key);
             print_text(where);
             putchar('}');
@@ -83,8 +84,10 @@ static void print_json(const char *file, const fa_config *config)
     print_text(file);
     fputs(",\"values\":{", stdout);
     print_own(config);
-    fputs("},\"plugins\":{", stdout);
-    print_plugins(config);
+    for (const char *const *group = fa_named_groups; *group != NULL; ++group) {
+        printf("},\"%s\":{", *group);
+        print_named(config, *group);
+    }
     fputs("}}\n", stdout);
 }
 

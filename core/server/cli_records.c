@@ -53,7 +53,7 @@ static int run_script(const fa_cli *cli, const action *wanted, char *argument)
     int status = fa_cli_configure(cli, &server);
     if (status != FA_EXIT_DONE)
         return status;
-    status = fa_server_run_tool(server, "records", argc, argv);
+    status = fa_server_run_tool(server, "records", FA_TOOL_WITHOUT_APP, argc, argv);
     fa_server_destroy(server);
     return status;
 }

@@ -74,7 +74,7 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
             fa_log_write(log, FA_LOG_WARN, "SIGHUP: reload comes with live reload; restart to load changed scripts");
             break;
         case SIGUSR1:
-            fa_log_write(log, FA_LOG_INFO, "SIGUSR1: the log goes to standard error, there is no file to reopen");
+            fa_server_reopen_logs(server);
             break;
         case SIGUSR2:
             write_report(server);
@@ -130,6 +130,7 @@ const fa_command fa_command_serve = {
             "  --set KEY=VALUE      any key of the configuration; may be repeated\n"
             "\n"
             "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
+            "SIGUSR1              open log files anew\n"
             "SIGUSR2              write a memory report into state_dir and go on\n",
     .run = run,
 };

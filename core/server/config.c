@@ -1,9 +1,10 @@
 #include "server/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/config_plugins.h"
+#include "server/config_named.h"
 #include "server/config_value.h"
 
 enum { MAX_VALUE = 4000 }; /* bytes of one value */
@@ -19,7 +20,7 @@ typedef struct setting {
 
 struct fa_config {
     fa_scope *scope;
-    fa_plugin_settings plugins;
+    fa_named_settings named;
     setting settings[]; /* one for each declared key, in their order */
 };
 
@@ -133,8 +134,8 @@ fa_result fa_config_set(fa_config *config, const char *name, const char *value, 
 {
     if (strlen(value) > MAX_VALUE)
         return fa_fail(error, FA_INVALID, "%s: %.100s: longer than %d bytes", where, name, MAX_VALUE);
-    if (strncmp(name, FA_PLUGIN_SETTING_PREFIX, strlen(FA_PLUGIN_SETTING_PREFIX)) == 0)
-        return fa_plugin_settings_set(&config->plugins, name, value, where, error);
+    if (fa_named_group_of(name) != NULL)
+        return fa_named_settings_set(&config->named, name, value, where, error);
     const fa_config_key *key = find_key(name);
     if (key != NULL)
         return set_declared(config, key, value, where, error);
@@ -152,7 +153,7 @@ fa_config *fa_config_new(fa_scope *scope)
     if (config == NULL)
         return NULL;
     config->scope = scope;
-    fa_plugin_settings_init(&config->plugins, scope);
+    fa_named_settings_init(&config->named, scope);
     for (const fa_config_key *key = keys; key->name != NULL; ++key) {
         double number = 0;
         if (key->fallback != NULL && fa_config_value_parse(key, key->fallback, &number, NULL) != FA_OK)
@@ -222,19 +223,45 @@ const char *fa_config_written(const fa_config *config, const char *name, const c
     return it->text;
 }
 
+/* A name that is longer than any can be is cut, and found nowhere. */
+static const char *owner_text(char text[FA_NAMED_OWNER_SIZE + 1], const char *group, const char *name)
+{
+    snprintf(text, FA_NAMED_OWNER_SIZE + 1, "%s.%s", group, name);
+    return text;
+}
+
+const char *fa_config_named(const fa_config *config, const char *group, const char *name, const char *key,
+                            const char **where)
+{
+    char owner[FA_NAMED_OWNER_SIZE + 1];
+    return fa_named_settings_find(&config->named, owner_text(owner, group, name), key, where);
+}
+
+const char *fa_config_named_key(const fa_config *config, const char *group, const char *name, size_t index,
+                                const char **where)
+{
+    char owner[FA_NAMED_OWNER_SIZE + 1];
+    return fa_named_settings_key(&config->named, owner_text(owner, group, name), index, where);
+}
+
+const char *fa_config_named_name(const fa_config *config, const char *group, size_t index)
+{
+    return fa_named_settings_name(&config->named, group, index);
+}
+
 const char *fa_config_plugin(const fa_config *config, const char *plugin, const char *key, const char **where)
 {
-    return fa_plugin_settings_find(&config->plugins, plugin, key, where);
+    return fa_config_named(config, "plugins", plugin, key, where);
 }
 
 const char *fa_config_plugin_key(const fa_config *config, const char *plugin, size_t index, const char **where)
 {
-    return fa_plugin_settings_key(&config->plugins, plugin, index, where);
+    return fa_config_named_key(config, "plugins", plugin, index, where);
 }
 
 const char *fa_config_plugin_name(const fa_config *config, size_t index)
 {
-    return fa_plugin_settings_plugin(&config->plugins, index);
+    return fa_config_named_name(config, "plugins", index);
 }
 
 fa_scope *fa_config_scope(const fa_config *config)

@@ -71,12 +71,19 @@ size_t fa_config_list(const fa_config *config, const char *name, const char *con
  * "default", "fitnessally.conf.lua:12", "FITNESSALLY_LINGER", "--set". */
 const char *fa_config_written(const fa_config *config, const char *name, const char **where);
 
-/* What was written for a plugin's key, as text, and where (as above; may be NULL); NULL when nothing was. */
-const char *fa_config_plugin(const fa_config *config, const char *plugin, const char *key, const char **where);
-/* The i-th key written for a plugin, so that unknown ones can be reported; NULL at the end. */
-const char *fa_config_plugin_key(const fa_config *config, const char *plugin, size_t index, const char **where);
+/* Keys of things with a name of their own, GROUP.NAME.KEY (config_named.h has the groups): what was written, as text (lists with
+ * commas), and where (as above; may be NULL); NULL when nothing was. */
+const char *fa_config_named(const fa_config *config, const char *group, const char *name, const char *key,
+                            const char **where);
+/* The i-th key written for it, so that unknown ones can be reported; NULL at the end. */
+const char *fa_config_named_key(const fa_config *config, const char *group, const char *name, size_t index,
+                                const char **where);
+/* The i-th name of a group for which something was written; NULL at the end. */
+const char *fa_config_named_name(const fa_config *config, const char *group, size_t index);
 
-/* The i-th plugin for which something was written; NULL at the end. */
+/* The same for the group "plugins". */
+const char *fa_config_plugin(const fa_config *config, const char *plugin, const char *key, const char **where);
+const char *fa_config_plugin_key(const fa_config *config, const char *plugin, size_t index, const char **where);
 const char *fa_config_plugin_name(const fa_config *config, size_t index);
 
 /* Checks one value's text against a key (also used for plugin manifests): FA_INVALID with a sentence. */

@@ -1,7 +1,7 @@
 /* Takes the assignments of a configuration file, each at the moment it is made, so that the line is known.
  *
  * The environment is an empty table, so every global name that the file reads or writes passes through here. `plugins`
- * and `plugins.NAME` are userdata, so that nothing can be written into them past us (table.insert).
+ * and `plugins.NAME`, and their like, are userdata, so that nothing can be written into them past us (table.insert).
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "server/config_convert.h"
 #include "server/config_file.h"
 #include "server/config_locate.h"
+#include "server/config_named.h"
 
 enum {
     TEXT_SIZE = 4096,
@@ -59,8 +60,8 @@ static const fa_config_key *find_key(const char *name)
     return key->name != NULL ? key : NULL;
 }
 
-/* name: "plugins.NAME.KEY" */
-static void assign_plugin_key(fa_config_reader *reader, lua_State *L, const place *at, const char *name, int index)
+/* name: "GROUP.NAME.KEY" */
+static void assign_named_key(fa_config_reader *reader, lua_State *L, const place *at, const char *name, int index)
 {
     char value[TEXT_SIZE], what[FA_CONFIG_GIVEN_SIZE];
     if (lua_isnil(L, index))
@@ -95,30 +96,30 @@ static void each_pair(fa_config_reader *reader, lua_State *L, const place *at, i
     }
 }
 
-static void take_plugin_key(fa_config_reader *reader, lua_State *L, const place *at, const char *plugin,
-                            const char *key)
+/* owner: "GROUP.NAME" */
+static void take_named_key(fa_config_reader *reader, lua_State *L, const place *at, const char *owner, const char *key)
 {
     char name[NAME_SIZE];
-    snprintf(name, sizeof(name), "plugins.%.100s.%.100s", plugin, key);
-    assign_plugin_key(reader, L, at, name, lua_gettop(L));
+    snprintf(name, sizeof(name), "%.120s.%.100s", owner, key);
+    assign_named_key(reader, L, at, name, lua_gettop(L));
 }
 
-/* plugins.NAME = the value at `index` */
-static void assign_plugin(fa_config_reader *reader, lua_State *L, const place *at, const char *plugin, int index)
+/* GROUP.NAME = the value at `index` */
+static void assign_named(fa_config_reader *reader, lua_State *L, const place *at, const char *owner, int index)
 {
-    char name[NAME_SIZE], what[FA_CONFIG_GIVEN_SIZE];
-    snprintf(name, sizeof(name), "plugins.%.100s", plugin);
+    char what[FA_CONFIG_GIVEN_SIZE];
     if (lua_istable(L, index))
-        each_pair(reader, L, at, index, name, plugin, take_plugin_key);
+        each_pair(reader, L, at, index, owner, owner, take_named_key);
     else
         fa_config_wrong(reader, FA_INVALID, locate(reader, at), "%s: needs a table, as in { key = value }, not %s",
-                        name, fa_config_given(L, index, what));
+                        owner, fa_config_given(L, index, what));
 }
 
-static void take_plugin(fa_config_reader *reader, lua_State *L, const place *at, const char *context, const char *key)
+static void take_named(fa_config_reader *reader, lua_State *L, const place *at, const char *group, const char *key)
 {
-    (void)context;
-    assign_plugin(reader, L, at, key, lua_gettop(L));
+    char owner[NAME_SIZE];
+    snprintf(owner, sizeof(owner), "%s.%.100s", group, key);
+    assign_named(reader, L, at, owner, lua_gettop(L));
 }
 
 /* name = the value at `index`, for a name of the file's own level. nil leaves what was there: env("X") may find
@@ -128,17 +129,18 @@ static void assign(fa_config_reader *reader, lua_State *L, const place *at, cons
     char value[TEXT_SIZE], what[FA_CONFIG_GIVEN_SIZE];
     if (lua_isnil(L, index) && find_key(name) != NULL)
         return;
-    if (strcmp(name, "plugins") == 0) {
+    const char *group = fa_named_group_of(name);
+    if (group != NULL && strcmp(name, group) == 0) {
         if (lua_istable(L, index))
-            each_pair(reader, L, at, index, "plugins", NULL, take_plugin);
+            each_pair(reader, L, at, index, group, group, take_named);
         else
-            fa_config_wrong(reader, FA_INVALID, locate(reader, at), "plugins: needs a table, not %s",
+            fa_config_wrong(reader, FA_INVALID, locate(reader, at), "%s: needs a table, not %s", group,
                             fa_config_given(L, index, what));
         return;
     }
     const fa_config_key *key = find_key(name);
-    if (strncmp(name, "plugins.", 8) == 0) /* ["plugins.espeak.voice"] = ... */
-        assign_plugin_key(reader, L, at, name, index);
+    if (group != NULL) /* ["plugins.espeak.voice"] = ... */
+        assign_named_key(reader, L, at, name, index);
     else if (key == NULL)
         set(reader, at, name, ""); /* it knows what is near */
     else if (fa_config_copy_value(L, index, key->type, value, sizeof(value)))
@@ -199,47 +201,56 @@ static void push_proxy(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* plugins.NAME.KEY, read. Upvalues: reader, NAME. */
-static int read_plugin_key(lua_State *L)
+/* GROUP.NAME.KEY, read. Upvalues: reader, GROUP, NAME. */
+static int read_named_key(lua_State *L)
 {
     const fa_config_reader *reader = reader_here(L);
-    lua_pushstring(
-        L, fa_config_plugin(reader->config, lua_tostring(L, lua_upvalueindex(2)), luaL_checkstring(L, 2), NULL));
+    lua_pushstring(L, fa_config_named(reader->config, lua_tostring(L, lua_upvalueindex(2)),
+                                      lua_tostring(L, lua_upvalueindex(3)), luaL_checkstring(L, 2), NULL));
     return 1;
 }
 
-/* plugins.NAME.KEY = value. Upvalues: reader, NAME. */
-static int write_plugin_key(lua_State *L)
+/* GROUP.NAME.KEY = value. Upvalues: reader, GROUP, NAME. */
+static int write_named_key(lua_State *L)
 {
+    char owner[NAME_SIZE];
     fa_config_reader *reader = reader_here(L);
     const char *key = luaL_checkstring(L, 2);
     place at = place_here(L, key);
-    take_plugin_key(reader, L, &at, lua_tostring(L, lua_upvalueindex(2)), key);
+    snprintf(owner, sizeof(owner), "%s.%.100s", lua_tostring(L, lua_upvalueindex(2)),
+             lua_tostring(L, lua_upvalueindex(3)));
+    take_named_key(reader, L, &at, owner, key);
     fa_config_raise(reader, L);
     return 0;
 }
 
-/* plugins.NAME, read. Upvalue: reader. */
-static int read_plugin(lua_State *L)
+static void push_closure(lua_State *L, lua_CFunction function, int name)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, name);
+    lua_pushcclosure(L, function, 3);
+}
+
+/* GROUP.NAME, read. Upvalues: reader, GROUP. */
+static int read_named(lua_State *L)
 {
     luaL_checkstring(L, 2);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushvalue(L, 2);
-    lua_pushcclosure(L, read_plugin_key, 2);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushvalue(L, 2);
-    lua_pushcclosure(L, write_plugin_key, 2);
+    push_closure(L, read_named_key, 2);
+    push_closure(L, write_named_key, 2);
     push_proxy(L);
     return 1;
 }
 
-/* plugins.NAME = value. Upvalue: reader. */
-static int write_plugin(lua_State *L)
+/* GROUP.NAME = value. Upvalues: reader, GROUP. */
+static int write_named(lua_State *L)
 {
+    char owner[NAME_SIZE];
     fa_config_reader *reader = reader_here(L);
-    const char *plugin = luaL_checkstring(L, 2);
-    place at = place_here(L, plugin);
-    assign_plugin(reader, L, &at, plugin, 3);
+    const char *name = luaL_checkstring(L, 2);
+    place at = place_here(L, name);
+    snprintf(owner, sizeof(owner), "%s.%.100s", lua_tostring(L, lua_upvalueindex(2)), name);
+    assign_named(reader, L, &at, owner, 3);
     fa_config_raise(reader, L);
     return 0;
 }
@@ -258,14 +269,15 @@ static void push_setting(fa_config_reader *reader, lua_State *L, const fa_config
                         "%s: a list is assigned as a whole, not read", key->name);
 }
 
-/* A name, read. Upvalues: reader, the helpers, plugins. */
+/* A name, read. Upvalues: reader, the helpers, the groups by name. */
 static int read_name(lua_State *L)
 {
     fa_config_reader *reader = reader_here(L);
     const char *name = luaL_checkstring(L, 2);
     const fa_config_key *key = find_key(name);
-    if (strcmp(name, "plugins") == 0) {
-        lua_pushvalue(L, lua_upvalueindex(3));
+    lua_getfield(L, lua_upvalueindex(3), name);
+    if (!lua_isnil(L, -1)) {
+        return 1;
     } else if (key != NULL) {
         push_setting(reader, L, key);
     } else {
@@ -289,6 +301,22 @@ static int write_name(lua_State *L)
     return 0;
 }
 
+/* A table of the proxies, by group. */
+static void push_groups(fa_config_reader *reader, lua_State *L)
+{
+    lua_newtable(L);
+    for (const char *const *group = fa_named_groups; *group != NULL; ++group) {
+        lua_pushlightuserdata(L, reader);
+        lua_pushstring(L, *group);
+        lua_pushcclosure(L, read_named, 2);
+        lua_pushlightuserdata(L, reader);
+        lua_pushstring(L, *group);
+        lua_pushcclosure(L, write_named, 2);
+        push_proxy(L);
+        lua_setfield(L, -2, *group);
+    }
+}
+
 void fa_config_assign_environment(fa_config_reader *reader, lua_State *L)
 {
     int helpers = lua_gettop(L);
@@ -297,11 +325,7 @@ void fa_config_assign_environment(fa_config_reader *reader, lua_State *L)
 
     lua_pushlightuserdata(L, reader);
     lua_pushvalue(L, helpers);
-    lua_pushlightuserdata(L, reader);
-    lua_pushcclosure(L, read_plugin, 1);
-    lua_pushlightuserdata(L, reader);
-    lua_pushcclosure(L, write_plugin, 1);
-    push_proxy(L);
+    push_groups(reader, L);
     lua_pushcclosure(L, read_name, 3);
     lua_setfield(L, -2, "__index");
 

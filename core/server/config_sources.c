@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "server/config.h"
-#include "server/config_plugins.h"
+#include "server/config_named.h"
 
 #define VARIABLE_PREFIX "FITNESSALLY_"
 
 fa_result fa_config_override(fa_config *config, const char *assignment, fa_error *error)
 {
-    char name[FA_PLUGIN_SETTING_SIZE + 1]; /* a longer one is cut, and wrong all the same */
+    char name[FA_NAMED_SETTING_SIZE + 1]; /* a longer one is cut, and wrong all the same */
     const char *equals = strchr(assignment, '=');
     if (equals == NULL || equals == assignment)
         return fa_fail(error, FA_INVALID, "--set: \"%.60s\" is not key=value", assignment);
@@ -27,8 +27,8 @@ static bool is_declared(const char *name)
     return false;
 }
 
-/* The key that a variable's name (without the prefix) stands for: lower case, and for a plugin's key two dots. False
- * when it is none of ours. */
+/* The key that a variable's name (without the prefix) stands for: lower case, and for GROUP_NAME_KEY two dots. False when it is none of
+ * ours. */
 static bool key_of_variable(const char *variable, size_t length, char *name, size_t size)
 {
     if (length == 0 || length >= size)
@@ -36,18 +36,18 @@ static bool key_of_variable(const char *variable, size_t length, char *name, siz
     for (size_t i = 0; i < length; ++i)
         name[i] = (char)tolower((unsigned char)variable[i]);
     name[length] = '\0';
-    if (is_declared(name) || strncmp(name, "plugins_", 8) != 0)
-        return is_declared(name);
-    char *underscore = strchr(name + 8, '_');
-    if (underscore == NULL || underscore == name + 8 || underscore[1] == '\0')
+    char *first = strchr(name, '_'), *second = first != NULL ? strchr(first + 1, '_') : NULL;
+    if (is_declared(name))
+        return true;
+    if (second == NULL || second == first + 1 || second[1] == '\0')
         return false;
-    name[7] = *underscore = '.';
-    return true;
+    *first = *second = '.';
+    return fa_named_group_of(name) != NULL;
 }
 
 fa_result fa_config_environment(fa_config *config, char *const *environment, fa_error *error)
 {
-    char name[FA_PLUGIN_SETTING_SIZE], where[sizeof(VARIABLE_PREFIX) + sizeof(name)];
+    char name[FA_NAMED_SETTING_SIZE], where[sizeof(VARIABLE_PREFIX) + sizeof(name)];
     for (; *environment != NULL; ++environment) {
         const char *variable = *environment, *equals = strchr(variable, '=');
         if (equals == NULL || strncmp(variable, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) != 0)

@@ -135,8 +135,22 @@ const char *fa_config_next_item(const char *list, const char **item, size_t *len
     return comma != NULL ? comma + 1 : NULL;
 }
 
+static size_t scheme_length(const char *text, size_t length)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); ++i) {
+        size_t own = strlen(schemes[i]);
+        if (length > own && memcmp(text, schemes[i], own) == 0)
+            return own;
+    }
+    return 0;
+}
+
 bool fa_config_is_address(const char *text, size_t length)
 {
+    size_t scheme = scheme_length(text, length);
+    text += scheme;
+    length -= scheme;
     const char *colon = memrchr(text, ':', length);
     if (colon == NULL || colon == text)
         return false;

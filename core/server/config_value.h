@@ -11,7 +11,7 @@ fa_result fa_config_value_parse(const fa_config_key *key, const char *value, dou
  * or NULL at the end. */
 const char *fa_config_next_item(const char *list, const char **item, size_t *length);
 
-/* "HOST:PORT" or "[IPV6]:PORT" of `length` bytes. */
+/* "HOST:PORT" or "[IPV6]:PORT" of `length` bytes, perhaps behind "http://" or "https://". */
 bool fa_config_is_address(const char *text, size_t length);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "memory/buffer.h"
 #include "server/pressure_steps.h"
+#include "server/security_headers.h"
 #include "server/settings.h"
 #include "worker/timer.h"
 
@@ -40,6 +41,7 @@ struct fa_runtime {
     fa_crew_traffic traffic;
     fa_scope *scope;
     fa_addresses *addresses; /* NULL when they are not counted */
+    fa_security_headers security;
     fa_media *media;
     fa_turnstiles *turnstiles;
     _Atomic uint64_t drain_ms;
@@ -221,6 +223,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
+        .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = body_limits(config),
         .turnstiles = l->runtime->turnstiles,
         .answer_queue = fa_config_size(config, "answer_queue"),
@@ -231,6 +234,7 @@ static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugi
         .connections = connections,
         .context = l,
     };
+    options.trusted_count = fa_config_list(config, "trusted", &options.trusted);
     fa_result result = fa_script_new(&options, &l->script, error);
     return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
 }
@@ -248,6 +252,9 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     fa_http_options options = fa_settings_http(config, workers);
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
+    options.defaults = options.secure_defaults = l->runtime->security.list;
+    options.default_count = l->runtime->security.plain;
+    options.secure_default_count = l->runtime->security.secure;
     options.max_body = fa_script_largest_body(l->script);
     options.body_limit = fa_script_body_limit; /* what is less for a route */
     options.body_limit_context = l->script;
@@ -308,6 +315,8 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
         result = check_folder(config, "media_root", error);
+    if (result == FA_OK)
+        result = fa_security_headers_read(&runtime->security, config, error);
     if (result != FA_OK)
         return result;
     fa_ledger_limit_mapped(fa_scope_ledger(scope), fa_config_size(config, "spool_budget"));
@@ -342,6 +351,12 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
             fa_pressure_attach(pressure, l->worker, l->http, l->dialogues, runtime->media, &l->pressure_steps, error);
     }
     return result;
+}
+
+void fa_runtime_log_access(fa_runtime *runtime, fa_access_log *access)
+{
+    for (unsigned i = 0; i < runtime->crew.count; ++i)
+        fa_http_log_access(runtime->lanes[i].http, &access[i]);
 }
 
 const fa_crew *fa_runtime_crew(const fa_runtime *runtime)

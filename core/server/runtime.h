@@ -20,6 +20,9 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
 /* Heeds memory pressure from now on (server/pressure_steps.h). Before fa_runtime_start. */
 fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error);
 
+/* Each worker's answers are logged in the one of `access` with its index. Before fa_runtime_start. */
+void fa_runtime_log_access(fa_runtime *runtime, fa_access_log *access);
+
 /* Binds the address once for each worker; the kernel spreads connections over them. name: gets "http://HOST:PORT". Before
  * fa_runtime_start. */
 fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error);

@@ -9,8 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/openssl_memory.h"
+#include "memory/attributed.h"
 #include "memory/buffer.h"
 #include "server/control.h"
+#include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
 #include "server/runtime.h"
@@ -24,6 +27,7 @@ struct fa_server {
     fa_scope *running; /* everything that runs; ends when it stops */
     fa_config *config;
     fa_log log;
+    fa_logs logs; /* its threads, while it runs */
     bool configured;
     fa_pressure *pressure;
     fa_plugins plugins;
@@ -32,6 +36,7 @@ struct fa_server {
     fa_tracker *tracker; /* NULL: switched off */
     fa_control *control; /* NULL: there is none */
     fa_memory_sources memory;
+    fa_attributed openssl;
     char addresses[MAX_LISTENERS][80];
     size_t address_count;
 };
@@ -64,6 +69,8 @@ fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa
         server->log.sink = options->log_sink;
         server->log.sink_context = options->log_context;
     }
+    if (fa_openssl_memory_is_counted())
+        fa_attributed_add(ledger, &server->openssl, "openssl", fa_openssl_memory_read, NULL);
     *out = server;
     return FA_OK;
 }
@@ -150,6 +157,7 @@ static void take_down(fa_server *server)
     fa_plugins_close(&server->plugins);
     fa_media_free(server->media);
     fa_pressure_free(server->pressure);
+    fa_logs_stop(&server->logs);
     server->pressure = NULL;
     server->runtime = NULL;
     server->tracker = NULL; /* its memory goes with the scope */
@@ -232,11 +240,23 @@ static void open_control(fa_server *server)
                      error.text);
 }
 
+/* Before that, whatever is said is written at once. */
+static fa_result start_logs(fa_server *server, fa_error *error)
+{
+    unsigned workers = fa_runtime_crew(server->runtime)->count;
+    fa_result result = fa_logs_start(&server->logs, server->running, server->config, &server->log, workers, error);
+    if (result == FA_OK && server->logs.access != NULL)
+        fa_runtime_log_access(server->runtime, server->logs.access);
+    return result;
+}
+
 fa_result fa_server_start(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_result result = build(server, worker_count(server), true, error);
+    if (result == FA_OK)
+        result = start_logs(server, error);
     if (result == FA_OK)
         result = bind_all(server, error);
     if (result == FA_OK)
@@ -272,6 +292,7 @@ void fa_server_destroy(fa_server *server)
         return;
     fa_server_stop(server, 0);
     fa_ledger *ledger = server->ledger;
+    fa_attributed_remove(ledger, &server->openssl);
     fa_scope_end(server->root, "server destroyed", NULL); /* frees the server itself */
     fa_ledger_free(ledger);
 }
@@ -281,6 +302,15 @@ void fa_server_destroy(fa_server *server)
 uint64_t fa_server_drain_ms(const fa_server *server)
 {
     return fa_config_duration(server->config, "drain");
+}
+
+void fa_server_reopen_logs(fa_server *server)
+{
+    bool has_file = server->logs.access != NULL && fa_config_text(server->config, "access_log_file") != NULL;
+    if (has_file)
+        fa_logs_reopen(&server->logs);
+    else
+        fa_log_write(&server->log, FA_LOG_INFO, "SIGUSR1: no log goes to a file, there is nothing to reopen");
 }
 
 const fa_config *fa_server_config(const fa_server *server)
@@ -293,13 +323,13 @@ const fa_log *fa_server_log(const fa_server *server)
     return &server->log;
 }
 
-int fa_server_run_tool(fa_server *server, const char *script, int argc, char **argv)
+int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, int argc, char **argv)
 {
     fa_error error = {""};
     int status = -1;
     server->log.level =
         server->log.level < FA_LOG_WARN ? FA_LOG_WARN : server->log.level; /* a tool speaks for itself */
-    if (build(server, 1, false, &error) == FA_OK)
+    if (build(server, 1, app == FA_TOOL_WITH_APP, &error) == FA_OK)
         status = fa_runtime_run_tool(server->runtime, script, argc, argv, &error);
     if (status < 0) {
         fprintf(stderr, "fitnessally: %s\n", error.text);

@@ -14,12 +14,18 @@ const fa_config *fa_server_config(const fa_server *server);
 /* Writes the full memory report (JSON) to a new file in state_dir without stopping any loop. path: gets its name. */
 fa_result fa_server_write_memory_report(fa_server *server, char *path, size_t size, fa_error *error);
 
+typedef enum fa_tool_app { FA_TOOL_WITHOUT_APP, FA_TOOL_WITH_APP } fa_tool_app;
+
 /* Starts the configured server without listeners, runs lua/fitnessally/tools/SCRIPT.lua with the arguments as one task, stops
- * it, and returns the script's exit status; what goes wrong is said on standard error. For command-line tools. */
-int fa_server_run_tool(fa_server *server, const char *script, int argc, char **argv);
+ * it, and returns the script's exit status; what goes wrong is said on standard error. app: whether the application is loaded
+ * before. For command-line tools. */
+int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, int argc, char **argv);
 
 /* Loads everything that a start would load (plugins, scripts) without listening, and takes it down again. */
 fa_result fa_server_check(fa_server *server, fa_error *error);
+
+/* Opens log files anew (SIGUSR1); says so in the log. */
+void fa_server_reopen_logs(fa_server *server);
 
 const fa_log *fa_server_log(const fa_server *server);
 

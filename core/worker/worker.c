@@ -215,6 +215,11 @@ uint64_t fa_worker_now_exact(const fa_worker *worker)
     return fa_clock_now_ms(worker->clock);
 }
 
+uint64_t fa_worker_now_us(const fa_worker *worker)
+{
+    return worker->clock == NULL ? uv_hrtime() / 1000 : worker->clock->now_ms * 1000;
+}
+
 uint64_t fa_worker_wall(const fa_worker *worker)
 {
     return fa_clock_wall_ms(worker->clock);

@@ -67,6 +67,7 @@ unsigned fa_worker_index(const fa_worker *worker);
  * them by the ledger's clock (base/clock.h). */
 uint64_t fa_worker_now(const fa_worker *worker);
 uint64_t fa_worker_now_exact(const fa_worker *worker);
+uint64_t fa_worker_now_us(const fa_worker *worker); /* the same in microseconds */
 uint64_t fa_worker_wall(const fa_worker *worker);
 
 /* ---- where time is not real ----

@@ -5,48 +5,117 @@
 --------------------------------------------------------------------------------------------------------------------------
 -- app: routes. Available while app.lua and the files it requires are loaded; declaring a route later is an error.
 
----@class fitnessally.app
-app = {}
+---@alias fitnessally.handler fun(req: fitnessally.request): any
+---@alias fitnessally.middleware fun(req: fitnessally.request, next: fun(req?: fitnessally.request): any): any
+
+---@class fitnessally.group Routes with a prefix, options, a host and middleware in common.
+local group = {}
 
 ---Declares a route. Patterns: "/records/:id" (one segment), "/files/*rest" (all the rest). The handler gets the request and
----answers it with req:reply, req:fail or voice.listen, now or after waiting. Two routes for the same method and pattern are a
----load error that names both places. HEAD is answered by the GET route. Yields: no. Copies: no.
+---answers it with req:reply, req:fail or voice.listen, now or after waiting. Two routes for the same method, host and pattern are a
+---load error that names both places. HEAD is answered by the GET route unless there is a HEAD route. Yields: no. Copies: no.
 ---Options may stand before the handler; one that is not known, or a value out of range, is a load error.
 ---@param pattern string
 ---@param options fitnessally.route_options
----@param handler fun(req: fitnessally.request)
----@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
-function app:get(pattern, options, handler) end
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:get(pattern, options, handler) end
 ---@param pattern string
 ---@param options fitnessally.route_options
----@param handler fun(req: fitnessally.request)
----@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
-function app:post(pattern, options, handler) end
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:post(pattern, options, handler) end
 ---@param pattern string
 ---@param options fitnessally.route_options
----@param handler fun(req: fitnessally.request)
----@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
-function app:put(pattern, options, handler) end
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:put(pattern, options, handler) end
 ---@param pattern string
 ---@param options fitnessally.route_options
----@param handler fun(req: fitnessally.request)
----@overload fun(self, pattern: string, handler: fun(req: fitnessally.request))
-function app:delete(pattern, options, handler) end
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:patch(pattern, options, handler) end
+---@param pattern string
+---@param options fitnessally.route_options
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:delete(pattern, options, handler) end
+---@param pattern string
+---@param options fitnessally.route_options
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:head(pattern, options, handler) end
+---@param pattern string
+---@param options fitnessally.route_options
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:options(pattern, options, handler) end
 
----@class fitnessally.route_options What a route says of its requests; what it does not say, the configuration does.
+---One route for all methods; HEAD goes with GET. Yields: no. Copies: no.
+---@param pattern string
+---@param options fitnessally.route_options
+---@param handler fitnessally.handler
+---@overload fun(self, pattern: string, handler: fitnessally.handler)
+function group:any(pattern, options, handler) end
+
+---One route for several methods. Yields: no. Copies: no.
+---@param methods string|string[] "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
+---@param pattern string
+---@param options fitnessally.route_options
+---@param handler fitnessally.handler
+---@overload fun(self, methods: string|string[], pattern: string, handler: fitnessally.handler)
+function group:route(methods, pattern, options, handler) end
+
+---@class fitnessally.route_options What a route says of its requests; what it does not say, its groups and the configuration do.
 ---@field max_body? integer|string a longer body is answered 413; at most max_upload
 ---@field max_json? integer|string a longer body is not decoded by req:json
 ---@field max_json_depth? integer 1 to 1000
 ---@field max_concurrent? integer so many requests at once, over all workers, until their answers have left; others wait
 ---@field queue? integer so many may wait (16); one more is answered 503
 ---@field queue_time? string the longest wait ("2s"); then the answer is 503
+---@field use? fitnessally.middleware|fitnessally.middleware[]|false behind those of its groups; false: none at all
+---@field host? string "api.example", or "*.example" for all hosts below example
+---@field name? string for app:url_for; not of a group
+
+---Routes with a prefix in common: fn declares them. A group's own routes get its options and middleware. Yields: no. Copies: no.
+---@param prefix string "/api"; "" for none
+---@param options fitnessally.route_options but for name
+---@param fn fun(group: fitnessally.group)
+---@overload fun(self, prefix: string, fn: fun(group: fitnessally.group))
+function group:group(prefix, options, fn) end
+
+---Routes for one host, or for all below one. Asked before those for every host. Yields: no. Copies: no.
+---@param pattern string "api.example", "*.example"
+---@param options fitnessally.route_options but for name
+---@param fn fun(group: fitnessally.group)
+---@overload fun(self, pattern: string, fn: fun(group: fitnessally.group))
+function group:host(pattern, options, fn) end
+
+---Middleware for all routes that follow, in this order; after the first route it is a load error. Yields: no. Copies: no.
+---@param ... fitnessally.middleware
+function group:use(...) end
 
 ---Serves the files below `root` at `prefix` ("/media", or "/" for what no route takes), from C, with no byte through Lua.
----Yields: no. Copies: no.
----@param prefix string
+---Middleware of the app and its groups stands before it. Yields: no. Copies: no.
 ---`precompressed`: for "a.css" also "a.css.br" and "a.css.gz" are looked for. `dotfiles`: names with a leading dot, too.
----@param options {root: string, immutable?: boolean, index?: string, precompressed?: boolean, dotfiles?: boolean}
-function app:static(prefix, options) end
+---@param prefix string
+---@param options {root: string, immutable?: boolean, index?: string, precompressed?: boolean, dotfiles?: boolean, name?: string, host?: string, use?: fitnessally.middleware|fitnessally.middleware[]|false}
+function group:static(prefix, options) end
+
+---The path of a named route, escaped. An error for a parameter that is missing, not the route's, or cannot be in a path. At any time.
+---Yields: no. Copies: the texts.
+---@param name string
+---@param params? table<string, string|number>
+---@param query? table<string, string|number|boolean|(string|number|boolean)[]>
+---@return string path
+function group:url_for(name, params, query) end
+
+---All routes, in the order of declaration. At any time. Yields: no. Copies: the texts.
+---@return {methods: string[], pattern: string, host?: string, name?: string, place: string, limits: table, middleware: string[], plugins: string[], folder?: string}[]
+function group:routes() end
+
+---@class fitnessally.app: fitnessally.group
+app = {}
 
 ---Runs once when the server starts, as a task that belongs to the scripts and may wait; requests are served meanwhile.
 ---Yields: no. Copies: no.
@@ -62,8 +131,11 @@ function app:on_start(starter) end
 ---@field method string
 ---@field path string decoded
 ---@field id string the request id
+---@field trace_id string the W3C trace it belongs to: the client's (`traceparent`), or one that began here
+---@field traceparent string what a request to another service bears to belong to the same trace
 ---@field remote string the client's address
 ---@field params table<string, string> from the pattern
+---@field status? integer what it has been answered with
 ---@field body fitnessally.buffer? the request body; nil when there is none
 local request = {}
 
@@ -152,6 +224,16 @@ function request:download(name) end
 ---@param location string percent-encoded
 ---@param status? integer|{status?: integer, external?: boolean}
 function request:redirect(location, status) end
+
+---Whatever answers bears this line, too, errors as well. Yields: no. Copies: the texts.
+---@param name string
+---@param value string
+function request:add_header(name, value) end
+
+---Whatever answers bears this instead of its own of that name, errors as well. Yields: no. Copies: the texts.
+---@param name string
+---@param value string
+function request:set_header(name, value) end
 
 ---A cookie that the client sent, without its quotes, or nil. Yields: no. Copies: the value.
 ---@param name string
@@ -370,6 +452,12 @@ settings = {}
 fitnessally = {}
 ---@type string
 fitnessally.version = ""
+
+---Gives a middleware a name for `fitnessally routes`; it is returned as it is. Yields: no. Copies: no.
+---@param name string
+---@param fn fitnessally.middleware
+---@return fitnessally.middleware
+function fitnessally.middleware(name, fn) end
 ---Runs fn(scope, ...) in a scope of its own and returns what it returns. All that is made meanwhile (buffers, tasks, scopes) ends when fn
 ---returns or raises; the error goes on. budget: memory for all of it; deadline: then the scope ends, and the wait in fn raises. Yields: as
 ---fn does. Copies: no.
@@ -422,7 +510,7 @@ function fitnessally.status() end
 ---@return integer
 function fitnessally.now() end
 
----Loads NAME from the app's folder (a.b is a/b.lua) or from the server's lua folder, once. Text files only.
+---Loads NAME from the app's folder (a.b is a/b.lua) or from the server's lua folder, once. Text files only. Yields: when the module does. Copies: no.
 ---@param name string
 ---@return any
 function require(name) end

@@ -4,6 +4,7 @@ package.path = (os.getenv("FA_ROOT") or ".") .. "/?.lua;" .. package.path
 
 local http = require "spec.support.http"
 local server = require "spec.support.server"
+local voice = require "spec.support.voice"
 
 local app
 
@@ -86,6 +87,14 @@ describe("GET /api/health/memory", function()
 end)
 
 describe("GET /api/health/memory in full", function()
+  it("names what libraries hold by allocators of their own", function()
+    voice.answer(app, "How do I do a plank?") -- whose id is hashed by OpenSSL
+    local by = http.get(app, "/api/health/memory").json.ledger.attributedBy
+    assert.is_true(by.openssl > 1000)
+    assert.is_true(by.records > 1000)
+    assert.is_true(by.lua > 1000)
+  end)
+
   it("adds up", function()
     local report = http.get(app, "/api/health/memory").json
     local ledger = report.ledger

@@ -195,7 +195,7 @@ static void plugin_settings_are_capped(void **state)
 {
     config_world *w = *state;
     assert_int_equal(config_load_text(w, "for i = 1, 1000 do plugins.p['k' .. i] = i end"), FA_FULL);
-    assert_non_null(strstr(w->error.text, ".lua:1: plugins.p.k513: more than 512 plugin settings"));
+    assert_non_null(strstr(w->error.text, ".lua:1: plugins.p.k513: more than 512 settings of things with names"));
 }
 
 static void values_of_manifests_are_checked(void **state)

@@ -74,7 +74,8 @@ static void note_gone(fa_exchange *exchange, void *context)
     fa_exchange_fail(exchange, 500, "late", "a careless listener", NULL); /* must be harmless */
 }
 
-static const fa_exchange_back_end notes = {note_start, note_send, note_abort, note_watch, NULL};
+static const fa_exchange_back_end notes = {
+    .start = note_start, .send = note_send, .abort = note_abort, .watch = note_watch};
 
 /* ---- one exchange in a scope of its own, on a ledger that must end at zero ---- */
 

@@ -144,13 +144,14 @@ static void nothing_may_follow_an_upgrade(void **state)
 
 static _Atomic unsigned asked;
 
-static size_t limit_of(fa_text method, fa_text path, void *context)
+static size_t limit_of(const fa_route_key *key, void *context)
 {
     edge_world *w = context;
     asked++;
     assert_ptr_equal(w, &world);
-    assert_memory_equal(method.data, "POST", method.length);
-    return fa_text_is(path, "/same") ? 10 : fa_text_is(path, "/ec%68o") ? 3 * WORLD_MAX_BODY : 0;
+    assert_memory_equal(key->method.data, "POST", key->method.length);
+    assert_true(fa_text_is(key->host, "x"));
+    return fa_text_is(key->path, "/same") ? 10 : fa_text_is(key->path, "/ec%68o") ? 3 * WORLD_MAX_BODY : 0;
 }
 
 static void assert_body_answer(const char *path, const char *rest, int status)

@@ -28,18 +28,36 @@ static int end(void **state)
     return 0;
 }
 
-static void add(const char *method, const char *pattern, int target)
+static fa_result declare(const char *method, const char *host, const char *pattern, int target, const char *file,
+                         fa_error *error)
+{
+    fa_route_declaration declaration = {method, host, pattern, target, {file, (uint32_t)target}};
+    return fa_router_add(router, &declaration, error);
+}
+
+static void add_for(const char *host, const char *method, const char *pattern, int target)
 {
     fa_error error = {""};
-    if (fa_router_add(router, method, pattern, target, (fa_origin){"routes/a.lua", (uint32_t)target}, &error) != FA_OK)
+    if (declare(method, host, pattern, target, "routes/a.lua", &error) != FA_OK)
         fail_msg("%s %s: %s", method, pattern, error.text);
+}
+
+static void add(const char *method, const char *pattern, int target)
+{
+    add_for(NULL, method, pattern, target);
+}
+
+static void refuse_for(const char *host, const char *method, const char *pattern, fa_result expected,
+                       const char *message)
+{
+    fa_error error = {""};
+    assert_int_equal(declare(method, host, pattern, 99, "routes/b.lua", &error), expected);
+    assert_string_equal(error.text, message);
 }
 
 static void refuse(const char *method, const char *pattern, fa_result expected, const char *message)
 {
-    fa_error error = {""};
-    assert_int_equal(fa_router_add(router, method, pattern, 99, (fa_origin){"routes/b.lua", 7}, &error), expected);
-    assert_string_equal(error.text, message);
+    refuse_for(NULL, method, pattern, expected, message);
 }
 
 static fa_text text_of(const char *text)
@@ -48,12 +66,13 @@ static fa_text text_of(const char *text)
 }
 
 /* The answer as text: "TARGET name=value name=value", "404", or "405 ALLOW". */
-static const char *find(const char *method, const char *path)
+static const char *find_at(const char *host, const char *method, const char *path)
 {
     static char out[400];
-    char allow[64];
+    char allow[FA_ALLOW_SIZE];
     fa_route route;
-    switch (fa_router_match(router, text_of(method), text_of(path), &route, allow)) {
+    fa_route_key key = {text_of(method), text_of(host), text_of(path)};
+    switch (fa_router_match(router, &key, &route, allow)) {
     case FA_OK:
         break;
     case FA_UNSUPPORTED:
@@ -71,7 +90,13 @@ static const char *find(const char *method, const char *path)
     return out;
 }
 
-#define assert_finds(method, path, answer) assert_string_equal(find(method, path), answer)
+static const char *find(const char *method, const char *path)
+{
+    return find_at("example:3005", method, path);
+}
+
+#define assert_finds(method, path, answer)          assert_string_equal(find(method, path), answer)
+#define assert_finds_at(host, method, path, answer) assert_string_equal(find_at(host, method, path), answer)
 
 static void a_literal_beats_a_name_beats_a_rest(void **state)
 {
@@ -128,29 +153,92 @@ static void a_wrong_method_is_told_which_are_right(void **state)
     add("GET", "/*rest", 6);
     assert_finds("HEAD", "/a", "1"); /* by GET */
     assert_finds("DELETE", "/a", "3 x=a");
-    assert_finds("PUT", "/a", "405 GET, HEAD, POST, DELETE");
-    assert_finds("PATCH", "/a", "405 GET, HEAD, POST, DELETE");
-    assert_finds("BREW", "/a", "405 GET, HEAD, POST, DELETE");
-    assert_finds("", "/a", "405 GET, HEAD, POST, DELETE");
-    assert_finds("get", "/a", "405 GET, HEAD, POST, DELETE"); /* methods are case-sensitive */
-    assert_finds("GET", "/b", "405 PUT, DELETE");             /* not answered by the rest of another method */
-    assert_finds("HEAD", "/b", "405 PUT, DELETE");
+    assert_finds("PUT", "/a", "405 GET, HEAD, POST, DELETE, OPTIONS");
+    assert_finds("PATCH", "/a", "405 GET, HEAD, POST, DELETE, OPTIONS");
+    assert_finds("BREW", "/a", "405 GET, HEAD, POST, DELETE, OPTIONS");
+    assert_finds("", "/a", "405 GET, HEAD, POST, DELETE, OPTIONS");
+    assert_finds("get", "/a", "405 GET, HEAD, POST, DELETE, OPTIONS"); /* methods are case-sensitive */
+    assert_finds("GET", "/b", "405 PUT, DELETE, OPTIONS");             /* not answered by the rest of another method */
+    assert_finds("HEAD", "/b", "405 PUT, DELETE, OPTIONS");
     assert_finds("GET", "/b/c", "5 rest=c");
-    assert_finds("POST", "/b/c", "405 GET, HEAD");
+    assert_finds("POST", "/b/c", "405 GET, HEAD, OPTIONS");
     assert_finds("GET", "/z/y", "6 rest=z/y");
 }
 
 static void all_methods_fit_into_allow(void **state)
 {
-    static const char *const methods[] = {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
     (void)state;
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 7; ++i) {
         add(methods[i], "/a/b", i);
         add(methods[i], "/a/:x", 10 + i);
         add(methods[i], "/:x/b", 20 + i);
     }
     assert_finds("BREW", "/a/b", "405 GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"); /* each once */
-    assert_finds("OPTIONS", "/a/b", "5");
+    assert_finds("OPTIONS", "/a/b", "6");
+}
+
+static void a_head_of_its_own_goes_before_get(void **state)
+{
+    char allow[FA_ALLOW_SIZE];
+    fa_route_key key = {FA_TEXT("ANY"), FA_TEXT(""), FA_TEXT("/b")};
+    (void)state;
+    add("GET", "/a", 1);
+    add("HEAD", "/a", 2);
+    add("HEAD", "/b", 3);
+    add("GET", "/:x", 4);
+    assert_finds("HEAD", "/a", "2");
+    assert_finds("GET", "/a", "1");
+    assert_finds("HEAD", "/b", "3");
+    assert_finds("GET", "/b", "4 x=b");
+    assert_finds("HEAD", "/c", "4 x=c");
+    assert_true(fa_router_methods(router, &key, allow));
+    assert_string_equal(allow, "GET, HEAD, OPTIONS");
+    key.path = FA_TEXT("/b/c");
+    assert_false(fa_router_methods(router, &key, allow));
+    assert_string_equal(allow, "");
+}
+
+static void hosts_are_asked_from_the_exact_to_the_general(void **state)
+{
+    (void)state;
+    add("GET", "/", 1);
+    add("GET", "/all", 2);
+    add_for("*.example", "GET", "/", 3);
+    add_for("*.a.example", "GET", "/", 4);
+    add_for("b.a.example", "GET", "/", 5);
+    add_for("b.a.example", "POST", "/only", 6);
+    add_for("[::1]", "GET", "/", 7);
+    assert_finds_at("b.a.example", "GET", "/", "5");
+    assert_finds_at("B.A.Example:8080", "GET", "/", "5");
+    assert_finds_at("b.a.example.", "GET", "/", "5");
+    assert_finds_at("c.a.example", "GET", "/", "4");
+    assert_finds_at("c.b.a.example:80", "GET", "/", "4");
+    assert_finds_at("a.example", "GET", "/", "3"); /* not below itself */
+    assert_finds_at("example", "GET", "/", "1");
+    assert_finds_at("badexample", "GET", "/", "1");
+    assert_finds_at("", "GET", "/", "1");
+    assert_finds_at("[::1]:80", "GET", "/", "7");
+    assert_finds_at("[::1]", "GET", "/", "7");
+    assert_finds_at("::1", "GET", "/", "1");
+    assert_finds_at(":80", "GET", "/", "1");
+    assert_finds_at("b.a.example", "GET", "/all", "2"); /* what the host does not have, every host may */
+    assert_finds_at("b.a.example", "POST", "/only", "6");
+    assert_finds_at("c.a.example", "POST", "/only", "404");
+}
+
+/* As within one table: a method that only another table has is found there, a rest elsewhere takes nothing over. */
+static void a_path_of_a_host_is_not_taken_over_by_a_rest(void **state)
+{
+    (void)state;
+    add_for("api.example", "PUT", "/a", 1);
+    add("POST", "/a", 2);
+    add("GET", "/*rest", 3);
+    assert_finds_at("api.example", "PUT", "/a", "1");
+    assert_finds_at("api.example", "POST", "/a", "2");
+    assert_finds_at("api.example", "GET", "/a", "405 POST, PUT, OPTIONS");
+    assert_finds_at("example", "GET", "/a", "405 POST, OPTIONS");
+    assert_finds_at("api.example", "GET", "/b", "3 rest=b");
 }
 
 static void conflicts_name_both_places(void **state)
@@ -158,24 +246,44 @@ static void conflicts_name_both_places(void **state)
     (void)state;
     add("GET", "/a/:id", 12);
     refuse("GET", "/a/:id", FA_CONFLICT,
-           "route GET \"/a/:id\" is declared twice: at routes/a.lua:12 and at routes/b.lua:7");
+           "route GET \"/a/:id\" is declared twice: at routes/a.lua:12 and at routes/b.lua:99");
     add("POST", "/a/:id", 13);
     refuse("DELETE", "/a/:name", FA_CONFLICT,
-           "route \"/a/:name\": this segment is already called \"id\" by another route");
+           "route \"/a/:name\" at routes/b.lua:99: this segment is already called \"id\" by the route at "
+           "routes/a.lua:12");
     refuse("GET", "/a/:name/more", FA_CONFLICT,
-           "route \"/a/:name/more\": this segment is already called \"id\" by another route");
+           "route \"/a/:name/more\" at routes/b.lua:99: this segment is already called \"id\" by the route at "
+           "routes/a.lua:12");
     add("GET", "/a/*rest", 14);
     refuse("GET", "/a/*all", FA_CONFLICT,
-           "route \"/a/*all\": this segment is already called \"rest\" by another route");
+           "route \"/a/*all\" at routes/b.lua:99: this segment is already called \"rest\" by the route at "
+           "routes/a.lua:14");
     assert_finds("GET", "/a/b", "12 id=b"); /* what was refused left nothing behind */
     assert_finds("GET", "/a/b/more", "14 rest=b/more");
+    add_for("a.example", "GET", "/a/:name", 15); /* another host, another table */
+    refuse_for("a.example", "GET", "/a/:name", FA_CONFLICT,
+               "route GET \"/a/:name\" of host a.example is declared twice: at routes/a.lua:15 and at routes/b.lua:99");
+}
+
+static void malformed_hosts_are_refused(void **state)
+{
+    static const char *const malformed[] = {"",    "a.example:80", "A.example", "*",    "*.", "a.*.example",
+                                            "a b", ".a",           "a.",        "[::1", "[]", "::1",
+                                            "a/b", "*.*.a",        "http:",     "a,b"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); ++i) {
+        fa_error error = {""};
+        if (declare("GET", malformed[i], "/", 1, "a.lua", &error) != FA_INVALID)
+            fail_msg("taken: %s", malformed[i]);
+        assert_non_null(strstr(error.text, "is no host: a name in lower case without port, or *.name"));
+    }
 }
 
 static void malformed_declarations_are_refused(void **state)
 {
     char deep[200] = "";
     (void)state;
-    refuse("HEAD", "/a", FA_INVALID, "HEAD is not a method that routes know");
+    refuse("TRACE", "/a", FA_INVALID, "TRACE is not a method that routes know");
     refuse("get", "/a", FA_INVALID, "get is not a method that routes know");
     refuse("GET", "", FA_INVALID, "route \"\": a pattern begins with /");
     refuse("GET", "a", FA_INVALID, "route \"a\": a pattern begins with /");
@@ -192,7 +300,7 @@ static void malformed_declarations_are_refused(void **state)
     add("GET", deep, 2);
     assert_finds("GET", deep, "2");
     strcat(deep, "/x");
-    assert_int_equal(fa_router_add(router, "GET", deep, 3, FA_HERE, NULL), FA_INVALID);
+    assert_int_equal(declare("GET", NULL, deep, 3, "a.lua", NULL), FA_INVALID);
 }
 
 /* A table built to make a careless search run for ever: two ways at every level. */
@@ -216,22 +324,29 @@ static void a_search_takes_each_way_once(void **state)
 
 static bool scenario(fa_ledger *of)
 {
-    char allow[64];
-    fa_route route;
+    char allow[FA_ALLOW_SIZE];
+    fa_route route = {0};
     fa_scope *root = NULL;
     bool reached = false;
+    fa_route_declaration rest = {"GET", NULL, "/a/:b/*c", 1, FA_HERE}, literal = {"GET", NULL, "/a/:b/x", 2, FA_HERE},
+                         hosted = {"GET", "a.example", "/a/:b/x", 3, FA_HERE};
+    fa_route_key key = {FA_TEXT("GET"), FA_TEXT(""), FA_TEXT("/a/1/x")};
     NEED(fa_scope_new(of, NULL, FA_KIND_SERVER, 0, "test", FA_HERE, &root) == FA_OK);
     fa_router *r = fa_router_new(root);
     NEED(r != NULL);
-    fa_result first = fa_router_add(r, "GET", "/a/:b/*c", 1, FA_HERE, NULL);
-    fa_result second = fa_router_add(r, "GET", "/a/:b/x", 2, FA_HERE, NULL);
+    fa_result first = fa_router_add(r, &rest, NULL);
+    fa_result second = fa_router_add(r, &literal, NULL);
     assert_true(first == FA_OK || first == FA_NO_MEMORY);
     /* What was built in part answers as if it had not been. */
-    fa_result found = fa_router_match(r, text_of("GET"), text_of("/a/1/x"), &route, allow);
+    fa_result found = fa_router_match(r, &key, &route, allow);
     assert_int_equal(found, first == FA_OK || second == FA_OK ? FA_OK : FA_NOT_FOUND);
     if (first != FA_OK) /* and can be declared again */
-        first = fa_router_add(r, "GET", "/a/:b/*c", 1, FA_HERE, NULL);
-    reached = first == FA_OK && second == FA_OK && route.target == 2;
+        first = fa_router_add(r, &rest, NULL);
+    fa_result third = fa_router_add(r, &hosted, NULL);
+    key.host = FA_TEXT("a.example");
+    found = fa_router_match(r, &key, &route, allow);
+    assert_true(third != FA_OK || (found == FA_OK && route.target == 3));
+    reached = first == FA_OK && second == FA_OK && third == FA_OK;
 out:
     if (root != NULL)
         fa_scope_end(root, "test", NULL);
@@ -258,7 +373,11 @@ int main(void)
         WITH_ROUTER(without_a_rest_nothing_else_answers),
         WITH_ROUTER(a_wrong_method_is_told_which_are_right),
         WITH_ROUTER(all_methods_fit_into_allow),
+        WITH_ROUTER(a_head_of_its_own_goes_before_get),
+        WITH_ROUTER(hosts_are_asked_from_the_exact_to_the_general),
+        WITH_ROUTER(a_path_of_a_host_is_not_taken_over_by_a_rest),
         WITH_ROUTER(conflicts_name_both_places),
+        WITH_ROUTER(malformed_hosts_are_refused),
         WITH_ROUTER(malformed_declarations_are_refused),
         WITH_ROUTER(a_search_takes_each_way_once),
         cmocka_unit_test(every_allocation_may_fail),

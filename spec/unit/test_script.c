@@ -44,7 +44,7 @@ static void handlers_answer(void **state)
     assert_answer_has(w, "GET /../x", "400 {\"error\":{\"code\":\"bad_path\"");
     client = script_start(w, (asking){.what = "POST /json"});
     SCRIPT_UNTIL(w, fa_inprocess_answered(client)->ended);
-    assert_true(fa_text_is(fa_inprocess_header(client, "allow"), "GET, HEAD"));
+    assert_true(fa_text_is(fa_inprocess_header(client, "allow"), "GET, HEAD, OPTIONS"));
     assert_costs_nothing(w, "GET /text/x/y?q=1");
     assert_costs_nothing(w, "GET /body");
     script_world_end(w);
@@ -101,7 +101,7 @@ static void late_use_tells_the_story(void **state)
 {
     (void)state;
     script_world *w =
-        script_world_begin("app:post('/keep', function(req)\n"
+        script_world_begin("local gone, kept; app:post('/keep', function(req)\n"
                            "  kept = { req = req, body = req.body, buffer = fitnessally.buffer { label = 'mine' } }\n"
                            "  gone = fitnessally.buffer()\n"
                            "  gone:release()\n"

@@ -12,7 +12,7 @@ static void turn(script_world *w)
 }
 
 static const char streams[] =
-    "made, said = 0, 'nothing'\n"
+    "local made, said, shared; made, said = 0, 'nothing'\n"
     "app:get('/lines', function(req)\n"
     "  local out = req:start { type = 'text/plain', status = 201, headers = { ['x-a'] = { '1', '2' } } }\n"
     "  for i = 1, 3 do assert(out:write('line ' .. i .. '\\n')) fitnessally.sleep(0) end\n"
@@ -192,7 +192,7 @@ static void somebody_elses_stream_may_go(void **state)
 /* ---- events ---- */
 
 static const char events[] =
-    "app:get('/count', function(req)\n"
+    "local ended, subscriber; app:get('/count', function(req)\n"
     "  req:events { retry = '3s', heartbeat = 0 }\n"
     "end)\n"
     "app:get('/three', function(req)\n"
@@ -288,7 +288,7 @@ static void draining_ends_streams_of_events(void **state)
 /* ---- files ---- */
 
 static const char files[] =
-    "app:get('/own/*name', function(req) req:file(req.params.name) end)\n"
+    "local said; app:get('/own/*name', function(req) req:file(req.params.name) end)\n"
     "app:get('/root/*name', function(req)\n"
     "  req:set_cookie('seen', '1')\n"
     "  req:file { root = settings.app .. '/sub', path = req.params.name, type = 'audio/x-own', download = true }\n"
@@ -381,7 +381,7 @@ static void a_file_that_the_client_has_is_not_sent(void **state)
 /* ---- heads ---- */
 
 static const char heads[] =
-    "app:get('/cookies', function(req)\n"
+    "local said; app:get('/cookies', function(req)\n"
     "  req:reply { text = tostring(req:cookie('a')) .. tostring(req:cookie('b')) .. tostring(req:cookie('none')) }\n"
     "end)\n"
     "app:get('/set', function(req)\n"

@@ -11,8 +11,8 @@
  *     }
  *     fa_server_destroy(server);
  *
- * The library installs no signal handler, never calls exit and keeps no state outside the fa_server: a process may hold
- * several. Thread: the functions of one server are called from one thread at a time; the server runs on threads of its own.
+ * The library installs no signal handler, never calls exit and keeps no state outside the fa_server (but for
+ * fa_count_openssl_memory): a process may hold several. Thread: the functions of one server are called from one thread at a time; the server runs on threads of its own.
  */
 #ifndef FITNESSALLY_H
 #define FITNESSALLY_H
@@ -68,6 +68,11 @@ void fa_server_destroy(fa_server *server);
 /* Runs the command line given (argv as of main) with this library, as the `fitnessally` command does, and returns its exit
  * status: 0 done, 1 failed, 2 wrong usage. Blocks signals in the calling thread to wait for them: for main functions only. */
 int fa_command_line(int argc, char **argv);
+
+/* Counts from now on what OpenSSL holds, for the memory report (`attributedBy.openssl`). It replaces OpenSSL's allocation functions, which
+ * are the process's: only a program may call it, first of all in main, and before any server is made. FA_WRONG_STATE when OpenSSL has
+ * allocated something already: nothing is counted then. */
+fa_result fa_count_openssl_memory(void);
 
 const char *fa_version(void);
 

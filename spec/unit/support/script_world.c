@@ -88,6 +88,8 @@ static fa_result make(script_world *w, int with)
         .script_heap = w->script_heap,
         .answer_queue = w->answer_queue,
         .library = FA_SOURCE_HOME "/lua",
+        .trusted = &w->trusted,
+        .trusted_count = w->trusted != NULL,
         .development = with & WITH_DEVELOPMENT,
     };
     if (result == FA_OK)
