@@ -61,10 +61,16 @@ struct fa_script {
     fa_script_route *routes;
     size_t route_count, route_room;
     fa_route_options *default_options;
+    const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
-    bool loading; /* routes may be declared */
+    bool loading;                  /* routes may be declared */
+    struct generation *generation; /* generations.c; NULL: it stands alone */
+    fa_list holds;                 /* who will still need this state: holds.c */
+    bool retired;
+    void (*on_idle)(void *context);
+    void *idle_context;
     struct fa_task *current;
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
@@ -82,6 +88,25 @@ struct fa_script {
     void *memory_context;
     char empty_array[48];
 };
+
+/* ---- the end of a generation (holds.c) ---- */
+
+/* Something beside a task that will still need the state: a request that waits to be let in, a stream that a script has begun, a
+ * question under way. Lies in the object that it is about. */
+typedef struct fa_hold {
+    fa_list link;
+    fa_script *script;
+    fa_exchange *exchange; /* that it is about; NULL without */
+    fa_scope_hook at_end;
+    bool hooked;
+    const char *what; /* "a request that waits to be let in" */
+} fa_hold;
+
+/* Until fa_hold_end or the end of the scope. scope: NULL for none. */
+void fa_hold_begin(fa_hold *hold, fa_script *script, fa_scope *scope, fa_exchange *exchange, const char *what);
+void fa_hold_end(fa_hold *hold); /* harmless twice, and on a zeroed one */
+/* A task or a hold is gone: whoever waits for the retired state hears of it when it was the last. */
+void fa_script_look_idle(fa_script *script);
 
 /* ---- tasks (task.c) ---- */
 
@@ -301,6 +326,7 @@ typedef struct fa_lua_stream {
     fa_outlet *outlet;
     fa_events *events; /* NULL: a plain one */
     fa_list waiting;   /* tasks in events:wait */
+    fa_hold hold;
     fa_scope_hook at_end;
     fa_handle handle;
     bool drained; /* the server has ended it */

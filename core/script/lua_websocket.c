@@ -16,6 +16,7 @@ const fa_handle_type fa_type_websocket = {"websocket", NULL};
 /* In memory of the request's scope. */
 struct fa_lua_websocket {
     fa_list link; /* in fa_script.websockets */
+    fa_hold hold;
     fa_script *script;
     fa_exchange *exchange;
     fa_websocket *websocket;
@@ -358,6 +359,7 @@ static fa_result attach(fa_script *script, fa_exchange *exchange, fa_websocket *
     w->script = script;
     w->exchange = exchange;
     w->websocket = websocket;
+    fa_hold_begin(&w->hold, script, exchange->scope, exchange, "a WebSocket");
     fa_result result = fa_handle_make(fa_worker_handles(script->worker), &fa_type_websocket, w, exchange->scope,
                                       exchange->request_id, FA_HERE, &w->handle);
     if (result != FA_OK)

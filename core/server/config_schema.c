@@ -44,6 +44,13 @@ static const fa_config_key keys[] = {
     KEY("state_dir", TEXT, ".fitnessally", 0, 0,
         "folder the server writes to: imported records, reports, spooled bodies"),
 
+    /* reload */
+    CHOICE("generation_header", "dev",
+        "whether answers of scripts say in X-Generation how often these have been loaded; dev: when mode is dev",
+        "dev|always|never"),
+    KEY("reload_drain", DURATION, "30s", 0, 1 * HOUR,
+        "how long streams of events go on with replaced scripts before they are told to come again"),
+
     /* speech and words */
     KEY("tts", TEXT, "espeak", 0, 0, "plugin that speaks; not set: answers are text only"),
     KEY("tts_url", TEXT, NULL, 0, 0, "base address of the speaking service, for plugins that need one"),
