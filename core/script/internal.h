@@ -10,7 +10,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 16, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -225,7 +225,7 @@ typedef struct fa_lua_handle {
 } fa_lua_handle;
 
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
-extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_websocket;
+extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_subscription, fa_type_websocket;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 /* NULL when the value is no handle of this kind. */
@@ -243,14 +243,16 @@ typedef struct fa_turn_state {
     fa_handle handle;
 } fa_turn_state;
 
-#define FA_META_BUFFER    "fitnessally.buffer"
-#define FA_META_REQUEST   "fitnessally.request"
-#define FA_META_TURN      "fitnessally.turn"
-#define FA_META_SCOPE     "fitnessally.scope"
-#define FA_META_TASK      "fitnessally.task"
-#define FA_META_STREAM    "fitnessally.stream"
-#define FA_META_EVENTS    "fitnessally.events"
-#define FA_META_WEBSOCKET "fitnessally.websocket"
+#define FA_META_BUFFER       "fitnessally.buffer"
+#define FA_META_REQUEST      "fitnessally.request"
+#define FA_META_TURN         "fitnessally.turn"
+#define FA_META_SCOPE        "fitnessally.scope"
+#define FA_META_TASK         "fitnessally.task"
+#define FA_META_STREAM       "fitnessally.stream"
+#define FA_META_EVENTS       "fitnessally.events"
+#define FA_META_STORE        "fitnessally.store"
+#define FA_META_SUBSCRIPTION "fitnessally.subscription"
+#define FA_META_WEBSOCKET    "fitnessally.websocket"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -386,5 +388,8 @@ void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
+void fa_open_store(lua_State *L);
+void fa_open_topics(lua_State *L);
+void fa_open_schedule(lua_State *L);
 
 #endif

@@ -13,6 +13,8 @@
 #include "memory/inventory.h"
 #include "plugin/native.h"
 #include "script/failure.h"
+#include "worker/store.h"
+#include "worker/topics.h"
 #include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
@@ -53,6 +55,8 @@ typedef struct fa_script_options {
     size_t trusted_count;
     fa_body_limits bodies;
     fa_turnstiles *turnstiles;      /* shared by all workers; NULL: this state has its own */
+    fa_stores *stores;              /* shared by all workers; NULL: scripts have none */
+    fa_topics *topics;              /* the same */
     size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */
     uint64_t heartbeat_ms;          /* of event streams that say nothing of theirs; 0: none */
     fa_websocket_options websocket; /* of routes that say nothing else; max_message 0: the defaults */

@@ -260,7 +260,10 @@ static int open_all(lua_State *L)
     fa_open_core(L);
     fa_open_memory(L);
     fa_open_loader(L);
+    fa_open_store(L);
+    fa_open_topics(L);
     fa_open_structure(L);
+    fa_open_schedule(L);
     fa_open_routes(L);
     fa_sandbox_seal(L); /* last */
     return 0;

@@ -45,6 +45,8 @@ struct fa_runtime {
     fa_security_headers security;
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_stores *stores;
+    fa_topics *topics;
     fa_scripts *scripts;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
@@ -264,9 +266,13 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime != NULL)
+    if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
-    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
+        runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
+        runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
+    }
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
+        runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -293,6 +299,8 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .plugins = plugins,
                                   .media = media,
                                   .turnstiles = runtime->turnstiles,
+                                  .stores = runtime->stores,
+                                  .topics = runtime->topics,
                                   .crew = &runtime->crew,
                                   .app = app};
     if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)

@@ -374,7 +374,7 @@ int main(void)
         TEST(the_declared_length_is_kept),
         TEST(a_vanished_client_is_told_once),
         TEST(errors_have_one_shape),
-        cmocka_unit_test(no_allocation_is_needed_to_stay_sane),
+        TEST(no_allocation_is_needed_to_stay_sane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,9 @@ static fa_result make(script_world *w, int with)
         result = start_echo(w, with);
     if (result == FA_OK && (w->media = fa_media_new(w->server, &media)) == NULL)
         result = FA_NO_MEMORY;
+    if (result == FA_OK &&
+        ((w->stores = fa_stores_new(w->server, 0)) == NULL || (w->topics = fa_topics_new(w->server, 0)) == NULL))
+        result = FA_NO_MEMORY;
     if (result == FA_OK)
         result = fa_worker_new(w->ledger, w->server, 0, &w->log, &w->worker, &w->error);
     if (result == FA_OK)
@@ -83,6 +86,8 @@ static fa_result make(script_world *w, int with)
         .dialogues = w->dialogues,
         .media = w->media,
         .natives = w->natives,
+        .stores = w->stores,
+        .topics = w->topics,
         .settings = w->settings,
         .app = w->folder,
         .script_heap = w->script_heap,

@@ -23,6 +23,8 @@ typedef struct script_world {
     fa_scope *clients;
     fa_dialogues *dialogues;
     fa_media *media;
+    fa_stores *stores;
+    fa_topics *topics;
     fa_native *natives[2];
     fa_script *script;
     fa_generations *generations; /* NULL, or who answers instead of the script, and owns it then */
