@@ -37,6 +37,13 @@ static void close_socket(fa_http_request *request)
     fa_http_watch_stop(request);
     h2o_timeout_unlink(&upgrade->later);
     fa_timer_stop(&request->stall.timer);
+    if (socket->ssl == NULL) {
+        h2o_socket_close(socket);
+        return;
+    }
+    /* h2o says good-bye (close_notify), and would wait for a client that does not take it. */
+    fa_http_deadline_await(request->connection, FA_AWAITS_GOODBYE);
+    fa_http_deadline_arm(request->connection);
     h2o_socket_close(socket);
 }
 
@@ -56,6 +63,9 @@ static void cut(fa_exchange *exchange, const char *why)
 
 void fa_http_upgrade_cut(fa_http_request *request, const char *why)
 {
+    int fd = fa_http_connection_fd(request->connection);
+    if (request->cut != NULL && fd >= 0)
+        shutdown(fd, SHUT_RDWR); /* h2o is still saying good-bye: that fails now */
     end(request, why);
 }
 
@@ -113,6 +123,8 @@ static void deliver(fa_http_request *request)
 static void on_read(h2o_socket_t *socket, const char *error)
 {
     fa_http_request *request = request_of(socket);
+    if (error != NULL && fa_http_secure_is_spurious(socket, error))
+        return;
     if (error != NULL)
         end(request, "the client vanished");
     else if (socket->input->size != 0) /* TLS may have read what is no data */
