@@ -12,6 +12,7 @@
 
 #include "memory/buffer.h"
 #include "server/pressure_steps.h"
+#include "server/scripts.h"
 #include "server/security_headers.h"
 #include "server/settings.h"
 #include "worker/timer.h"
@@ -22,7 +23,7 @@ typedef struct lane {
     fa_worker *worker;
     fa_http *http;
     fa_dialogues *dialogues;
-    fa_script *script;
+    fa_generations *generations; /* of its scripts */
     fa_pressure_steps *pressure_steps;
     pthread_t thread;
     bool threaded;
@@ -44,6 +45,9 @@ struct fa_runtime {
     fa_security_headers security;
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_stores *stores;
+    fa_topics *topics;
+    fa_scripts *scripts;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
     fa_scope_hook at_end;
@@ -113,7 +117,7 @@ static void say(lane *l, bool *what)
 static void on_halt(fa_message *message)
 {
     lane *l = FA_OBJECT(message, lane, halt);
-    fa_script_stop(l->script);
+    fa_generations_stop(l->generations);
     say(l, &l->halted);
 }
 
@@ -160,7 +164,7 @@ static void begin_drain(lane *l)
     l->draining = true;
     if (fa_timer_start(&l->patience, l->runtime->drain_ms) != FA_OK)
         on_patience_ended(&l->patience);
-    fa_script_drain(l->script); /* first: the edge may be idle at once, and be freed */
+    fa_generations_drain(l->generations); /* first: the edge may be idle at once, and be freed */
     fa_http_drain(l->http, on_edge_idle, l);
     fa_dialogues_drain(l->dialogues, on_dialogues_empty, l);
 }
@@ -183,48 +187,14 @@ static size_t connections(void *context)
     return fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
 }
 
-static fa_body_limits body_limits(const fa_config *config)
+static fa_result make_scripts(lane *l, fa_error *error)
 {
-    return (fa_body_limits){
-        .max_body = fa_config_size(config, "max_body"),
-        .max_upload = fa_config_size(config, "max_upload"),
-        .max_json = fa_config_size(config, "max_json"),
-        .json_depth = (unsigned)fa_config_number(config, "json_depth"),
-        .max_form = fa_config_size(config, "max_form"),
-        .form_fields = (size_t)fa_config_number(config, "form_fields"),
-        .form_value = fa_config_size(config, "form_value"),
-        .multipart_parts = (size_t)fa_config_number(config, "multipart_parts"),
-        .multipart_field = fa_config_size(config, "multipart_field"),
-    };
-}
-
-static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugins, fa_media *media, bool app,
-                             fa_error *error)
-{
-    const fa_settings *settings = &l->runtime->settings;
-    fa_script_options options = {
-        .worker = l->worker,
-        .dialogues = l->dialogues,
-        .media = media,
-        .natives = plugins->natives,
-        .settings = settings->list,
-        .app = settings->app,
-        .library = settings->library,
-        .script_heap = fa_config_size(config, "script_heap"),
-        .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
-        .max_routes = (size_t)fa_config_number(config, "max_routes"),
-        .bodies = body_limits(config),
-        .turnstiles = l->runtime->turnstiles,
-        .answer_queue = fa_config_size(config, "answer_queue"),
-        .heartbeat_ms = fa_config_duration(config, "ping_interval"),
-        .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
-        .draining = is_draining,
-        .connections = connections,
-        .context = l,
-    };
-    options.trusted_count = fa_config_list(config, "trusted", &options.trusted);
-    fa_result result = fa_script_new(&options, &l->script, error);
-    return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
+    fa_scripts_worker worker = {.worker = l->worker,
+                                .dialogues = l->dialogues,
+                                .draining = is_draining,
+                                .connections = connections,
+                                .context = l};
+    return fa_scripts_add(l->runtime->scripts, &worker, &l->generations, error);
 }
 
 static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
@@ -243,10 +213,10 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     options.defaults = options.secure_defaults = l->runtime->security.list;
     options.default_count = l->runtime->security.plain;
     options.secure_default_count = l->runtime->security.secure;
-    options.max_body = fa_script_largest_body(l->script);
-    options.body_limit = fa_script_body_limit; /* what is less for a route */
-    options.body_limit_context = l->script;
-    return fa_http_new(l->worker, &options, fa_script_handle, l->script, &l->http, error);
+    options.max_body = fa_script_largest_body(fa_generations_current(l->generations));
+    options.body_limit = fa_generations_body_limit; /* what is less for a route */
+    options.body_limit_context = l->generations;
+    return fa_http_new(l->worker, &options, fa_generations_handle, l->generations, &l->http, error);
 }
 
 static fa_result adopt(void *context, fa_moving *moving, fa_exchange **exchange)
@@ -264,8 +234,8 @@ static fa_result check_folder(const fa_config *config, const char *key, fa_error
     return fa_fail(error, FA_NOT_FOUND, "%s: there is no such folder (%s)", path, key);
 }
 
-static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config, const fa_log *log,
-                           fa_plugins *plugins, fa_media *media, unsigned workers, bool app, fa_error *error)
+static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config, const fa_log *log, unsigned workers,
+                           fa_error *error)
 {
     fa_scope *scope = runtime->scope;
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
@@ -280,7 +250,7 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
-        result = make_script(l, config, plugins, media, app, error);
+        result = make_scripts(l, error);
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
 }
 
@@ -296,9 +266,13 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime != NULL)
+    if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
-    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
+        runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
+        runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
+    }
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
+        runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -319,6 +293,18 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     pthread_mutex_init(&runtime->lock, NULL);
     fa_scope_hook_add(scope, &runtime->at_end, on_end);
     fa_settings_fill(&runtime->settings, config);
+    fa_scripts_options scripts = {.config = config,
+                                  .settings = &runtime->settings,
+                                  .log = log,
+                                  .plugins = plugins,
+                                  .media = media,
+                                  .turnstiles = runtime->turnstiles,
+                                  .stores = runtime->stores,
+                                  .topics = runtime->topics,
+                                  .crew = &runtime->crew,
+                                  .app = app};
+    if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)
+        return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     *out = runtime;
     if (fa_config_number(config, "max_connections_per_address") != 0)
         result =
@@ -326,7 +312,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to count connections for each address");
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
-        result = make_lane(runtime, &lanes[i], config, log, plugins, media, workers, app, error);
+        result = make_lane(runtime, &lanes[i], config, log, workers, error);
     return result;
 }
 
@@ -352,9 +338,14 @@ const fa_crew *fa_runtime_crew(const fa_runtime *runtime)
     return &runtime->crew;
 }
 
-fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker)
+fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker)
 {
-    return runtime->lanes[worker].script;
+    return runtime->lanes[worker].generations;
+}
+
+fa_scripts *fa_runtime_scripts(fa_runtime *runtime)
+{
+    return runtime->scripts;
 }
 
 fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error)
@@ -390,7 +381,7 @@ static void join(fa_runtime *runtime)
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error)
 {
     for (unsigned i = 0; i < runtime->crew.count; ++i)
-        fa_script_start(runtime->lanes[i].script);
+        fa_generations_start(runtime->lanes[i].generations);
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
         lane *l = &runtime->lanes[i];
         char thread_name[24];
@@ -435,7 +426,8 @@ static void on_tool_done(void *context, int status)
 
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error)
 {
-    if (fa_script_run_tool(runtime->lanes[0].script, file, argc, argv, on_tool_done, runtime, error) != FA_OK)
+    fa_script *script = fa_generations_current(runtime->lanes[0].generations);
+    if (fa_script_run_tool(script, file, argc, argv, on_tool_done, runtime, error) != FA_OK)
         return -1;
     fa_worker_run(runtime->crew.workers[0]);
     return runtime->tool_status;
@@ -443,12 +435,15 @@ int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **
 
 void fa_runtime_free(fa_runtime *runtime)
 {
-    for (unsigned i = 0; runtime != NULL && i < runtime->crew.count; ++i) {
+    if (runtime == NULL)
+        return;
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
         lane *l = &runtime->lanes[i];
         fa_pressure_detach(l->pressure_steps);
         if (l->http != NULL)
             fa_http_free(l->http);
-        fa_script_free(l->script);
-        fa_worker_free(l->worker);
     }
+    fa_scripts_free(runtime->scripts);
+    for (unsigned i = 0; i < runtime->crew.count; ++i)
+        fa_worker_free(runtime->lanes[i].worker);
 }

@@ -8,6 +8,7 @@
 #include "script/script.h"
 #include "server/config.h"
 #include "server/plugins.h"
+#include "server/scripts.h"
 #include "worker/crew.h"
 
 typedef struct fa_runtime fa_runtime;
@@ -36,9 +37,10 @@ void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms);
 /* Runs a tool on the first worker, on the calling thread, and returns its exit status, or -1 with the error. */
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error);
 
-/* The workers, and the scripts of one of them. Thread: any; what they point to belongs to each worker. */
+/* The workers, the scripts of one of them, and those of all. Thread: any; what belongs to a worker is its own. */
 const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
-fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker);
+fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker);
+fa_scripts *fa_runtime_scripts(fa_runtime *runtime);
 
 /* After it was stopped, or when it never ran. NULL is ignored. */
 void fa_runtime_free(fa_runtime *runtime);

@@ -179,9 +179,15 @@ static unsigned worker_count(const fa_server *server)
 
 static size_t lua_heap(void *context, unsigned worker)
 {
-    fa_script_figures figures = {0};
-    fa_script_read_figures(fa_runtime_script(context, worker), &figures);
-    return figures.heap;
+    size_t sum = 0;
+    fa_script *all[FA_MOST_GENERATIONS + 1];
+    fa_generations_all(fa_runtime_generations(context, worker), all);
+    for (fa_script **script = all; *script != NULL; ++script) {
+        fa_script_figures figures = {0};
+        fa_script_read_figures(*script, &figures);
+        sum += figures.heap;
+    }
+    return sum;
 }
 
 static bool wants_tracker(const fa_config *config)
@@ -215,8 +221,7 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
                                          .tracker = server->tracker,
                                          .tracker_interval_ms = options.interval_ms,
                                          .started_ms = fa_clock_now_ms(fa_ledger_clock(server->ledger))};
-    for (unsigned i = 0; i < crew->count; ++i)
-        fa_script_set_memory(fa_runtime_script(server->runtime, i), fa_memory_answer, &server->memory);
+    fa_scripts_set_memory(fa_runtime_scripts(server->runtime), fa_memory_answer, &server->memory);
     return FA_OK;
 }
 
