@@ -24,7 +24,10 @@
 static const fa_config_key keys[] = {
     /* where it listens and what it runs */
     KEY("listen", LIST, "127.0.0.1:3005", 0, 0,
-        "addresses to listen on, as HOST:PORT or [IPV6]:PORT; port 0 picks a free one"),
+        "addresses to listen on, as HOST:PORT or [IPV6]:PORT; port 0 picks a free one; with TLS behind https://"),
+    CHOICE("tls_minimum", "1.2", "oldest version of TLS that is spoken", "1.2|1.3"),
+    CHOICE("http2", "off", "offer HTTP/2 under TLS: only where every client is trusted, for docs/http.md says what it cannot stand",
+        "off|trusted"),
     KEY("workers", NUMBER, "0", 0, 64, "threads that serve; 0: one for each core"),
     CHOICE("mode", "production",
         "dev tells errors of scripts to the client, production only to the log", "production|dev"),

@@ -15,6 +15,7 @@
 #include "server/scripts.h"
 #include "server/security_headers.h"
 #include "server/settings.h"
+#include "server/tls_settings.h"
 #include "worker/timer.h"
 
 /* What runs on one worker. */
@@ -44,6 +45,8 @@ struct fa_runtime {
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_security_headers security;
     fa_media *media;
+    fa_tls *tls; /* NULL: nobody wants it */
+    const fa_log *log;
     fa_turnstiles *turnstiles;
     fa_stores *stores;
     fa_topics *topics;
@@ -210,6 +213,7 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     fa_http_options options = fa_settings_http(config, workers);
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
+    options.tls = l->runtime->tls;
     options.defaults = options.secure_defaults = l->runtime->security.list;
     options.default_count = l->runtime->security.plain;
     options.secure_default_count = l->runtime->security.secure;
@@ -254,6 +258,24 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
 }
 
+static fa_result make_tls(fa_runtime *runtime, const fa_config *config, fa_error *error)
+{
+    fa_tls_settings settings;
+    if (!fa_tls_settings_wanted(config))
+        return FA_OK;
+    fa_result result = fa_tls_settings_fill(&settings, config, error);
+    return result == FA_OK ? fa_tls_new(runtime->scope, &settings.options, runtime->log, &runtime->tls, error) : result;
+}
+
+fa_result fa_runtime_reload_tls(fa_runtime *runtime, const fa_config *config, fa_error *error)
+{
+    fa_tls_settings settings;
+    if (runtime->tls == NULL)
+        return FA_OK;
+    fa_result result = fa_tls_settings_fill(&settings, config, error);
+    return result == FA_OK ? fa_tls_load(runtime->tls, &settings.options, error) : result;
+}
+
 static void on_end(fa_scope_hook *hook)
 {
     pthread_mutex_destroy(&FA_OBJECT(hook, fa_runtime, at_end)->lock);
@@ -283,6 +305,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
         return result;
     fa_ledger_limit_mapped(fa_scope_ledger(scope), fa_config_size(config, "spool_budget"));
     runtime->scope = scope;
+    runtime->log = log;
     runtime->media = media;
     runtime->lanes = lanes;
     runtime->directory = directory;
@@ -311,6 +334,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
             fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers, &runtime->addresses);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to count connections for each address");
+    result = make_tls(runtime, config, error);
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
         result = make_lane(runtime, &lanes[i], config, log, workers, error);
     return result;
@@ -353,10 +377,10 @@ fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name
     fa_result result = FA_OK;
     for (unsigned i = 0; i < runtime->crew.count && result == FA_OK; ++i) {
         int socket;
-        /* The first one picks the port, where that was left open; "http://" off its name is its address. */
-        result = fa_http_bind(i == 0 ? address : name + strlen("http://"), &socket, name, name_size, error);
+        /* The first one picks the port, where that was left open; its name is an address. */
+        result = fa_http_bind(i == 0 ? address : name, &socket, name, name_size, error);
         if (result == FA_OK)
-            result = fa_http_listen(runtime->lanes[i].http, socket, error);
+            result = fa_http_listen(runtime->lanes[i].http, socket, fa_http_is_secure(address), error);
     }
     return result;
 }
