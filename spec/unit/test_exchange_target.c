@@ -5,6 +5,7 @@
 
 static fa_failing failing;
 static fa_ledger *ledger;
+static fa_worker *worker;
 static fa_exchange exchange;
 
 static int set_up(void **state)
@@ -14,7 +15,8 @@ static int set_up(void **state)
     ledger = fa_test_ledger(&failing);
     assert_ok(fa_scope_new(ledger, NULL, FA_KIND_REQUEST, 0, "request", FA_HERE, &scope));
     exchange = (fa_exchange){0};
-    fa_exchange_init(&exchange, NULL, NULL, scope);
+    assert_ok(fa_worker_new(ledger, NULL, 0, NULL, &worker, NULL));
+    fa_exchange_init(&exchange, NULL, worker, scope);
     *state = &exchange;
     return 0;
 }
@@ -23,6 +25,7 @@ static int tear_down(void **state)
 {
     (void)state;
     fa_scope_end(exchange.scope, "test over", NULL);
+    fa_worker_free(worker);
     fa_test_ledger_free(&failing, ledger);
     return 0;
 }
