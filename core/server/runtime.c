@@ -6,9 +6,12 @@
  * its way between two of them any more: before that somebody may still need any of them. spec/model/drain.pml is the proof. */
 #include "server/runtime.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "memory/buffer.h"
 #include "server/pressure_steps.h"
@@ -357,13 +360,47 @@ fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker)
     return runtime->lanes[worker].script;
 }
 
-fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error)
+/* One more for the same address: of its own, or where that cannot be had a share in one of the first (then whoever is quicker accepts). */
+static fa_result one_more_socket(const char *address, const int *inherited, size_t index, size_t count,
+                                 fa_sockets *listening, int *out, fa_error *error)
+{
+    char name[80];
+    bool bound = (count == 0 || fa_http_is_shared(inherited[0])) &&
+                 fa_http_bind(address, out, name, sizeof(name), error) == FA_OK;
+    if (bound)
+        fa_sockets_keep(listening, *out);
+    else if (count != 0 && (*out = fcntl(inherited[index % count], F_DUPFD_CLOEXEC, 0)) < 0)
+        return fa_fail(error, FA_IO, "cannot listen on %s: %s", address, strerror(errno));
+    return bound || count != 0 ? FA_OK : FA_IO;
+}
+
+static fa_result listen_on_inherited(fa_runtime *runtime, const int *inherited, size_t count, fa_sockets *listening,
+                                     fa_error *error)
 {
     fa_result result = FA_OK;
-    for (unsigned i = 0; i < runtime->crew.count && result == FA_OK; ++i) {
+    for (size_t i = 0; i < count; ++i) {
+        fa_sockets_keep(listening, inherited[i]);
+        if (result == FA_OK)
+            result = fa_http_listen(runtime->lanes[i % runtime->crew.count].http, inherited[i], error);
+        else
+            close(inherited[i]);
+    }
+    return result;
+}
+
+fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, const int *inherited, size_t count,
+                            fa_sockets *listening, char *name, size_t name_size, fa_error *error)
+{
+    fa_result result = listen_on_inherited(runtime, inherited, count, listening, error);
+    if (count != 0)
+        fa_http_socket_name(inherited[0], address, name, name_size);
+    for (size_t i = count; i < runtime->crew.count && result == FA_OK; ++i) {
         int socket;
         /* The first one picks the port, where that was left open; "http://" off its name is its address. */
-        result = fa_http_bind(i == 0 ? address : name + strlen("http://"), &socket, name, name_size, error);
+        if (i == 0 && (result = fa_http_bind(address, &socket, name, name_size, error)) == FA_OK)
+            fa_sockets_keep(listening, socket);
+        else if (i != 0)
+            result = one_more_socket(name + strlen("http://"), inherited, i, count, listening, &socket, error);
         if (result == FA_OK)
             result = fa_http_listen(runtime->lanes[i].http, socket, error);
     }

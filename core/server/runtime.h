@@ -8,6 +8,7 @@
 #include "script/script.h"
 #include "server/config.h"
 #include "server/plugins.h"
+#include "server/sockets.h"
 #include "worker/crew.h"
 
 typedef struct fa_runtime fa_runtime;
@@ -23,9 +24,11 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
 /* Each worker's answers are logged in the one of `access` with its index. Before fa_runtime_start. */
 void fa_runtime_log_access(fa_runtime *runtime, fa_access_log *access);
 
-/* Binds the address once for each worker; the kernel spreads connections over them. name: gets "http://HOST:PORT". Before
- * fa_runtime_start. */
-fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error);
+/* Listens on the address: each worker on a socket of its own, where that can be had, and the kernel spreads connections over them. inherited:
+ * `count` sockets that listen there already, taken over; all of them are listened on, for what waits in one that nobody accepts from would
+ * wait for ever. listening: keeps each socket. name: gets "http://HOST:PORT". Before fa_runtime_start. */
+fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, const int *inherited, size_t count,
+                            fa_sockets *listening, char *name, size_t name_size, fa_error *error);
 
 /* Runs on threads of its own until fa_runtime_stop. */
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error);

@@ -39,6 +39,11 @@ struct fa_server {
     fa_attributed openssl;
     char addresses[MAX_LISTENERS][80];
     size_t address_count;
+    fa_sockets listening;  /* duplicates */
+    fa_sockets *inherited; /* NULL: none; those that are taken are the server's */
+    fa_successor_starter start_successor;
+    void *successor_context;
+    bool has_successor;
 };
 
 const char *fa_version(void)
@@ -106,23 +111,49 @@ static fa_result make_media(fa_server *server, fa_error *error)
     return server->media != NULL ? FA_OK : fa_fail(error, FA_NO_MEMORY, "no memory for the media cache");
 }
 
+static fa_result listen_on(fa_server *server, const char *address, fa_error *error)
+{
+    int fds[FA_MOST_SOCKETS];
+    size_t index = server->address_count;
+    char *name = server->addresses[index];
+    size_t count = server->inherited != NULL ? fa_sockets_take(server->inherited, address, fds) : 0;
+    fa_result result = FA_OK;
+    if (count == 0)
+        result = fa_http_probe(address, error); /* SO_REUSEPORT would let a second server in silently */
+    if (result == FA_OK)
+        result = fa_runtime_listen(server->runtime, address, fds, count, &server->listening, name,
+                                   sizeof(server->addresses[index]), error);
+    if (result == FA_OK)
+        server->address_count++;
+    return result;
+}
+
+/* Where we were told to by whoever made the sockets. */
+static fa_result listen_on_given(fa_server *server, fa_error *error)
+{
+    char address[80];
+    fa_result result = FA_OK;
+    server->listening.given = true;
+    while (result == FA_OK && fa_sockets_next(server->inherited, address, sizeof(address))) {
+        if (server->address_count == MAX_LISTENERS)
+            return fa_fail(error, FA_INVALID, "at most %d addresses can be listened on", MAX_LISTENERS);
+        result = listen_on(server, address, error);
+    }
+    return result;
+}
+
 static fa_result bind_all(fa_server *server, fa_error *error)
 {
     const char *const *addresses;
     size_t count = fa_config_list(server->config, "listen", &addresses);
+    if (server->inherited != NULL && server->inherited->given)
+        return listen_on_given(server, error);
     if (count > MAX_LISTENERS)
         return fa_fail(error, FA_INVALID, "listen: at most %d addresses", MAX_LISTENERS);
-    for (size_t i = 0; i < count; ++i) {
-        fa_result result = fa_http_probe(addresses[i], error); /* SO_REUSEPORT would let a second server in silently */
-        if (result != FA_OK)
-            return result;
-        result =
-            fa_runtime_listen(server->runtime, addresses[i], server->addresses[i], sizeof(server->addresses[i]), error);
-        if (result != FA_OK)
-            return result;
-        server->address_count = i + 1;
-    }
-    return FA_OK;
+    fa_result result = FA_OK;
+    for (size_t i = 0; i < count && result == FA_OK; ++i)
+        result = listen_on(server, addresses[i], error);
+    return result;
 }
 
 /* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
@@ -163,6 +194,8 @@ static void take_down(fa_server *server)
     server->tracker = NULL; /* its memory goes with the scope */
     server->media = NULL;
     server->address_count = 0;
+    fa_sockets_close(&server->listening);
+    server->listening.given = false;
     fa_scope_end(server->running, "server stopped", NULL);
     server->running = NULL;
 }
@@ -220,9 +253,30 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
     return FA_OK;
 }
 
+/* Once: from then on it is the other one that is to be asked. */
+static fa_result upgrade(fa_server *server, fa_buffer *out)
+{
+    char text[700];
+    fa_error said = {""};
+    fa_result result = FA_CONFLICT;
+    if (server->start_successor == NULL)
+        return FA_UNSUPPORTED;
+    if (server->has_successor)
+        fa_fail(&said, result, "this server has a successor already");
+    else
+        result = server->start_successor(server->successor_context, &server->listening, &said);
+    server->has_successor = server->has_successor || result == FA_OK;
+    if (result != FA_OK)
+        fa_log_write(&server->log, FA_LOG_ERROR, "no upgrade: %s", said.text);
+    int length = snprintf(text, sizeof(text), "%s%s\n", result == FA_OK ? "" : "error: ", said.text);
+    return fa_buffer_append(out, text, (size_t)length);
+}
+
 static fa_result answer_control(void *context, const char *request, fa_buffer *out)
 {
-    const fa_server *server = context;
+    fa_server *server = context;
+    if (strcmp(request, "upgrade") == 0)
+        return upgrade(server, out);
     if (strncmp(request, "memory ", 7) != 0)
         return FA_INVALID;
     return fa_memory_answer_outside(&server->memory, request + 7, out);
@@ -282,6 +336,7 @@ void fa_server_stop(fa_server *server, uint64_t drain_ms)
     fa_control_stop(server->control); /* both ask workers, which must run for that */
     fa_tracker_stop(server->tracker);
     server->control = NULL;
+    fa_sockets_close(&server->listening); /* or the kernel would go on accepting for us */
     fa_runtime_stop(server->runtime, drain_ms);
     take_down(server);
 }
@@ -298,6 +353,22 @@ void fa_server_destroy(fa_server *server)
 }
 
 /* ---- for the command line ---- */
+
+void fa_server_inherit(fa_server *server, fa_sockets *sockets)
+{
+    server->inherited = sockets;
+}
+
+const fa_sockets *fa_server_sockets(const fa_server *server)
+{
+    return &server->listening;
+}
+
+void fa_server_on_upgrade(fa_server *server, fa_successor_starter start, void *context)
+{
+    server->start_successor = start;
+    server->successor_context = context;
+}
 
 uint64_t fa_server_drain_ms(const fa_server *server)
 {
