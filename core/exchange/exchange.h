@@ -68,6 +68,7 @@ struct fa_exchange {
     fa_worker *worker;
     fa_scope *scope; /* the request's: everything of this request hangs from it */
     char request_id[FA_REQUEST_ID_SIZE];
+    char generation[12]; /* of the scripts that answer, when clients are told (X-Generation); else empty */
 
     /* The request. Borrowed texts live as long as the exchange. */
     fa_text method;

@@ -4,8 +4,8 @@
 
 #include "exchange/media_type.h"
 
-_Static_assert(FA_MAX_HEAD == FA_MAX_ANSWER_HEADERS + FA_MAX_ADDED_HEADERS + FA_MAX_DEFAULT_HEADERS + 1,
-               "a head has room for all of its sources and the request id");
+_Static_assert(FA_MAX_HEAD == FA_MAX_ANSWER_HEADERS + FA_MAX_ADDED_HEADERS + FA_MAX_DEFAULT_HEADERS + 2,
+               "a head has room for all of its sources, the request id and the generation");
 
 /* ---- what may be in a head ---- */
 
@@ -133,5 +133,7 @@ size_t fa_head_assemble(const fa_exchange *exchange, int status, const fa_header
             add(&h, &exchange->defaults[i]);
     }
     add(&h, &(fa_header){FA_TEXT("x-request-id"), {exchange->request_id, strlen(exchange->request_id)}});
+    if (exchange->generation[0] != '\0')
+        add(&h, &(fa_header){FA_TEXT("x-generation"), {exchange->generation, strlen(exchange->generation)}});
     return h.count;
 }

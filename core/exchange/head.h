@@ -24,7 +24,7 @@ typedef struct fa_added_header {
     fa_header header;
 } fa_added_header;
 
-enum { FA_MAX_ADDED_HEADERS = 32, FA_MAX_DEFAULT_HEADERS = 12, FA_MAX_HEAD = 40 + 32 + 12 + 1 };
+enum { FA_MAX_ADDED_HEADERS = 32, FA_MAX_DEFAULT_HEADERS = 12, FA_MAX_HEAD = 40 + 32 + 12 + 2 };
 
 /* name: lower case; both are copied. The same name again replaces the first one, but for lines. FA_WRONG_STATE when the
  * answer has begun, FA_INVALID as for fa_exchange_reply, FA_FULL beyond FA_MAX_ADDED_HEADERS, FA_NO_MEMORY (or a

@@ -32,14 +32,13 @@ typedef struct block {
     max_align_t data[];
 } block;
 
-fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label,
-                       fa_origin made_at, fa_scope **out)
+/* Without a place in any list. */
+static fa_result make(fa_ledger *ledger, fa_account *payer, fa_kind kind, size_t budget, const char *label,
+                      fa_origin made_at, fa_scope **out)
 {
-    if (parent != NULL && !parent->live)
-        return FA_WRONG_STATE;
     fa_account *account;
     void *memory;
-    fa_result result = fa_account_open(ledger, parent != NULL ? parent->account : NULL, kind, budget, label, &account);
+    fa_result result = fa_account_open(ledger, payer, kind, budget, label, &account);
     if (result != FA_OK)
         return result;
     if ((result = fa_account_allocate(account, sizeof(fa_scope), &memory)) != FA_OK) {
@@ -49,7 +48,6 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
     fa_scope *scope = memset(memory, 0, sizeof(fa_scope));
     scope->magic = SCOPE_MAGIC;
     scope->live = true;
-    scope->parent = parent;
     scope->account = account;
     scope->made_at = made_at;
     scope->born_ms = fa_clock_now_ms(fa_ledger_clock(ledger));
@@ -59,13 +57,42 @@ fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t
     fa_list_init(&scope->handles);
     fa_list_init(&scope->buffers);
     fa_list_init(&scope->blocks);
-    if (parent != NULL)
-        fa_list_prepend(&parent->children, &scope->in_parent);
-    else
-        fa_ledger_add_root(ledger, &scope->in_parent);
     fa_ledger_kind(ledger, kind)->count++;
     *out = scope;
     return FA_OK;
+}
+
+fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label,
+                       fa_origin made_at, fa_scope **out)
+{
+    if (parent != NULL && !parent->live)
+        return FA_WRONG_STATE;
+    fa_result result = make(ledger, parent != NULL ? parent->account : NULL, kind, budget, label, made_at, out);
+    if (result != FA_OK)
+        return result;
+    (*out)->parent = parent;
+    if (parent != NULL)
+        fa_list_prepend(&parent->children, &(*out)->in_parent);
+    else
+        fa_ledger_add_root(ledger, &(*out)->in_parent);
+    return FA_OK;
+}
+
+fa_result fa_scope_new_apart(fa_ledger *ledger, const fa_scope *parent, fa_kind kind, size_t budget, const char *label,
+                             fa_origin made_at, fa_scope **out)
+{
+    fa_result result = make(ledger, parent->account, kind, budget, label, made_at, out);
+    if (result == FA_OK)
+        fa_ledger_add_root(ledger, &(*out)->in_parent);
+    return result;
+}
+
+void fa_scope_attach(fa_scope *scope, fa_scope *parent)
+{
+    assert(scope->parent == NULL && parent->live);
+    fa_ledger_remove_root(fa_scope_ledger(scope), &scope->in_parent);
+    scope->parent = parent;
+    fa_list_prepend(&parent->children, &scope->in_parent);
 }
 
 static void free_block(fa_scope *scope, block *b)

@@ -35,6 +35,15 @@ typedef struct fa_scope_hook {
 fa_result fa_scope_new(fa_ledger *ledger, fa_scope *parent, fa_kind kind, size_t budget, const char *label,
                        fa_origin made_at, fa_scope **scope);
 
+/* The same for a scope that another thread is to fill before it becomes a child of `parent`: it pays from the parent's account from the
+ * beginning, but hangs in no tree, and does not end with the parent, until fa_scope_attach. Thread: any, while the parent lives; the
+ * scope belongs to that thread until it is attached. */
+fa_result fa_scope_new_apart(fa_ledger *ledger, const fa_scope *parent, fa_kind kind, size_t budget, const char *label,
+                             fa_origin made_at, fa_scope **scope);
+
+/* Becomes a child of the parent that it was made for, and belongs to the parent's thread, the calling one. Once. */
+void fa_scope_attach(fa_scope *scope, fa_scope *parent);
+
 /* Ends it, now; the pointer is dead. reason: borrowed ("client vanished"), part of every late-use message. summary:
  * borrowed, may be NULL; figures are added to it. Calling it again from one of the scope's own hooks is ignored. A hook
  * may end any other scope too: when that is one above its own, whose end cannot be completed under the hook's feet, it

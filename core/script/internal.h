@@ -10,7 +10,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 16, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -60,10 +60,16 @@ struct fa_script {
     fa_script_route *routes;
     size_t route_count, route_room;
     fa_route_options *default_options;
+    const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
-    bool loading; /* routes may be declared */
+    bool loading;                  /* routes may be declared */
+    struct generation *generation; /* generations.c; NULL: it stands alone */
+    fa_list holds;                 /* who will still need this state: holds.c */
+    bool retired;
+    void (*on_idle)(void *context);
+    void *idle_context;
     struct fa_task *current;
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
@@ -80,6 +86,25 @@ struct fa_script {
     void *memory_context;
     char empty_array[48];
 };
+
+/* ---- the end of a generation (holds.c) ---- */
+
+/* Something beside a task that will still need the state: a request that waits to be let in, a stream that a script has begun, a
+ * question under way. Lies in the object that it is about. */
+typedef struct fa_hold {
+    fa_list link;
+    fa_script *script;
+    fa_exchange *exchange; /* that it is about; NULL without */
+    fa_scope_hook at_end;
+    bool hooked;
+    const char *what; /* "a request that waits to be let in" */
+} fa_hold;
+
+/* Until fa_hold_end or the end of the scope. scope: NULL for none. */
+void fa_hold_begin(fa_hold *hold, fa_script *script, fa_scope *scope, fa_exchange *exchange, const char *what);
+void fa_hold_end(fa_hold *hold); /* harmless twice, and on a zeroed one */
+/* A task or a hold is gone: whoever waits for the retired state hears of it when it was the last. */
+void fa_script_look_idle(fa_script *script);
 
 /* ---- tasks (task.c) ---- */
 
@@ -198,7 +223,7 @@ typedef struct fa_lua_handle {
 } fa_lua_handle;
 
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
-extern const fa_handle_type fa_type_stream, fa_type_events;
+extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_subscription;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 /* NULL when the value is no handle of this kind. */
@@ -216,13 +241,15 @@ typedef struct fa_turn_state {
     fa_handle handle;
 } fa_turn_state;
 
-#define FA_META_BUFFER  "fitnessally.buffer"
-#define FA_META_REQUEST "fitnessally.request"
-#define FA_META_TURN    "fitnessally.turn"
-#define FA_META_SCOPE   "fitnessally.scope"
-#define FA_META_TASK    "fitnessally.task"
-#define FA_META_STREAM  "fitnessally.stream"
-#define FA_META_EVENTS  "fitnessally.events"
+#define FA_META_BUFFER       "fitnessally.buffer"
+#define FA_META_REQUEST      "fitnessally.request"
+#define FA_META_TURN         "fitnessally.turn"
+#define FA_META_SCOPE        "fitnessally.scope"
+#define FA_META_TASK         "fitnessally.task"
+#define FA_META_STREAM       "fitnessally.stream"
+#define FA_META_EVENTS       "fitnessally.events"
+#define FA_META_STORE        "fitnessally.store"
+#define FA_META_SUBSCRIPTION "fitnessally.subscription"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -298,6 +325,7 @@ typedef struct fa_lua_stream {
     fa_outlet *outlet;
     fa_events *events; /* NULL: a plain one */
     fa_list waiting;   /* tasks in events:wait */
+    fa_hold hold;
     fa_scope_hook at_end;
     fa_handle handle;
     bool drained; /* the server has ended it */
@@ -356,5 +384,8 @@ void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
+void fa_open_store(lua_State *L);
+void fa_open_topics(lua_State *L);
+void fa_open_schedule(lua_State *L);
 
 #endif

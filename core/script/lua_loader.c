@@ -223,7 +223,7 @@ int fa_lua_with_traceback(lua_State *L)
     return 1;
 }
 
-fa_result fa_script_load_app(fa_script *script, fa_error *error)
+fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *error)
 {
     char path[SCRIPT_PATH_SIZE];
     lua_State *L = script->lua;
@@ -242,6 +242,8 @@ fa_result fa_script_load_app(fa_script *script, fa_error *error)
     fa_heap_strict(script, strict);
     if (status != 0)
         fa_fail(error, FA_INVALID, "%s", lua_tostring(L, -1));
+    if (status != 0 && failure != NULL)
+        fa_load_failure_read(failure, lua_tostring(L, -1), script->options.app, script->options.library);
     lua_settop(L, 0);
     return status == 0 ? FA_OK : FA_INVALID;
 }

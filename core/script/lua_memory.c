@@ -9,8 +9,16 @@ typedef struct memory_op {
     fa_task *task; /* NULL once nobody waits any more */
     fa_script *script;
     fa_wait wait;
+    fa_hold hold;
     bool as_json;
 } memory_op;
+
+static void free_op(memory_op *op)
+{
+    fa_script *script = op->script;
+    fa_hold_end(&op->hold); /* whoever hears of it comes back later, from the loop */
+    fa_scope_free(script->scope, op);
+}
 
 /* The question is still on its way and lies in the operation: it is freed when it is back. */
 static void cancel_memory(fa_wait *wait)
@@ -62,7 +70,7 @@ static void on_answered(fa_memory_question *question, fa_result result, const fa
     memory_op *op = FA_OBJECT(question, memory_op, question);
     fa_task *task = op->task;
     bool as_json = op->as_json;
-    fa_scope_free(op->script->scope, op);
+    free_op(op);
     if (task == NULL)
         return;
     task->wait = NULL;
@@ -91,8 +99,9 @@ static int memory(lua_State *L)
                                         .worker = script->worker,
                                         .asking = task->exchange != NULL ? task->exchange->scope : NULL,
                                         .answered = on_answered};
+    fa_hold_begin(&op->hold, script, NULL, NULL, "a question about memory");
     if (script->memory(script->memory_context, &op->question) != FA_OK) {
-        fa_scope_free(script->scope, op);
+        free_op(op);
         lua_pushnil(L);
         lua_pushliteral(L, "there is no memory to ask who holds it");
         return 2;

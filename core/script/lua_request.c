@@ -17,6 +17,7 @@ typedef struct request {
     bool preflight; /* OPTIONS, answered by what stands around the route that the browser is about to ask */
     fa_handle handle, body;
     bool has_body_handle;
+    fa_hold hold; /* until its task has begun */
 } request;
 
 static request *check_request_at(lua_State *L, int index)
@@ -89,6 +90,7 @@ static void run_handler(fa_exchange *exchange)
         out_of_room(exchange);
         return;
     }
+    fa_hold_end(&r->hold);
     task->exchange = exchange;
     exchange->story.handler_us = fa_worker_now_us(script->worker);
     fa_lua_push_handle(task->co, r->handle, FA_META_REQUEST);
@@ -108,15 +110,26 @@ static request *take_up(fa_script *script, fa_exchange *exchange, const fa_route
     r->route = *route;
     r->declared = &script->routes[route->target];
     exchange->route_state = r;
+    fa_hold_begin(&r->hold, script, exchange->scope, exchange, "a request that waits to be let in");
     return r;
 }
 
+/* The media floor wants the mount until the end of the exchange, and the state may be gone before: what it needs then is copied, so that
+ * no download keeps old scripts. */
 static void serve_folder(const fa_script *script, fa_exchange *exchange, const mount *folder)
 {
     fa_text path = exchange->path;
+    size_t length = strlen(folder->media.root) + 1;
+    fa_media_mount *own = fa_scope_allocate(exchange->scope, sizeof(*own) + length);
+    if (own == NULL) {
+        out_of_room(exchange);
+        return;
+    }
+    *own = folder->media;
+    own->root = memcpy(own + 1, folder->media.root, length);
     path.data += folder->prefix_length;
     path.length -= folder->prefix_length;
-    fa_media_serve(script->options.media, exchange, &folder->media, path);
+    fa_media_serve(script->options.media, exchange, own, path); /* the index is asked for at once only */
 }
 
 static void serve(fa_script *script, fa_exchange *exchange, const fa_route *route)

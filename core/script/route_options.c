@@ -166,8 +166,23 @@ void fa_route_options_read(lua_State *L, int index, fa_script *script, const cha
     if (!r.limited)
         return;
     options->queue_ms = r.limits.wait_ms;
+    options->limits = r.limits;
     if (fa_turnstiles_find(script->turnstiles, label, &r.limits, &options->turnstile) != FA_OK)
         luaL_error(L, "route %s: no memory", label);
+    options->next_limited = script->limited;
+    script->limited = options;
+}
+
+void fa_route_options_apply(const fa_script *script)
+{
+    for (const fa_route_options *options = script->limited; options != NULL; options = options->next_limited)
+        fa_turnstile_limit(options->turnstile, &options->limits);
+}
+
+void fa_route_options_free(fa_script *script)
+{
+    for (; script->limited != NULL; script->limited = script->limited->next_limited)
+        fa_turnstile_unref(script->limited->turnstile);
 }
 
 /* ---- asking ---- */
@@ -220,6 +235,8 @@ static void on_end(fa_scope_hook *hook)
 static void on_turn(fa_turnstile_pass *pass, fa_result result)
 {
     admission *a = FA_OBJECT(pass, admission, pass);
+    if (a->exchange->status != 0 || a->exchange->gone) /* its generation was cut meanwhile */
+        return;
     if (result == FA_OK)
         a->go(a->exchange);
     else

@@ -10,8 +10,10 @@ struct fa_route_options {
     size_t max_body; /* bytes; a longer body is answered 413 */
     size_t max_json; /* bytes that req:json decodes */
     unsigned json_depth;
-    fa_turnstile *turnstile; /* NULL: as many at once as come */
-    uint64_t queue_ms;       /* the longest wait there */
+    fa_turnstile *turnstile; /* a reference; NULL: as many at once as come */
+    fa_turnstile_limits limits;
+    uint64_t queue_ms; /* the longest wait there */
+    const fa_route_options *next_limited;
 };
 
 /* Of a route that says nothing: the configuration's. */
@@ -23,6 +25,13 @@ void fa_route_options_read(lua_State *L, int index, fa_script *script, const cha
 
 /* Raises for what no route could bear: of a group, whose routes get these. */
 void fa_route_options_check(lua_State *L, int index, fa_script *script, const char *label);
+
+/* The limits of all turnstiles are those that this script has declared: they are shared with the generation before, whose limits hold
+ * until the script takes the requests. */
+void fa_route_options_apply(const fa_script *script);
+
+/* Lets go of the turnstiles. Thread: any. */
+void fa_route_options_free(fa_script *script);
 
 /* Whether a request may go on now. False: it has been answered (413, 503), or waits for its turn, and `go` will be called with it. It
  * keeps its place until its scope ends. */

@@ -11,6 +11,9 @@
 #include "media/media.h"
 #include "memory/inventory.h"
 #include "plugin/native.h"
+#include "script/failure.h"
+#include "worker/store.h"
+#include "worker/topics.h"
 #include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
@@ -51,9 +54,13 @@ typedef struct fa_script_options {
     size_t trusted_count;
     fa_body_limits bodies;
     fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
+    fa_stores *stores;         /* shared by all workers; NULL: scripts have none */
+    fa_topics *topics;         /* the same */
     size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
     uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
     bool development;          /* error answers carry the message and the traceback */
+    unsigned generation;       /* which one this is; 0: generations are not counted */
+    uint64_t started_ms;       /* of the server, by its ledger's clock; 0: now */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
     size_t (*connections)(void *context);
@@ -63,8 +70,13 @@ typedef struct fa_script_options {
 /* Makes the state; nothing is loaded yet. */
 fa_result fa_script_new(const fa_script_options *options, fa_script **script, fa_error *error);
 
-/* Loads <app>/app.lua, which declares the routes. FA_INVALID with file, line and message. */
-fa_result fa_script_load_app(fa_script *script, fa_error *error);
+/* The same on another thread than the worker's, which runs meanwhile: nothing of the worker is touched but its account. The state
+ * belongs to the calling thread, and may be loaded and freed there, until fa_script_attach on the worker's. */
+fa_result fa_script_new_apart(const fa_script_options *options, fa_script **script, fa_error *error);
+void fa_script_attach(fa_script *script);
+
+/* Loads <app>/app.lua, which declares the routes. FA_INVALID with file, line and message; failure (may be NULL) says more. */
+fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *error);
 
 /* Runs what the app gave to app:on_start, each as a task of its own. On the worker's thread, or before it runs. */
 void fa_script_start(fa_script *script);
@@ -79,6 +91,20 @@ size_t fa_script_body_limit(const fa_route_key *key, void *context);
 
 /* The longest that any of its routes takes. After the load. */
 size_t fa_script_largest_body(const fa_script *script);
+
+unsigned fa_script_generation(const fa_script *script);
+
+/* ---- the end of a generation ---- */
+
+/* Another state takes the requests from now on. What belongs to no request and no turn (app:on_start and what it has spawned) is cancelled;
+ * requests and turns finish here. on_idle: when nothing is left that needs this state, from wherever that comes about, perhaps from
+ * within this call: it must not free the state there and then. From the loop. */
+void fa_script_retire(fa_script *script, void (*on_idle)(void *context), void *context);
+bool fa_script_idle(const fa_script *script);
+
+/* Ends what is left on it, each as gently as it can still be: an unanswered request is answered 503, a begun answer is cut, a turn ends
+ * as cancelled, other tasks are cancelled. From the loop, with no script above on the stack. */
+void fa_script_cut(fa_script *script, const char *reason);
 
 /* Runs a file as one task, with `arg` set; done gets its exit status on the loop. */
 fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char *const *argv,

@@ -259,16 +259,41 @@ static int open_all(lua_State *L)
     fa_open_core(L);
     fa_open_memory(L);
     fa_open_loader(L);
+    fa_open_store(L);
+    fa_open_topics(L);
     fa_open_structure(L);
+    fa_open_schedule(L);
     fa_open_routes(L);
     fa_sandbox_seal(L); /* last */
     return 0;
 }
 
+static fa_result new_scope(const fa_script_options *options, fa_scope **scope)
+{
+    char label[FA_LABEL_SIZE] = "scripts";
+    const fa_scope *parent = fa_worker_scope(options->worker);
+    if (options->generation != 0)
+        snprintf(label, sizeof(label), "scripts, generation %u", options->generation);
+    return fa_scope_new_apart(fa_scope_ledger(parent), parent, FA_KIND_WORKER, 0, label, FA_HERE, scope);
+}
+
 fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_error *error)
 {
-    fa_scope *scope, *parent = fa_worker_scope(options->worker);
-    fa_result result = fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_WORKER, 0, "scripts", FA_HERE, &scope);
+    fa_result result = fa_script_new_apart(options, out, error);
+    if (result == FA_OK)
+        fa_script_attach(*out);
+    return result;
+}
+
+void fa_script_attach(fa_script *script)
+{
+    fa_scope_attach(script->scope, fa_worker_scope(script->worker));
+}
+
+fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out, fa_error *error)
+{
+    fa_scope *scope;
+    fa_result result = new_scope(options, &scope);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory for scripts");
     fa_script *script = fa_scope_allocate(scope, sizeof(*script));
@@ -283,10 +308,11 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
     fa_route_options_default(script, script->default_options);
     script->worker = options->worker;
     script->scope = scope;
-    script->started_ms = fa_worker_now_exact(script->worker);
+    script->started_ms = options->started_ms != 0 ? options->started_ms : fa_worker_now_exact(script->worker);
     fa_list_init(&script->tasks);
     fa_list_init(&script->pending);
     fa_list_init(&script->streams);
+    fa_list_init(&script->holds);
     fa_list_init(&script->module_waits);
     fa_message_init(&script->mail, fa_tasks_deliver);
     fa_heap_begin(&script->heap, script->lua, options->script_heap);
@@ -318,10 +344,12 @@ void fa_script_free(fa_script *script)
 {
     if (script == NULL)
         return;
-    fa_tasks_end(script); /* while there still is a state that they can be taken out of */
+    script->retired = false; /* nobody is to hear of what ends here */
+    fa_tasks_end(script);    /* while there still is a state that they can be taken out of */
     fa_worker_withdraw(script->worker, &script->mail);
     if (script->draining)
         fa_worker_withdraw(script->worker, &script->drain_mail);
+    fa_route_options_free(script);
     fa_heap_end(&script->heap);
     lua_close(script->lua);
     fa_scope_end(script->scope, "scripts closed", NULL);

@@ -34,6 +34,7 @@ static void free_task(fa_task *task)
     fa_scope_free(script->scope, task);
     if (loads)
         fa_loader_wake(script);
+    fa_script_look_idle(script);
 }
 
 static void cancel_wait(fa_task *task)

@@ -16,6 +16,8 @@ typedef struct piece {
     bool visited;
     uint64_t at_ms;
     fa_script_figures script;
+    fa_memory_generation generations[FA_MOST_GENERATIONS];
+    size_t generation_count;
     fa_census census;
     fa_inventory living;
     fa_dialogues_census dialogues;
@@ -78,12 +80,24 @@ void fa_memory_judge(fa_memory_report *report)
 
 /* ---- gathering ---- */
 
+static void add_figures(fa_script_figures *to, const fa_script_figures *more)
+{
+    to->heap += more->heap;
+    to->heap_peak = more->heap_peak > to->heap_peak ? more->heap_peak : to->heap_peak;
+    to->heap_limit = more->heap_limit;
+    to->heap_refused += more->heap_refused;
+    to->tasks += more->tasks;
+    to->copies += more->copies;
+    to->copied_bytes += more->copied_bytes;
+}
+
 static void visit(void *context, fa_worker *worker)
 {
     work *w = context;
     unsigned index = fa_worker_index(worker);
     piece *p = &w->pieces[index];
-    fa_script *script = fa_runtime_script(w->sources->runtime, index);
+    fa_script *all[FA_MOST_GENERATIONS + 1];
+    fa_generations *generations = fa_runtime_generations(w->sources->runtime, index);
     const fa_scope *asking = w->question != NULL && worker == w->asker ? w->question->asking : NULL;
     p->at_ms = fa_worker_now_exact(worker);
     p->visited = true;
@@ -93,11 +107,16 @@ static void visit(void *context, fa_worker *worker)
     for (size_t i = *fa_worker_jobs(worker); i > 0; --i)
         fa_inventory_add(&p->living,
                          &(fa_item){.what = "job", .name = "of a worker", .kind = FA_KIND_WORKER, .worker = index});
-    if (script == NULL)
+    if (fa_generations_all(generations, all) == 0)
         return;
-    fa_script_take_inventory(script, &p->living, asking);
-    fa_script_read_figures(script, &p->script);
-    fa_dialogues_take_census(fa_script_dialogues(script), &p->dialogues);
+    for (fa_script **script = all; *script != NULL; ++script) {
+        fa_memory_generation *figures = &p->generations[p->generation_count++];
+        figures->number = fa_script_generation(*script);
+        fa_script_take_inventory(*script, &p->living, asking);
+        fa_script_read_figures(*script, &figures->script);
+        add_figures(&p->script, &figures->script);
+    }
+    fa_dialogues_take_census(fa_script_dialogues(all[0]), &p->dialogues);
 }
 
 static void copy_trend(void *context, const fa_trend *trend)
@@ -123,7 +142,9 @@ static void merge_pieces(work *w)
             report->workers[i] = (fa_memory_worker){.busy = true};
             continue;
         }
-        report->workers[i] = (fa_memory_worker){.age_ms = now_ms - p->at_ms, .script = p->script};
+        report->workers[i] = (fa_memory_worker){
+            .age_ms = now_ms - p->at_ms, .script = p->script, .generation_count = p->generation_count};
+        memcpy(report->workers[i].generations, p->generations, sizeof(p->generations));
         fa_census_merge(&report->census, &p->census);
         fa_inventory_merge(&report->living, &p->living);
         fa_dialogues_merge_census(&report->dialogues, &p->dialogues);

@@ -26,10 +26,18 @@ typedef struct fa_memory_trend {
     fa_alarm alarms[FA_ALARMS];
 } fa_memory_trend;
 
-typedef struct fa_memory_worker {
-    bool busy;       /* it did not come to its snapshot in time: only its totals are known */
-    uint64_t age_ms; /* of its snapshot */
+/* The scripts of one generation on one worker. */
+typedef struct fa_memory_generation {
+    unsigned number;
     fa_script_figures script;
+} fa_memory_generation;
+
+typedef struct fa_memory_worker {
+    bool busy;                /* it did not come to its snapshot in time: only its totals are known */
+    uint64_t age_ms;          /* of its snapshot */
+    fa_script_figures script; /* of all generations */
+    fa_memory_generation generations[FA_MOST_GENERATIONS]; /* the one that serves first */
+    size_t generation_count;
 } fa_memory_worker;
 
 typedef struct fa_memory_report {

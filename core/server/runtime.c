@@ -6,17 +6,16 @@
  * its way between two of them any more: before that somebody may still need any of them. spec/model/drain.pml is the proof. */
 #include "server/runtime.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "memory/buffer.h"
 #include "server/pressure_steps.h"
+#include "server/scripts.h"
 #include "server/security_headers.h"
 #include "server/settings.h"
+#include "server/tls_settings.h"
 #include "worker/timer.h"
 
 /* What runs on one worker. */
@@ -25,7 +24,7 @@ typedef struct lane {
     fa_worker *worker;
     fa_http *http;
     fa_dialogues *dialogues;
-    fa_script *script;
+    fa_generations *generations; /* of its scripts */
     fa_pressure_steps *pressure_steps;
     pthread_t thread;
     bool threaded;
@@ -46,7 +45,12 @@ struct fa_runtime {
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_security_headers security;
     fa_media *media;
+    fa_tls *tls; /* NULL: nobody wants it */
+    const fa_log *log;
     fa_turnstiles *turnstiles;
+    fa_stores *stores;
+    fa_topics *topics;
+    fa_scripts *scripts;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
     fa_scope_hook at_end;
@@ -116,7 +120,7 @@ static void say(lane *l, bool *what)
 static void on_halt(fa_message *message)
 {
     lane *l = FA_OBJECT(message, lane, halt);
-    fa_script_stop(l->script);
+    fa_generations_stop(l->generations);
     say(l, &l->halted);
 }
 
@@ -163,7 +167,7 @@ static void begin_drain(lane *l)
     l->draining = true;
     if (fa_timer_start(&l->patience, l->runtime->drain_ms) != FA_OK)
         on_patience_ended(&l->patience);
-    fa_script_drain(l->script); /* first: the edge may be idle at once, and be freed */
+    fa_generations_drain(l->generations); /* first: the edge may be idle at once, and be freed */
     fa_http_drain(l->http, on_edge_idle, l);
     fa_dialogues_drain(l->dialogues, on_dialogues_empty, l);
 }
@@ -186,48 +190,14 @@ static size_t connections(void *context)
     return fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
 }
 
-static fa_body_limits body_limits(const fa_config *config)
+static fa_result make_scripts(lane *l, fa_error *error)
 {
-    return (fa_body_limits){
-        .max_body = fa_config_size(config, "max_body"),
-        .max_upload = fa_config_size(config, "max_upload"),
-        .max_json = fa_config_size(config, "max_json"),
-        .json_depth = (unsigned)fa_config_number(config, "json_depth"),
-        .max_form = fa_config_size(config, "max_form"),
-        .form_fields = (size_t)fa_config_number(config, "form_fields"),
-        .form_value = fa_config_size(config, "form_value"),
-        .multipart_parts = (size_t)fa_config_number(config, "multipart_parts"),
-        .multipart_field = fa_config_size(config, "multipart_field"),
-    };
-}
-
-static fa_result make_script(lane *l, const fa_config *config, fa_plugins *plugins, fa_media *media, bool app,
-                             fa_error *error)
-{
-    const fa_settings *settings = &l->runtime->settings;
-    fa_script_options options = {
-        .worker = l->worker,
-        .dialogues = l->dialogues,
-        .media = media,
-        .natives = plugins->natives,
-        .settings = settings->list,
-        .app = settings->app,
-        .library = settings->library,
-        .script_heap = fa_config_size(config, "script_heap"),
-        .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
-        .max_routes = (size_t)fa_config_number(config, "max_routes"),
-        .bodies = body_limits(config),
-        .turnstiles = l->runtime->turnstiles,
-        .answer_queue = fa_config_size(config, "answer_queue"),
-        .heartbeat_ms = fa_config_duration(config, "ping_interval"),
-        .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
-        .draining = is_draining,
-        .connections = connections,
-        .context = l,
-    };
-    options.trusted_count = fa_config_list(config, "trusted", &options.trusted);
-    fa_result result = fa_script_new(&options, &l->script, error);
-    return result == FA_OK && app ? fa_script_load_app(l->script, error) : result;
+    fa_scripts_worker worker = {.worker = l->worker,
+                                .dialogues = l->dialogues,
+                                .draining = is_draining,
+                                .connections = connections,
+                                .context = l};
+    return fa_scripts_add(l->runtime->scripts, &worker, &l->generations, error);
 }
 
 static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
@@ -243,13 +213,14 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     fa_http_options options = fa_settings_http(config, workers);
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
+    options.tls = l->runtime->tls;
     options.defaults = options.secure_defaults = l->runtime->security.list;
     options.default_count = l->runtime->security.plain;
     options.secure_default_count = l->runtime->security.secure;
-    options.max_body = fa_script_largest_body(l->script);
-    options.body_limit = fa_script_body_limit; /* what is less for a route */
-    options.body_limit_context = l->script;
-    return fa_http_new(l->worker, &options, fa_script_handle, l->script, &l->http, error);
+    options.max_body = fa_script_largest_body(fa_generations_current(l->generations));
+    options.body_limit = fa_generations_body_limit; /* what is less for a route */
+    options.body_limit_context = l->generations;
+    return fa_http_new(l->worker, &options, fa_generations_handle, l->generations, &l->http, error);
 }
 
 static fa_result adopt(void *context, fa_moving *moving, fa_exchange **exchange)
@@ -267,8 +238,8 @@ static fa_result check_folder(const fa_config *config, const char *key, fa_error
     return fa_fail(error, FA_NOT_FOUND, "%s: there is no such folder (%s)", path, key);
 }
 
-static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config, const fa_log *log,
-                           fa_plugins *plugins, fa_media *media, unsigned workers, bool app, fa_error *error)
+static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config, const fa_log *log, unsigned workers,
+                           fa_error *error)
 {
     fa_scope *scope = runtime->scope;
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
@@ -283,8 +254,26 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
-        result = make_script(l, config, plugins, media, app, error);
+        result = make_scripts(l, error);
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
+}
+
+static fa_result make_tls(fa_runtime *runtime, const fa_config *config, fa_error *error)
+{
+    fa_tls_settings settings;
+    if (!fa_tls_settings_wanted(config))
+        return FA_OK;
+    fa_result result = fa_tls_settings_fill(&settings, config, error);
+    return result == FA_OK ? fa_tls_new(runtime->scope, &settings.options, runtime->log, &runtime->tls, error) : result;
+}
+
+fa_result fa_runtime_reload_tls(fa_runtime *runtime, const fa_config *config, fa_error *error)
+{
+    fa_tls_settings settings;
+    if (runtime->tls == NULL)
+        return FA_OK;
+    fa_result result = fa_tls_settings_fill(&settings, config, error);
+    return result == FA_OK ? fa_tls_load(runtime->tls, &settings.options, error) : result;
 }
 
 static void on_end(fa_scope_hook *hook)
@@ -299,9 +288,13 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime != NULL)
+    if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
-    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
+        runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
+        runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
+    }
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
+        runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -312,6 +305,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
         return result;
     fa_ledger_limit_mapped(fa_scope_ledger(scope), fa_config_size(config, "spool_budget"));
     runtime->scope = scope;
+    runtime->log = log;
     runtime->media = media;
     runtime->lanes = lanes;
     runtime->directory = directory;
@@ -322,14 +316,27 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     pthread_mutex_init(&runtime->lock, NULL);
     fa_scope_hook_add(scope, &runtime->at_end, on_end);
     fa_settings_fill(&runtime->settings, config);
+    fa_scripts_options scripts = {.config = config,
+                                  .settings = &runtime->settings,
+                                  .log = log,
+                                  .plugins = plugins,
+                                  .media = media,
+                                  .turnstiles = runtime->turnstiles,
+                                  .stores = runtime->stores,
+                                  .topics = runtime->topics,
+                                  .crew = &runtime->crew,
+                                  .app = app};
+    if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)
+        return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     *out = runtime;
     if (fa_config_number(config, "max_connections_per_address") != 0)
         result =
             fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers, &runtime->addresses);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to count connections for each address");
+    result = make_tls(runtime, config, error);
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
-        result = make_lane(runtime, &lanes[i], config, log, plugins, media, workers, app, error);
+        result = make_lane(runtime, &lanes[i], config, log, workers, error);
     return result;
 }
 
@@ -355,56 +362,19 @@ const fa_crew *fa_runtime_crew(const fa_runtime *runtime)
     return &runtime->crew;
 }
 
-fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker)
+fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker)
 {
-    return runtime->lanes[worker].script;
+    return runtime->lanes[worker].generations;
 }
 
-/* One more for the same address: of its own, or where that cannot be had a share in one of the first (then whoever is quicker accepts). */
-static fa_result one_more_socket(const char *address, const int *inherited, size_t index, size_t count,
-                                 fa_sockets *listening, int *out, fa_error *error)
+fa_scripts *fa_runtime_scripts(fa_runtime *runtime)
 {
-    char name[80];
-    bool bound = (count == 0 || fa_http_is_shared(inherited[0])) &&
-                 fa_http_bind(address, out, name, sizeof(name), error) == FA_OK;
-    if (bound)
-        fa_sockets_keep(listening, *out);
-    else if (count != 0 && (*out = fcntl(inherited[index % count], F_DUPFD_CLOEXEC, 0)) < 0)
-        return fa_fail(error, FA_IO, "cannot listen on %s: %s", address, strerror(errno));
-    return bound || count != 0 ? FA_OK : FA_IO;
+    return runtime->scripts;
 }
 
-static fa_result listen_on_inherited(fa_runtime *runtime, const int *inherited, size_t count, fa_sockets *listening,
-                                     fa_error *error)
+fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
 {
-    fa_result result = FA_OK;
-    for (size_t i = 0; i < count; ++i) {
-        fa_sockets_keep(listening, inherited[i]);
-        if (result == FA_OK)
-            result = fa_http_listen(runtime->lanes[i % runtime->crew.count].http, inherited[i], error);
-        else
-            close(inherited[i]);
-    }
-    return result;
-}
-
-fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, const int *inherited, size_t count,
-                            fa_sockets *listening, char *name, size_t name_size, fa_error *error)
-{
-    fa_result result = listen_on_inherited(runtime, inherited, count, listening, error);
-    if (count != 0)
-        fa_http_socket_name(inherited[0], address, name, name_size);
-    for (size_t i = count; i < runtime->crew.count && result == FA_OK; ++i) {
-        int socket;
-        /* The first one picks the port, where that was left open; "http://" off its name is its address. */
-        if (i == 0 && (result = fa_http_bind(address, &socket, name, name_size, error)) == FA_OK)
-            fa_sockets_keep(listening, socket);
-        else if (i != 0)
-            result = one_more_socket(name + strlen("http://"), inherited, i, count, listening, &socket, error);
-        if (result == FA_OK)
-            result = fa_http_listen(runtime->lanes[i].http, socket, error);
-    }
-    return result;
+    return runtime->lanes[worker].http;
 }
 
 /* ---- running it ---- */
@@ -427,7 +397,7 @@ static void join(fa_runtime *runtime)
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error)
 {
     for (unsigned i = 0; i < runtime->crew.count; ++i)
-        fa_script_start(runtime->lanes[i].script);
+        fa_generations_start(runtime->lanes[i].generations);
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
         lane *l = &runtime->lanes[i];
         char thread_name[24];
@@ -472,7 +442,8 @@ static void on_tool_done(void *context, int status)
 
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error)
 {
-    if (fa_script_run_tool(runtime->lanes[0].script, file, argc, argv, on_tool_done, runtime, error) != FA_OK)
+    fa_script *script = fa_generations_current(runtime->lanes[0].generations);
+    if (fa_script_run_tool(script, file, argc, argv, on_tool_done, runtime, error) != FA_OK)
         return -1;
     fa_worker_run(runtime->crew.workers[0]);
     return runtime->tool_status;
@@ -480,12 +451,15 @@ int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **
 
 void fa_runtime_free(fa_runtime *runtime)
 {
-    for (unsigned i = 0; runtime != NULL && i < runtime->crew.count; ++i) {
+    if (runtime == NULL)
+        return;
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
         lane *l = &runtime->lanes[i];
         fa_pressure_detach(l->pressure_steps);
         if (l->http != NULL)
             fa_http_free(l->http);
-        fa_script_free(l->script);
-        fa_worker_free(l->worker);
     }
+    fa_scripts_free(runtime->scripts);
+    for (unsigned i = 0; i < runtime->crew.count; ++i)
+        fa_worker_free(runtime->lanes[i].worker);
 }

@@ -8,7 +8,7 @@
 #include "script/script.h"
 #include "server/config.h"
 #include "server/plugins.h"
-#include "server/sockets.h"
+#include "server/scripts.h"
 #include "worker/crew.h"
 
 typedef struct fa_runtime fa_runtime;
@@ -24,11 +24,12 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
 /* Each worker's answers are logged in the one of `access` with its index. Before fa_runtime_start. */
 void fa_runtime_log_access(fa_runtime *runtime, fa_access_log *access);
 
-/* Listens on the address: each worker on a socket of its own, where that can be had, and the kernel spreads connections over them. inherited:
- * `count` sockets that listen there already, taken over; all of them are listened on, for what waits in one that nobody accepts from would
- * wait for ever. listening: keeps each socket. name: gets "http://HOST:PORT". Before fa_runtime_start. */
-fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, const int *inherited, size_t count,
-                            fa_sockets *listening, char *name, size_t name_size, fa_error *error);
+/* The edge of one worker. */
+fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker);
+
+/* Reads the certificates again, with what `config` says of them now, and uses them for connections to come; those that are open stay. When
+ * one is wrong all stay as they were, and the error says which and why. Reads from the disk. Thread: any, but not a worker's. */
+fa_result fa_runtime_reload_tls(fa_runtime *runtime, const fa_config *config, fa_error *error);
 
 /* Runs on threads of its own until fa_runtime_stop. */
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error);
@@ -39,9 +40,10 @@ void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms);
 /* Runs a tool on the first worker, on the calling thread, and returns its exit status, or -1 with the error. */
 int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **argv, fa_error *error);
 
-/* The workers, and the scripts of one of them. Thread: any; what they point to belongs to each worker. */
+/* The workers, the scripts of one of them, and those of all. Thread: any; what belongs to a worker is its own. */
 const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
-fa_script *fa_runtime_script(fa_runtime *runtime, unsigned worker);
+fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker);
+fa_scripts *fa_runtime_scripts(fa_runtime *runtime);
 
 /* After it was stopped, or when it never ran. NULL is ignored. */
 void fa_runtime_free(fa_runtime *runtime);

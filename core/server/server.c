@@ -13,13 +13,12 @@
 #include "memory/attributed.h"
 #include "memory/buffer.h"
 #include "server/control.h"
+#include "server/listening.h"
 #include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
-
-enum { MAX_LISTENERS = 16 };
 
 struct fa_server {
     fa_ledger *ledger;
@@ -37,10 +36,7 @@ struct fa_server {
     fa_control *control; /* NULL: there is none */
     fa_memory_sources memory;
     fa_attributed openssl;
-    char addresses[MAX_LISTENERS][80];
-    size_t address_count;
-    fa_sockets listening;  /* duplicates */
-    fa_sockets *inherited; /* NULL: none; those that are taken are the server's */
+    fa_listening listening;
     fa_successor_starter start_successor;
     void *successor_context;
     bool has_successor;
@@ -111,51 +107,6 @@ static fa_result make_media(fa_server *server, fa_error *error)
     return server->media != NULL ? FA_OK : fa_fail(error, FA_NO_MEMORY, "no memory for the media cache");
 }
 
-static fa_result listen_on(fa_server *server, const char *address, fa_error *error)
-{
-    int fds[FA_MOST_SOCKETS];
-    size_t index = server->address_count;
-    char *name = server->addresses[index];
-    size_t count = server->inherited != NULL ? fa_sockets_take(server->inherited, address, fds) : 0;
-    fa_result result = FA_OK;
-    if (count == 0)
-        result = fa_http_probe(address, error); /* SO_REUSEPORT would let a second server in silently */
-    if (result == FA_OK)
-        result = fa_runtime_listen(server->runtime, address, fds, count, &server->listening, name,
-                                   sizeof(server->addresses[index]), error);
-    if (result == FA_OK)
-        server->address_count++;
-    return result;
-}
-
-/* Where we were told to by whoever made the sockets. */
-static fa_result listen_on_given(fa_server *server, fa_error *error)
-{
-    char address[80];
-    fa_result result = FA_OK;
-    server->listening.given = true;
-    while (result == FA_OK && fa_sockets_next(server->inherited, address, sizeof(address))) {
-        if (server->address_count == MAX_LISTENERS)
-            return fa_fail(error, FA_INVALID, "at most %d addresses can be listened on", MAX_LISTENERS);
-        result = listen_on(server, address, error);
-    }
-    return result;
-}
-
-static fa_result bind_all(fa_server *server, fa_error *error)
-{
-    const char *const *addresses;
-    size_t count = fa_config_list(server->config, "listen", &addresses);
-    if (server->inherited != NULL && server->inherited->given)
-        return listen_on_given(server, error);
-    if (count > MAX_LISTENERS)
-        return fa_fail(error, FA_INVALID, "listen: at most %d addresses", MAX_LISTENERS);
-    fa_result result = FA_OK;
-    for (size_t i = 0; i < count && result == FA_OK; ++i)
-        result = listen_on(server, addresses[i], error);
-    return result;
-}
-
 /* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
 static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *error)
 {
@@ -193,9 +144,7 @@ static void take_down(fa_server *server)
     server->runtime = NULL;
     server->tracker = NULL; /* its memory goes with the scope */
     server->media = NULL;
-    server->address_count = 0;
-    fa_sockets_close(&server->listening);
-    server->listening.given = false;
+    fa_listening_end(&server->listening);
     fa_scope_end(server->running, "server stopped", NULL);
     server->running = NULL;
 }
@@ -212,9 +161,15 @@ static unsigned worker_count(const fa_server *server)
 
 static size_t lua_heap(void *context, unsigned worker)
 {
-    fa_script_figures figures = {0};
-    fa_script_read_figures(fa_runtime_script(context, worker), &figures);
-    return figures.heap;
+    size_t sum = 0;
+    fa_script *all[FA_MOST_GENERATIONS + 1];
+    fa_generations_all(fa_runtime_generations(context, worker), all);
+    for (fa_script **script = all; *script != NULL; ++script) {
+        fa_script_figures figures = {0};
+        fa_script_read_figures(*script, &figures);
+        sum += figures.heap;
+    }
+    return sum;
 }
 
 static bool wants_tracker(const fa_config *config)
@@ -248,8 +203,7 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
                                          .tracker = server->tracker,
                                          .tracker_interval_ms = options.interval_ms,
                                          .started_ms = fa_clock_now_ms(fa_ledger_clock(server->ledger))};
-    for (unsigned i = 0; i < crew->count; ++i)
-        fa_script_set_memory(fa_runtime_script(server->runtime, i), fa_memory_answer, &server->memory);
+    fa_scripts_set_memory(fa_runtime_scripts(server->runtime), fa_memory_answer, &server->memory);
     return FA_OK;
 }
 
@@ -264,12 +218,19 @@ static fa_result upgrade(fa_server *server, fa_buffer *out)
     if (server->has_successor)
         fa_fail(&said, result, "this server has a successor already");
     else
-        result = server->start_successor(server->successor_context, &server->listening, &said);
+        result = server->start_successor(server->successor_context, &server->listening.sockets, &said);
     server->has_successor = server->has_successor || result == FA_OK;
     if (result != FA_OK)
         fa_log_write(&server->log, FA_LOG_ERROR, "no upgrade: %s", said.text);
     int length = snprintf(text, sizeof(text), "%s%s\n", result == FA_OK ? "" : "error: ", said.text);
     return fa_buffer_append(out, text, (size_t)length);
+}
+
+fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
+{
+    if (server->running == NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server does not run");
+    return fa_runtime_reload_tls(server->runtime, server->config, error);
 }
 
 static fa_result answer_control(void *context, const char *request, fa_buffer *out)
@@ -312,9 +273,10 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     if (result == FA_OK)
         result = start_logs(server, error);
     if (result == FA_OK)
-        result = bind_all(server, error);
+        result = fa_listening_begin(&server->listening, server->runtime, server->config, &server->log, error);
     if (result == FA_OK)
-        result = watch_memory(server, error);
+        if (result == FA_OK)
+            result = watch_memory(server, error);
     if (result == FA_OK)
         result = fa_runtime_start(server->runtime, error);
     if (result != FA_OK)
@@ -326,7 +288,7 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
 
 const char *fa_server_address(const fa_server *server, size_t index)
 {
-    return index < server->address_count ? server->addresses[index] : NULL;
+    return index < server->listening.count ? server->listening.addresses[index] : NULL;
 }
 
 void fa_server_stop(fa_server *server, uint64_t drain_ms)
@@ -336,7 +298,7 @@ void fa_server_stop(fa_server *server, uint64_t drain_ms)
     fa_control_stop(server->control); /* both ask workers, which must run for that */
     fa_tracker_stop(server->tracker);
     server->control = NULL;
-    fa_sockets_close(&server->listening); /* or the kernel would go on accepting for us */
+    fa_listening_let_go(&server->listening);
     fa_runtime_stop(server->runtime, drain_ms);
     take_down(server);
 }
@@ -356,12 +318,12 @@ void fa_server_destroy(fa_server *server)
 
 void fa_server_inherit(fa_server *server, fa_sockets *sockets)
 {
-    server->inherited = sockets;
+    server->listening.inherited = sockets;
 }
 
 const fa_sockets *fa_server_sockets(const fa_server *server)
 {
-    return &server->listening;
+    return &server->listening.sockets;
 }
 
 void fa_server_on_upgrade(fa_server *server, fa_successor_starter start, void *context)

@@ -114,3 +114,18 @@ void fa_settings_fill(fa_settings *settings, const fa_config *config)
     replace_text(settings, "data", settings->data);
     replace_text(settings, "media_root", settings->media_root);
 }
+
+fa_body_limits fa_settings_bodies(const fa_config *config)
+{
+    return (fa_body_limits){
+        .max_body = fa_config_size(config, "max_body"),
+        .max_upload = fa_config_size(config, "max_upload"),
+        .max_json = fa_config_size(config, "max_json"),
+        .json_depth = (unsigned)fa_config_number(config, "json_depth"),
+        .max_form = fa_config_size(config, "max_form"),
+        .form_fields = (size_t)fa_config_number(config, "form_fields"),
+        .form_value = fa_config_size(config, "form_value"),
+        .multipart_parts = (size_t)fa_config_number(config, "multipart_parts"),
+        .multipart_field = fa_config_size(config, "multipart_field"),
+    };
+}

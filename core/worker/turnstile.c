@@ -3,12 +3,14 @@
  * lost, and nobody is called who is not there any more. */
 #include "worker/turnstile.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct fa_turnstile {
     fa_list link;
     fa_turnstiles *turnstiles;
     fa_list line; /* of those who wait, oldest first */
+    size_t references;
     fa_turnstile_figures figures;
 };
 
@@ -41,20 +43,20 @@ fa_turnstiles *fa_turnstiles_new(fa_scope *parent)
     return turnstiles;
 }
 
-static fa_turnstile *find_locked(fa_turnstiles *turnstiles, const char *name)
+static fa_turnstile *find_locked(fa_turnstiles *turnstiles, const char *name, const fa_turnstile_limits *limits)
 {
     FA_LIST_EACH(node, &turnstiles->all)
     {
         fa_turnstile *turnstile = FA_OBJECT(node, fa_turnstile, link);
-        if (strcmp(turnstile->figures.name, name) == 0)
+        if (strncmp(turnstile->figures.name, name, FA_TURNSTILE_NAME_SIZE - 1) == 0)
             return turnstile;
     }
     fa_turnstile *turnstile = fa_scope_allocate(turnstiles->scope, sizeof(*turnstile));
-    const char *copy = fa_scope_copy_text(turnstiles->scope, name, strlen(name));
-    if (turnstile == NULL || copy == NULL)
+    if (turnstile == NULL)
         return NULL;
     turnstile->turnstiles = turnstiles;
-    turnstile->figures.name = copy;
+    snprintf(turnstile->figures.name, sizeof(turnstile->figures.name), "%s", name);
+    turnstile->figures.limits = *limits;
     fa_list_init(&turnstile->line);
     fa_list_append(&turnstiles->all, &turnstile->link);
     return turnstile;
@@ -74,6 +76,14 @@ bool fa_turnstiles_read(fa_turnstiles *turnstiles, size_t index, fa_turnstile_fi
     }
     pthread_mutex_unlock(&turnstiles->lock);
     return found;
+}
+
+static void free_unused_locked(fa_turnstile *turnstile)
+{
+    if (turnstile->references > 0 || turnstile->figures.inside > 0 || turnstile->figures.waiting > 0)
+        return;
+    fa_list_remove(&turnstile->link);
+    fa_scope_free(turnstile->turnstiles->scope, turnstile);
 }
 
 /* ---- in ---- */
@@ -129,6 +139,8 @@ static void on_patience_ended(fa_timer *timer)
     if (waited) {
         leave_line_locked(pass);
         pass->turnstile->figures.waited_too_long++;
+        free_unused_locked(pass->turnstile);
+        pass->turnstile = NULL;
     }
     pthread_mutex_unlock(&turnstiles->lock);
     fa_timer_stop(timer);
@@ -149,6 +161,8 @@ fa_result fa_turnstile_enter(fa_turnstile *turnstile, fa_turnstile_pass *pass, f
     fa_result result = enter_locked(turnstile, pass);
     wait_ms = turnstile->figures.limits.wait_ms;
     pthread_mutex_unlock(&turnstile->turnstiles->lock);
+    if (result == FA_FULL)
+        pass->turnstile = NULL; /* it stands nowhere: the turnstile may go without it */
     if (result != FA_CONFLICT)
         return result;
     fa_timer_init(&pass->patience, worker, scope, on_patience_ended);
@@ -175,14 +189,31 @@ fa_result fa_turnstiles_find(fa_turnstiles *turnstiles, const char *name, const 
                              fa_turnstile **out)
 {
     pthread_mutex_lock(&turnstiles->lock);
-    fa_turnstile *turnstile = find_locked(turnstiles, name);
-    if (turnstile != NULL) {
-        turnstile->figures.limits = *limits;
-        call_next_locked(turnstile); /* there may be more room than before */
-    }
+    fa_turnstile *turnstile = find_locked(turnstiles, name, limits);
+    if (turnstile != NULL)
+        turnstile->references++;
     pthread_mutex_unlock(&turnstiles->lock);
     *out = turnstile;
     return turnstile != NULL ? FA_OK : FA_NO_MEMORY;
+}
+
+void fa_turnstile_limit(fa_turnstile *turnstile, const fa_turnstile_limits *limits)
+{
+    pthread_mutex_lock(&turnstile->turnstiles->lock);
+    turnstile->figures.limits = *limits;
+    call_next_locked(turnstile); /* there may be more room than before */
+    pthread_mutex_unlock(&turnstile->turnstiles->lock);
+}
+
+void fa_turnstile_unref(fa_turnstile *turnstile)
+{
+    if (turnstile == NULL)
+        return;
+    fa_turnstiles *turnstiles = turnstile->turnstiles;
+    pthread_mutex_lock(&turnstiles->lock);
+    turnstile->references--;
+    free_unused_locked(turnstile);
+    pthread_mutex_unlock(&turnstiles->lock);
 }
 
 void fa_turnstile_leave(fa_turnstile_pass *pass)
@@ -190,15 +221,17 @@ void fa_turnstile_leave(fa_turnstile_pass *pass)
     fa_turnstile *turnstile = pass->turnstile;
     if (turnstile == NULL)
         return;
-    pthread_mutex_lock(&turnstile->turnstiles->lock);
+    fa_turnstiles *turnstiles = turnstile->turnstiles;
+    pthread_mutex_lock(&turnstiles->lock);
     if (pass->stands == FA_TURNSTILE_WAITING) {
         leave_line_locked(pass);
-    } else if (pass->stands == FA_TURNSTILE_INSIDE) {
+    } else {
         pass->stands = FA_TURNSTILE_OUTSIDE;
         turnstile->figures.inside--;
         call_next_locked(turnstile);
     }
-    pthread_mutex_unlock(&turnstile->turnstiles->lock);
+    free_unused_locked(turnstile);
+    pthread_mutex_unlock(&turnstiles->lock);
     fa_worker_withdraw(pass->worker, &pass->called);
     fa_timer_stop(&pass->patience);
     pass->turnstile = NULL;

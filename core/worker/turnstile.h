@@ -1,8 +1,8 @@
 /* A turnstile lets so many through at once; those who come later wait in a line of bounded length, first come first served, each for a
  * bounded time. One turnstile serves all workers of a server: who waits may be on another thread than who leaves.
  *
- * A turnstile set finds its turnstiles by name, so that the states of all workers, and a generation that follows another, share them. A turnstile
- * lives as long as its set. Thread: any, but for a pass, which belongs to its worker.
+ * A turnstile set finds its turnstiles by name, so that the states of all workers, and a generation that follows another, share them. A
+ * turnstile lives as long as somebody refers to it or stands at it. Thread: any, but for a pass, which belongs to its worker.
  */
 #ifndef FA_WORKER_TURNSTILE_H
 #define FA_WORKER_TURNSTILE_H
@@ -18,8 +18,10 @@ typedef struct fa_turnstile_limits {
     uint64_t wait_ms; /* the longest that one waits */
 } fa_turnstile_limits;
 
+enum { FA_TURNSTILE_NAME_SIZE = 128 };
+
 typedef struct fa_turnstile_figures {
-    const char *name;
+    char name[FA_TURNSTILE_NAME_SIZE]; /* cut to fit */
     fa_turnstile_limits limits;
     size_t inside, waiting;
     size_t admitted;    /* since the start */
@@ -41,12 +43,18 @@ typedef struct fa_turnstile_pass {
 /* In a scope of its own below `scope`, which must outlive every pass. NULL: no memory. */
 fa_turnstiles *fa_turnstiles_new(fa_scope *scope);
 
-/* The turnstile of that name, made when there is none yet; its limits are these from now on. name: copied. FA_NO_MEMORY,
- * FA_OVER_BUDGET. */
+/* The turnstile of that name, made with these limits when there is none yet; one that is there keeps its own. name: copied. turnstile: the
+ * caller owns a reference. FA_NO_MEMORY, also when a budget has no room. */
 fa_result fa_turnstiles_find(fa_turnstiles *turnstiles, const char *name, const fa_turnstile_limits *limits,
                              fa_turnstile **turnstile);
 
-/* The i-th turnstile in the order they were made; false at the end. name: valid as long as the set. */
+/* Its limits are these from now on. */
+void fa_turnstile_limit(fa_turnstile *turnstile, const fa_turnstile_limits *limits);
+
+/* Gives a reference back. NULL is ignored. */
+void fa_turnstile_unref(fa_turnstile *turnstile);
+
+/* The i-th turnstile in the order they were made; false at the end. */
 bool fa_turnstiles_read(fa_turnstiles *turnstiles, size_t index, fa_turnstile_figures *figures);
 
 /* FA_OK: inside, at once, and `answer` is not called. FA_CONFLICT: it waits, and `answer` will be called from the loop with FA_OK

@@ -61,7 +61,7 @@ async function succession(args, work) {
       assert.equal(said.status, 0, said.err + server.log());
       const old = pid;
       pid = said.pid;
-      if (old !== server.pid) await gone(old);
+      await gone(old);
       return pid;
     });
   } finally {

@@ -14,7 +14,6 @@ describe("answers in pieces", function()
     app = server.start { app = server.root .. "/spec/support/answers", answer_queue = "128KB", workers = "1" }
   end)
   teardown(function() app:stop() end)
-  after_each(function() app:settle() end)
 
   local function request(bytes)
     local client = assert(socket.tcp())
@@ -103,7 +102,6 @@ describe("events of a script", function()
       assert.are.equal(tonumber(event.id), event.data.n)
     end
     assert.are.same({ "8", "9", "10" }, ids)
-    app:settle()
   end)
 
   it("beat while nothing is said", function()
@@ -114,12 +112,12 @@ describe("events of a script", function()
       text = text .. assert(stream:read_more())
     end
     stream:close()
-    app:settle()
   end)
 
   it("end when the server drains, and tell the client to come again", function()
     local stream = http.stream(app, "/quiet")
     assert.is_truthy(stream:read_more())
+    app.leaves = "nothing that can be asked for: it ends"
     server.shell("kill -TERM " .. app.pid)
     local text = ""
     for part in stream.read_more, stream do
@@ -135,7 +133,6 @@ describe("heads that a script writes", function()
   local app
   setup(function() app = server.start { app = server.root .. "/spec/support/answers", workers = "1" } end)
   teardown(function() app:stop() end)
-  after_each(function() app:settle() end)
 
   it("bear several cookies, one line each", function()
     local answer = http.get(app, "/both", { Cookie = "other=1; sent=\"yes\"" })

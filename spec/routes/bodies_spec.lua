@@ -47,7 +47,6 @@ describe("a body", function()
   local app
   setup(function() app = server.start { app = APP, workers = "2" } end)
   teardown(function() app:stop() end)
-  after_each(function() app:settle() end)
 
   it("of 20 MB reaches the script without being copied, and is gone afterwards", function()
     local body = bytes(20 * MB)
@@ -183,7 +182,6 @@ describe("a route for so many at once", function()
   local app
   setup(function() app = server.start { app = APP, workers = "2" } end)
   teardown(function() app:stop() end)
-  after_each(function() app:settle() end)
 
   it("lets the others wait, over all workers, and refuses those that are too many", function()
     local route, clients = "POST /slow", {}
@@ -230,7 +228,6 @@ describe("the disk for bodies", function()
     local answer = post(app, "/raw", bytes(3 * MB), "text/plain")
     assert.are.equal(503, answer.status)
     assert.are.equal("1", answer.headers["retry-after"])
-    app:settle()
     app:stop()
   end)
 end)

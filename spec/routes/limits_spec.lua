@@ -10,7 +10,6 @@ describe("unknown paths and wrong methods", function()
   local app
   setup(function() app = server.start() end)
   teardown(function() app:stop() end)
-  after_each(function() app:settle() end)
 
   it("are told apart below static folders too", function()
     assert.are.equal(404, http.post(app, "/nope", {}).status)
@@ -36,7 +35,6 @@ describe("a small memory budget", function()
   local app
   setup(function() app = server.start { memory_budget = "12MB" } end)
   teardown(function() app:stop() end)
-  after_each(function() app:settle() end)
 
   it("refuses questions at the door and lets those that run speak to their end", function()
     local ids, refused = {}, 0

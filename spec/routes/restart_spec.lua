@@ -26,13 +26,11 @@ describe("an app", function()
   it("answers as it is written", function()
     local first = server.start { app = folder }
     assert.are.equal("OK", http.get(first, "/api/health").json.status)
-    first:settle()
     first:stop()
 
     edit(folder .. "/routes/health.lua", '"OK"', '"very well"')
     local second = server.start { app = folder }
     assert.are.equal("very well", http.get(second, "/api/health").json.status)
-    second:settle()
     second:stop()
   end)
 
@@ -41,7 +39,6 @@ describe("an app", function()
     local app = server.start { app = folder }
     local voice = require "spec.support.voice"
     assert.is_truthy(select(2, voice.answer(app, "Hello")):find("^Good day!"))
-    app:settle()
     app:stop()
   end)
 

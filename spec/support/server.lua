@@ -1,11 +1,15 @@
--- Starts a server for a spec file and holds it to a clean end: SIGTERM must lead to exit status 0.
+-- Starts servers for a spec file and holds them to a clean end: after each test, of this file or of any describe in it, the ledger of
+-- every server that runs is at zero, or the test fails with the names and lines of what is left; the same before a server is
+-- stopped; and SIGTERM must lead to exit status 0. A server that is to be stopped in the midst of something says so:
+-- `app.leaves = "a turn that runs"`.
 --
 --   FA_BIN   the binary (default build-dev/fitnessally)     FA_ROOT  the repository
 --   FA_SLOW  multiplies every deadline, for sanitizers
 
+local busted = require "busted"
 local cjson = require "cjson"
-local http = require "spec.support.http"
 local socket = require "socket"
+local unix = require "socket.unix"
 
 local server = {}
 server.__index = server
@@ -13,6 +17,7 @@ server.__index = server
 server.root = os.getenv("FA_ROOT") or "."
 server.binary = os.getenv("FA_BIN") or server.root .. "/build-dev/fitnessally"
 local SLOW = tonumber(os.getenv("FA_SLOW") or "1")
+local running = {}
 
 local function quote(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
@@ -87,6 +92,7 @@ function server.start(settings, data)
     words[#words + 1] = "--set " .. quote(key .. "=" .. value)
   end
   set("state_dir", self.folder .. "/state")
+  set("control_dir", self.folder .. "/control")
   for key, value in pairs(short) do
     if not (settings and settings[key]) then
       set(key, value)
@@ -110,6 +116,9 @@ function server.start(settings, data)
     error("the server does not listen; its log:\n" .. self:log(), 2)
   end
   self.pid = assert(tonumber((server.read(pid))))
+  self.sockets = self:count_sockets()
+  self.connection_bytes = self:memory("report").ledger.byKind.connection.bytes
+  running[self] = true
   return self
 end
 
@@ -117,12 +126,14 @@ function server:log()
   return server.read(self.folder .. "/log") or ""
 end
 
----Ends it; an error unless it ends by itself with status 0. May be called twice.
+---Ends it; an error unless nothing is left in its ledger and it ends by itself with status 0. May be called twice.
 function server:stop()
   if self.stopped then
     return
   end
+  local clean, left = pcall(self.settle, self)
   self.stopped = true
+  running[self] = nil
   local status_file = self.folder .. "/status"
   server.shell("kill -TERM " .. self.pid)
   local status = server.wait(20, function()
@@ -136,34 +147,90 @@ function server:stop()
   if status ~= "0" then
     error(("the server ended with %s after SIGTERM; its log:\n%s"):format(status or "SIGKILL", log:sub(-4000)), 2)
   end
+  if not clean then
+    error(left, 2)
+  end
 end
 
----What is left of dialogues and requests in the ledger, as text; "" when nothing is.
+---What the server says of its memory, by its control socket: that takes no request, and works with every app.
+---@param what "report"|"analysis"|"full"
+function server:memory(what)
+  local client = unix.stream()
+  client:settimeout(10 * SLOW)
+  assert(client:connect(("%s/control/%d.sock"):format(self.folder, self.pid)))
+  assert(client:send("memory " .. what .. "\n"))
+  local text = assert(client:receive("*a"))
+  client:close()
+  return cjson.decode(text)
+end
+
+---How many sockets it has open.
+function server:count_sockets()
+  return tonumber((server.shell(("ls -l /proc/%d/fd | grep -c socket:"):format(self.pid)):match("%d+")))
+end
+
+-- One line for each thing that lives: "scope 'tts' (script): 376 bytes, made at routes/voice.lua:31".
+local function describe_living(analysis)
+  local lines = {}
+  for _, item in ipairs(analysis.living) do
+    lines[#lines + 1] = ("%s %s (%s): %d bytes, %s"):format(item.what, item.name, item.kind, item.bytes,
+      item.madeAt and "made at " .. item.madeAt or "waits at " .. tostring(item.waitsAt))
+  end
+  if analysis.livingCount > #analysis.living then
+    lines[#lines + 1] = ("and %d more"):format(analysis.livingCount - #analysis.living)
+  end
+  return lines
+end
+
+---What has not gone home, one line for each; {} when the ledger is at zero. Everything is looked at that does not last as long as the
+---server does: dialogues, turns, requests, listeners, transfers, what is in flight, scopes of scripts, handles, tasks, timers, jobs.
+---@return string[]
 function server:left()
-  local ledger = http.get(self, "/api/health/memory").json.ledger
-  local left = {}
-  for _, kind in ipairs { "dialogue", "turn", "request", "listener", "transfer" } do
+  local full = self:memory "full"
+  local ledger, left = full.report.ledger, describe_living(full.analysis)
+  for _, kind in ipairs { "dialogue", "turn", "request", "listener", "transfer", "job", "script", "connection" } do
     local figures = ledger.byKind[kind]
-    if figures.bytes ~= 0 or figures.count ~= 0 then
-      left[#left + 1] = kind .. " " .. cjson.encode(figures)
+    -- Each worker's edge has an account for its connections, which lasts.
+    if figures.count ~= 0 or figures.bytes ~= (kind == "connection" and self.connection_bytes or 0) then
+      left[#left + 1] = ("%s: %d bytes, %d of them alive"):format(kind, figures.bytes, figures.count)
     end
   end
-  if ledger.inFlight ~= 0 then
-    left[#left + 1] = "in flight " .. cjson.encode(ledger.inFlight)
+  for _, figure in ipairs { "inFlight", "handles", "spooled" } do
+    if ledger[figure] ~= 0 then
+      left[#left + 1] = ("%s: %d"):format(figure, ledger[figure])
+    end
   end
-  return table.concat(left, ", ")
+  if full.report.scripts.tasks ~= 0 then
+    left[#left + 1] = ("tasks: %d"):format(full.report.scripts.tasks)
+  end
+  local sockets = #left == 0 and self:count_sockets() or self.sockets
+  if sockets > self.sockets then
+    left[#left + 1] = ("sockets: %d, %d when it started"):format(sockets, self.sockets)
+  end
+  return left
 end
 
----An error unless the ledger is at zero when the graces are over.
-function server:settle()
+---An error unless the ledger is at zero when the graces are over. Called after each test and by stop.
+---@param patience? number seconds, 10
+function server:settle(patience)
+  if self.leaves or self.stopped then
+    return
+  end
   local left
-  local clean = server.wait(10, function()
+  collectgarbage() -- sockets of clients that a test has left
+  local clean = server.wait(patience or 10, function()
     left = self:left()
-    return left == ""
+    return #left == 0
   end)
   if not clean then
-    error("the ledger does not come to zero: " .. left, 2)
+    error("the ledger does not come to zero:\n  " .. table.concat(left, "\n  "), 2)
   end
 end
+
+busted.after_each(function()
+  for app in pairs(running) do
+    app:settle()
+  end
+end)
 
 return server

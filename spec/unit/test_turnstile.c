@@ -165,12 +165,41 @@ static void a_name_is_one_turnstile(void **state)
     open_turnstile(1, 2, 60000);
     assert_ok(enter(&g[0]));
     assert_int_equal(enter(&g[1]), FA_CONFLICT);
-    assert_ok(fa_turnstiles_find(turnstiles, "POST /x", &(fa_turnstile_limits){2, 2, 60000},
-                                 &again)); /* and more room lets more in */
+    fa_turnstile_limits more = {2, 2, 60000};
+    assert_ok(fa_turnstiles_find(turnstiles, "POST /x", &more, &again));
     assert_ptr_equal(again, turnstile);
+    assert_int_equal(figures().limits.inside, 1); /* whoever found it has not decided anything yet */
+    fa_turnstile_limit(again, &more);             /* and more room lets more in */
     FA_TEST_RUN_WHILE(workers[0], g[1].result != FA_OK);
     fa_turnstile_leave(&g[0].pass);
     fa_turnstile_leave(&g[1].pass);
+}
+
+/* Of a route that newer scripts do not have any more: it goes with the last who refers to it or stands at it. */
+static void nobody_needs_it_any_more(void **state)
+{
+    guest g[3] = {0};
+    fa_turnstile *again;
+    fa_turnstile_figures f;
+    (void)state;
+    size_t before = fa_ledger_bytes(ledger);
+    open_turnstile(1, 1, 5);
+    assert_ok(fa_turnstiles_find(turnstiles, "POST /x", &(fa_turnstile_limits){1, 1, 5}, &again));
+    assert_ok(enter(&g[0]));
+    assert_int_equal(enter(&g[1]), FA_CONFLICT);
+    assert_int_equal(enter(&g[2]), FA_FULL);
+    fa_turnstile_unref(again);
+    fa_turnstile_unref(turnstile);
+    FA_TEST_RUN_WHILE(workers[0], g[1].result == FA_CONFLICT);
+    assert_int_equal(g[1].result, FA_TIMED_OUT);
+    assert_int_equal(figures().inside, 1);
+    fa_turnstile_leave(&g[0].pass);
+    assert_false(fa_turnstiles_read(turnstiles, 0, &f));
+    fa_turnstile_leave(&g[1].pass); /* who stands nowhere does not ask it */
+    fa_turnstile_leave(&g[2].pass);
+    fa_turnstile_unref(NULL);
+    fa_test_run_for(workers[0], 5);
+    assert_int_equal(fa_ledger_bytes(ledger), before);
 }
 
 /* ---- threads ---- */
@@ -315,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_place_is_not_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_limit_all_come_in_and_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_is_one_turnstile, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_needs_it_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_threads_never_are_too_many, set_up, tear_down),
         cmocka_unit_test(any_allocation_may_fail),
     };

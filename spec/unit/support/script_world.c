@@ -71,6 +71,9 @@ static fa_result make(script_world *w, int with)
         result = start_echo(w, with);
     if (result == FA_OK && (w->media = fa_media_new(w->server, &media)) == NULL)
         result = FA_NO_MEMORY;
+    if (result == FA_OK &&
+        ((w->stores = fa_stores_new(w->server, 0)) == NULL || (w->topics = fa_topics_new(w->server, 0)) == NULL))
+        result = FA_NO_MEMORY;
     if (result == FA_OK)
         result = fa_worker_new(w->ledger, w->server, 0, &w->log, &w->worker, &w->error);
     if (result == FA_OK)
@@ -78,11 +81,13 @@ static fa_result make(script_world *w, int with)
             fa_scope_new(w->ledger, fa_worker_scope(w->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &w->clients);
     if (result == FA_OK)
         result = fa_dialogues_new(w->worker, &dialogues, &w->dialogues, &w->error);
-    fa_script_options options = {
+    w->options = (fa_script_options){
         .worker = w->worker,
         .dialogues = w->dialogues,
         .media = w->media,
         .natives = w->natives,
+        .stores = w->stores,
+        .topics = w->topics,
         .settings = w->settings,
         .app = w->folder,
         .script_heap = w->script_heap,
@@ -91,11 +96,12 @@ static fa_result make(script_world *w, int with)
         .trusted = &w->trusted,
         .trusted_count = w->trusted != NULL,
         .development = with & WITH_DEVELOPMENT,
+        .generation = 1,
     };
     if (result == FA_OK)
-        result = fa_script_new(&options, &w->script, &w->error);
+        result = fa_script_new(&w->options, &w->script, &w->error);
     if (result == FA_OK)
-        result = fa_script_load_app(w->script, &w->error);
+        result = fa_script_load(w->script, NULL, &w->error);
     if (result == FA_OK)
         fa_script_start(w->script);
     return result;
@@ -139,7 +145,7 @@ static void name_left(script_world *w, const char *where)
     fa_inventory left = {0};
     print_message("%s", w->logged);
     fa_ending_take(&left, w->worker);
-    if (w->script != NULL)
+    if (w->script != NULL && w->generations == NULL)
         fa_script_take_inventory(w->script, &left, NULL);
     fa_ending_fail(&left, where);
 }
@@ -166,7 +172,9 @@ void script_world_close(script_world *w)
         fa_dialogues_end_all(w->dialogues, "test");
     if (w->worker != NULL)
         assert_world_quiet(w);
-    fa_script_free(w->script);
+    fa_generations_free(w->generations);
+    if (w->generations == NULL)
+        fa_script_free(w->script);
     fa_worker_free(w->worker);
     fa_native_close(w->natives[0]);
     fa_media_free(w->media);
@@ -177,6 +185,7 @@ void script_world_close(script_world *w)
     w->clients = w->server = NULL;
     w->dialogues = NULL;
     w->script = NULL;
+    w->generations = NULL;
     w->worker = NULL;
     w->natives[0] = NULL;
     w->media = NULL;
@@ -213,7 +222,10 @@ fa_inprocess *script_start(script_world *w, asking how)
         .stepped = how.stepped,
     };
     uv_update_time(fa_worker_loop(w->worker)); /* no loop has turned since the last answer: timers would be short */
-    fa_result result = fa_inprocess_start(w->worker, w->clients, &request, fa_script_handle, w->script, &client);
+    fa_result result =
+        w->generations != NULL
+            ? fa_inprocess_start(w->worker, w->clients, &request, fa_generations_handle, w->generations, &client)
+            : fa_inprocess_start(w->worker, w->clients, &request, fa_script_handle, w->script, &client);
     return result == FA_OK ? client : NULL;
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "exchange/inprocess.h"
-#include "script/script.h"
+#include "script/generations.h"
 #include "testing.h"
 
 typedef struct script_world {
@@ -23,8 +23,12 @@ typedef struct script_world {
     fa_scope *clients;
     fa_dialogues *dialogues;
     fa_media *media;
+    fa_stores *stores;
+    fa_topics *topics;
     fa_native *natives[2];
     fa_script *script;
+    fa_generations *generations; /* NULL, or who answers instead of the script, and owns it then */
+    fa_script_options options;   /* that the script was made with */
     fa_setting settings[4];
     size_t script_heap;  /* 0: no limit */
     size_t answer_queue; /* 0: the default */
