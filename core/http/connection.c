@@ -129,6 +129,8 @@ static void on_closed(uv_handle_t *handle)
 {
     fa_http_connection *connection = FA_OBJECT(handle, fa_http_connection, tcp);
     fa_http_gate_close(connection);
+    if (connection->upgraded != NULL)
+        fa_http_upgrade_closed(connection->upgraded);
     if (connection->stream != NULL)
         fa_http_stream_closed(connection->stream);
     if (connection->linger_fd >= 0 && begin_linger(connection))
@@ -245,7 +247,9 @@ void fa_http_connection_cut(fa_http_connection *connection)
         close(connection->linger_fd);
         connection->linger_fd = -1;
     }
-    if (connection->stream != NULL)
+    if (connection->upgraded != NULL)
+        fa_http_upgrade_cut(connection->upgraded, "the server stops");
+    else if (connection->stream != NULL)
         fa_http_stream_cut(connection->stream, "the server stops");
     else if (connection->request != NULL)
         fa_http_cut_request(connection->request, "the server stops");

@@ -15,6 +15,7 @@
 #include "server/scripts.h"
 #include "server/security_headers.h"
 #include "server/settings.h"
+#include "server/upstream_settings.h"
 #include "server/tls_settings.h"
 #include "worker/timer.h"
 
@@ -208,8 +209,8 @@ static fa_result make_scripts(lane *l, fa_error *error)
 static fa_result make_upstreams(lane *l, const fa_config *config, unsigned workers, fa_error *error)
 {
     fa_upstreams_options options = {.worker = l->worker, .turnstiles = l->runtime->places, .workers = workers};
-    (void)config;
-    return fa_upstreams_new(&options, &l->upstreams, error);
+    fa_result result = fa_upstreams_new(&options, &l->upstreams, error);
+    return result == FA_OK ? fa_settings_upstreams(config, l->upstreams, error) : result;
 }
 
 static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
