@@ -15,8 +15,8 @@ typedef struct fa_lua_asking {
 
 /* Reads the options at `index`, an absolute one; raises on misuse. what: "upstream:post", for messages. method: NULL: as the options say.
  * The values that texts are borrowed from stay on the stack. */
-void fa_lua_read_asking(lua_State *L, int index, const char *what, const char *method, fa_transfer_mode mode,
-                        fa_lua_asking *asking);
+void fa_lua_read_asking(lua_State *L, const fa_upstream *upstream, int index, const char *what, const char *method,
+                        fa_transfer_mode mode, fa_lua_asking *asking);
 void fa_lua_asking_release(fa_lua_asking *asking);
 
 /* nil and the error table of a transfer that has failed, or could not be started; no longer touches it. */

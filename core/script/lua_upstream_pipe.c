@@ -94,7 +94,7 @@ int fa_lua_upstream_pipe(lua_State *L)
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
     read_options(L, 3, &headers, &options);
-    fa_lua_read_asking(L, 3, "upstream:pipe", NULL, FA_TRANSFER_WHOLE, &asking); /* every status is passed on */
+    fa_lua_read_asking(L, u, 3, "upstream:pipe", NULL, FA_TRANSFER_WHOLE, &asking); /* every status is passed on */
     pipe_op *op = fa_scope_allocate(task->script->scope, sizeof(*op));
     if (op == NULL) {
         fa_lua_asking_release(&asking);
