@@ -244,7 +244,8 @@ fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, s
 
 void fa_exchange_read(fa_exchange *exchange)
 {
-    if (!exchange->gone && !exchange->finished)
+    bool reads = exchange->back_end->read != NULL; /* not yet, while the head is leaving */
+    if (reads && !exchange->gone && !exchange->finished)
         exchange->back_end->read(exchange);
 }
 
