@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "fitnessally/fitnessally.h"
+#include "server/control.h"
 
 enum { FA_EXIT_DONE = 0, FA_EXIT_FAILED = 1, FA_EXIT_USAGE = 2 };
 
@@ -24,7 +25,7 @@ typedef struct fa_command {
 struct fa_cli {
     const fa_command *command;
     const char *file; /* -c; NULL: look for one */
-    bool json, help, watch;
+    bool json, help, watch, status;
     const char *pid, *socket; /* which running server; NULL: not said */
     char **overrides;         /* "key=value" for fa_server_configure, in the order given */
     size_t override_count;
@@ -50,6 +51,10 @@ const char *fa_cli_file(const fa_cli *cli);
 /* A server configured with the file and the options, or what is wrong was said. The caller destroys it. */
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
-extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes;
+/* Where the server listens that was meant by --pid, --socket or neither; or what is wrong was said. */
+int fa_cli_find_server(const fa_cli *cli, char path[FA_CONTROL_PATH]);
+
+extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_reload,
+    fa_command_routes;
 
 #endif

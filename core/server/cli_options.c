@@ -9,7 +9,7 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 10 };
+enum { OPTIONS = 11 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
@@ -17,7 +17,8 @@ static const struct option known_options[OPTIONS] = {
     {"workers", required_argument, NULL, 'w'}, {"data", required_argument, NULL, 'd'},
     {"set", required_argument, NULL, 's'},     {"json", no_argument, NULL, 'j'},
     {"pid", required_argument, NULL, 'p'},     {"socket", required_argument, NULL, 'u'},
-    {"watch", no_argument, NULL, 'W'},         {"help", no_argument, NULL, 'h'},
+    {"watch", no_argument, NULL, 'W'},         {"status", no_argument, NULL, 'S'},
+    {"help", no_argument, NULL, 'h'},
 };
 
 static void say(const char *format, va_list args)
@@ -99,6 +100,9 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         return FA_EXIT_DONE;
     case 'W':
         cli->watch = true;
+        return FA_EXIT_DONE;
+    case 'S':
+        cli->status = true;
         return FA_EXIT_DONE;
     case 'j':
         cli->json = true;

@@ -71,7 +71,7 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
             continue;
         switch (number) {
         case SIGHUP:
-            fa_log_write(log, FA_LOG_WARN, "SIGHUP: reload comes with live reload; restart to load changed scripts");
+            fa_server_reload(server, NULL); /* the log says how it went */
             break;
         case SIGUSR1:
             fa_server_reopen_logs(server);
@@ -131,6 +131,7 @@ const fa_command fa_command_serve = {
             "\n"
             "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
             "SIGUSR1              open log files anew\n"
+            "SIGHUP               load the scripts anew; what is under way finishes on the old ones\n"
             "SIGUSR2              write a memory report into state_dir and go on\n",
     .run = run,
 };
