@@ -113,6 +113,8 @@ void fa_moving_discard(fa_moving *moving)
     if (moving == NULL)
         return;
     fa_account *account = moving->account;
+    if (moving->secret != NULL)
+        moving->free_secret(moving->secret);
     if (moving->fd >= 0) {
         if (moving->on_lost != NULL)
             moving->on_lost(moving);

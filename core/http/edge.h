@@ -4,6 +4,7 @@
  *   bind.c        addresses to bound sockets
  *   listener.c    bound sockets to accepted ones
  *   connection.c  accepted sockets: counted, closed, lingering
+ *   secure.c      TLS between a socket and h2o
  *   gate.c        what of the input h2o gets to see: one request at a time, checked
  *   deadline.c    how long a client may take for a request
  *   refusal.c     the gate's no
@@ -14,6 +15,8 @@
  *   stall.c       the deadline for clients that take nothing
  *   move.c        an answer goes to another worker, and is taken in there
  *   stream.c      the back end of one that was taken in: a bare socket
+ *   secure_stream.c  and TLS above it
+ *   tls*.c        certificates, names and tickets; nothing of h2o
  *   access_log.c  the line for each answer; access_line.c: how it looks
  *   watch.c       clients that leave while nothing is read or written
  *   errors.c      answers that h2o makes on its own, in our shape
@@ -23,9 +26,8 @@
 #ifndef FA_HTTP_EDGE_H
 #define FA_HTTP_EDGE_H
 
-#include <h2o.h>
-
 #include "http/body_check.h"
+#include "http/h2o_version.h"
 #include "http/head_check.h"
 #include "http/http.h"
 #include "worker/timer.h"
@@ -86,7 +88,9 @@ typedef struct fa_http_gate {
     uint64_t began_us; /* the same, for the access log */
     uint64_t wakes_ms; /* the deadline's timer is set for then; UINT64_MAX while it is not set */
     fa_timer deadline;
-    char *answer; /* a refusal on its way */
+    char *answer;        /* a refusal on its way */
+    SSL_CTX *context;    /* under TLS: a reference */
+    unsigned char alert; /* of a handshake that fails */
 } fa_http_gate;
 
 /* An accepted or adopted socket. Lives from then until its last file descriptor is closed, lingering included. */
@@ -140,6 +144,10 @@ struct fa_http_request {
     struct fa_http_watch *watch;
     fa_http_stall stall;
     fa_moving *moving; /* once it is to go to another worker */
+    struct {
+        size_t piece, offset; /* the next of exchange.in_flight that h2o gets */
+        bool final;
+    } send;
 };
 
 /* One that has come from another worker; lies in its own request scope, too. */
@@ -150,6 +158,8 @@ struct fa_http_stream {
     fa_moving *moving; /* where to: the ticket to be delivered at the end */
     bool client_ended; /* nothing more can be read */
     size_t read_bytes; /* and thrown away */
+    SSL *ssl;          /* NULL: in the clear */
+    BIO *sealed;       /* what is under way, under TLS */
     fa_http_stall stall;
     fa_timer last_moment;
     union {
@@ -166,7 +176,7 @@ void fa_http_block_sigpipe(fa_http *http); /* in the calling thread, the worker'
 void fa_http_turn_away(fa_http *http, int fd, int status, const char *message, unsigned retry_after_s);
 
 /* connection.c. open takes over fd, and closes it when there is no room. */
-void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address);
+void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address, bool secure);
 fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, /* takes fd on success */
                                    fa_http_connection **connection);
 void fa_http_connection_close(fa_http_connection *connection); /* an adopted one */
@@ -180,8 +190,7 @@ void fa_http_close_idle(fa_http *http);
  * FA_OVER_BUDGET: nothing has happened. follow: after every call that may have made h2o write or go on to the next
  * request. */
 fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket);
-fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket,
-                                   SSL_CTX *context); /* TLS first */
+void fa_http_gate_begin(fa_http_connection *connection); /* the second half of it, after a handshake */
 void fa_http_gate_follow(fa_http_connection *connection);
 void fa_http_gate_close(fa_http_connection *connection); /* the socket is closed */
 static inline bool fa_http_gate_is_last(const fa_http_connection *connection, const fa_http_options *options)
@@ -189,6 +198,21 @@ static inline bool fa_http_gate_is_last(const fa_http_connection *connection, co
     const fa_http_gate *gate = &connection->gate;
     return gate->head.close || (options->connection_requests != 0 && gate->requests >= options->connection_requests);
 }
+
+/* secure.c. open: as fa_http_gate_open, after a handshake. take: h2o lets go of the connection, which goes on elsewhere with memory
+ * BIOs; NULL: it was closed. */
+fa_result fa_http_secure_open(fa_http_connection *connection, h2o_socket_t *socket);
+void fa_http_secure_close(fa_http_connection *connection); /* the socket is closed */
+bool fa_http_secure_is_spurious(const fa_http_connection *connection, const char *error);
+bool fa_http_secure_is_reading(const h2o_socket_t *socket);
+SSL *fa_http_secure_take(h2o_socket_t *socket);
+void fa_http_secure_free(void *ssl);
+
+/* secure_stream.c: TLS over the bare socket of a stream. seal: what is to be written for the pieces, and for the end when it is
+ * `final`; the caller's to BIO_free, NULL when it cannot be had. open: what was read; false at the client's end, by its word or its
+ * fault. */
+BIO *fa_http_stream_seal(SSL *ssl, const fa_piece *pieces, size_t count, bool final);
+bool fa_http_stream_open(SSL *ssl, const char *bytes, size_t length);
 
 /* deadline.c. */
 fa_result fa_http_deadline_open(fa_http_connection *connection);

@@ -10,7 +10,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 16, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -64,6 +64,9 @@ struct fa_script {
     fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
+    struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
+    fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
+    bool attached;                 /* it is the worker's */
     bool loading;                  /* routes may be declared */
     struct generation *generation; /* generations.c; NULL: it stands alone */
     fa_list holds;                 /* who will still need this state: holds.c */
@@ -229,7 +232,7 @@ typedef struct fa_lua_handle {
 } fa_lua_handle;
 
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
-extern const fa_handle_type fa_type_stream, fa_type_events;
+extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_subscription;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 /* NULL when the value is no handle of this kind. */
@@ -247,13 +250,15 @@ typedef struct fa_turn_state {
     fa_handle handle;
 } fa_turn_state;
 
-#define FA_META_BUFFER  "fitnessally.buffer"
-#define FA_META_REQUEST "fitnessally.request"
-#define FA_META_TURN    "fitnessally.turn"
-#define FA_META_SCOPE   "fitnessally.scope"
-#define FA_META_TASK    "fitnessally.task"
-#define FA_META_STREAM  "fitnessally.stream"
-#define FA_META_EVENTS  "fitnessally.events"
+#define FA_META_BUFFER       "fitnessally.buffer"
+#define FA_META_REQUEST      "fitnessally.request"
+#define FA_META_TURN         "fitnessally.turn"
+#define FA_META_SCOPE        "fitnessally.scope"
+#define FA_META_TASK         "fitnessally.task"
+#define FA_META_STREAM       "fitnessally.stream"
+#define FA_META_EVENTS       "fitnessally.events"
+#define FA_META_STORE        "fitnessally.store"
+#define FA_META_SUBSCRIPTION "fitnessally.subscription"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -386,7 +391,15 @@ void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
+void fa_open_upstream(lua_State *L);
+/* What its app has said of upstreams holds from now on. Thread: the worker's. */
+void fa_script_upstreams_apply(const fa_script *script);
+/* Streams of upstreams end that are still open, because what they belong to lives on: their state goes. */
+void fa_script_readings_end(fa_script *script);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
+void fa_open_store(lua_State *L);
+void fa_open_topics(lua_State *L);
+void fa_open_schedule(lua_State *L);
 
 #endif

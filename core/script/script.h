@@ -12,6 +12,9 @@
 #include "memory/inventory.h"
 #include "plugin/native.h"
 #include "script/failure.h"
+#include "upstream/upstream.h"
+#include "worker/store.h"
+#include "worker/topics.h"
 #include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
@@ -42,6 +45,7 @@ typedef struct fa_script_options {
     fa_dialogues *dialogues;
     fa_media *media;
     fa_native *const *natives;  /* NULL-terminated */
+    fa_upstreams *upstreams;    /* the worker's; NULL: there are none */
     const fa_setting *settings; /* ends with name NULL */
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */
@@ -52,6 +56,8 @@ typedef struct fa_script_options {
     size_t trusted_count;
     fa_body_limits bodies;
     fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
+    fa_stores *stores;         /* shared by all workers; NULL: scripts have none */
+    fa_topics *topics;         /* the same */
     size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
     uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
     bool development;          /* error answers carry the message and the traceback */

@@ -62,6 +62,15 @@ static void write_report(fa_server *server)
         fa_log_write(fa_server_log(server), FA_LOG_ERROR, "no memory report: %s", error.text);
 }
 
+static void reload_certificates(fa_server *server)
+{
+    fa_error error = {{0}};
+    if (fa_server_reload_certificates(server, &error) == FA_OK)
+        fa_log_write(fa_server_log(server), FA_LOG_INFO, "SIGHUP: certificates reloaded");
+    else
+        fa_log_write(fa_server_log(server), FA_LOG_ERROR, "SIGHUP: the certificates stay as they were: %s", error.text);
+}
+
 /* Returns when it is time to stop. */
 static void heed_signals(fa_server *server, const sigset_t *awaited)
 {
@@ -71,6 +80,7 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
             continue;
         switch (number) {
         case SIGHUP:
+            reload_certificates(server);
             fa_server_reload(server, NULL); /* the log says how it went */
             break;
         case SIGUSR1:
@@ -117,21 +127,23 @@ const fa_command fa_command_serve = {
     .name = "serve",
     .options = "clwds",
     .summary = "run the server in the foreground",
-    .help = "usage: fitnessally serve [options]\n"
-            "\n"
-            "Runs the server in the foreground. When it is ready it says `listening on http://HOST:PORT` on standard "
-            "error.\n"
-            "\n"
-            "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
-            "  --listen HOST:PORT   listen here instead of where the configuration says; may be repeated; port 0 picks "
-            "one\n"
-            "  --workers N          threads that serve\n"
-            "  --data DIR           folder with exercises.json and media/\n"
-            "  --set KEY=VALUE      any key of the configuration; may be repeated\n"
-            "\n"
-            "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
-            "SIGUSR1              open log files anew\n"
-            "SIGHUP               load the scripts anew; what is under way finishes on the old ones\n"
-            "SIGUSR2              write a memory report into state_dir and go on\n",
+    .help =
+        "usage: fitnessally serve [options]\n"
+        "\n"
+        "Runs the server in the foreground. When it is ready it says `listening on http://HOST:PORT` on standard "
+        "error.\n"
+        "\n"
+        "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
+        "  --listen HOST:PORT   listen here instead of where the configuration says; may be repeated; port 0 picks "
+        "one; https://HOST:PORT speaks TLS\n"
+        "  --workers N          threads that serve\n"
+        "  --data DIR           folder with exercises.json and media/\n"
+        "  --set KEY=VALUE      any key of the configuration; may be repeated\n"
+        "\n"
+        "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
+        "SIGHUP               read the certificates again and load the scripts anew; what is under way finishes on the "
+        "old ones\n"
+        "SIGUSR1              open log files anew\n"
+        "SIGUSR2              write a memory report into state_dir and go on\n",
     .run = run,
 };

@@ -24,7 +24,10 @@
 static const fa_config_key keys[] = {
     /* where it listens and what it runs */
     KEY("listen", LIST, "127.0.0.1:3005", 0, 0,
-        "addresses to listen on, as HOST:PORT or [IPV6]:PORT; port 0 picks a free one"),
+        "addresses to listen on, as HOST:PORT or [IPV6]:PORT; port 0 picks a free one; with TLS behind https://"),
+    CHOICE("tls_minimum", "1.2", "oldest version of TLS that is spoken", "1.2|1.3"),
+    CHOICE("http2", "off", "offer HTTP/2 under TLS: only where every client is trusted, for docs/http.md says what it cannot stand",
+        "off|trusted"),
     KEY("workers", NUMBER, "0", 0, 64, "threads that serve; 0: one for each core"),
     CHOICE("mode", "production",
         "dev tells errors of scripts to the client, production only to the log", "production|dev"),
@@ -105,6 +108,10 @@ static const fa_config_key keys[] = {
     /* limits of requests */
     KEY("script_heap", SIZE, "64MB", 4 * MB, 64 * GB,
         "Lua heap of one script state; beyond it the request that asks for more fails"),
+    KEY("store_budget", SIZE, "64MB", 0, 64 * GB,
+        "memory for all stores of scripts (fitnessally.store) together; beyond it nothing more is put in; 0: no limit"),
+    KEY("topic_budget", SIZE, "8MB", 0, 64 * GB,
+        "memory for messages of topics on their way; beyond it fitnessally.publish fails; 0: no limit"),
     KEY("trusted", LIST, NULL, 0, 0,
         "modules of the application that get io, os, ffi, debug and the system's modules; \"app\" is app.lua"),
     KEY("max_tasks", NUMBER, "10000", 16, 1e6, "tasks of one script state; beyond it fitnessally.spawn is an error"),

@@ -100,6 +100,7 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
     *options = (fa_script_options){
         .worker = worker->worker,
         .dialogues = worker->dialogues,
+        .upstreams = worker->upstreams,
         .media = scripts->options.media,
         .natives = scripts->options.plugins->natives,
         .settings = settings->list,
@@ -110,6 +111,8 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
         .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = fa_settings_bodies(config),
         .turnstiles = scripts->options.turnstiles,
+        .stores = scripts->options.stores,
+        .topics = scripts->options.topics,
         .answer_queue = fa_config_size(config, "answer_queue"),
         .heartbeat_ms = fa_config_duration(config, "ping_interval"),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
