@@ -30,7 +30,7 @@ static int run(const fa_cli *cli)
 
 const fa_command fa_command_reload = {
     .name = "reload",
-    .options = "jpuS",
+    .options = "jpuT",
     .summary = "load the scripts of a running server anew",
     .help =
         "usage: fitnessally reload [options]            load the scripts anew\n"

@@ -1,4 +1,4 @@
-/* Which running server a command is meant for. */
+/* Which running server a command means. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,10 +6,10 @@
 #include "server/cli.h"
 #include "server/control.h"
 
-int fa_cli_find_server(const fa_cli *cli, char path[FA_CONTROL_PATH])
+int fa_cli_find_server(const fa_cli *cli, char *path)
 {
-    fa_error error = {{0}};
     const char *name = cli->command->name;
+    fa_error error = {{0}};
     char *end = NULL;
     long pid = 0;
     if (cli->pid != NULL && cli->socket != NULL)
