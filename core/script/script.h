@@ -51,6 +51,10 @@ typedef struct fa_script_options {
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
+    uint64_t slice_ms;          /* processor time between two waits, when a watchdog watches the worker; 0: no limit */
+    uint64_t load_ms;           /* the same while app.lua is loaded */
+    fa_watched *loads;          /* of the thread that loads; NULL: it is the worker's own */
+    bool jit;                   /* compile user code; only where fa_jit_can_be_interrupted */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
     size_t max_routes;          /* that the app may declare; 0: the default */
     const char *const *trusted; /* modules that get the whole of Lua; may be NULL */
@@ -70,6 +74,10 @@ typedef struct fa_script_options {
     size_t (*connections)(void *context);
     void *context;
 } fa_script_options;
+
+/* Whether this LuaJIT lets a loop that it has compiled be interrupted; stock builds do not. Takes some 30 ms. An error when it cannot be
+ * found out. */
+fa_result fa_jit_probe(fa_watchdog *dog, bool *interruptible, fa_error *error);
 
 /* Makes the state; nothing is loaded yet. */
 fa_result fa_script_new(const fa_script_options *options, fa_script **script, fa_error *error);
@@ -106,6 +114,15 @@ unsigned fa_script_generation(const fa_script *script);
 void fa_script_retire(fa_script *script, void (*on_idle)(void *context), void *context);
 bool fa_script_idle(const fa_script *script);
 
+/* What keeps it. */
+typedef struct fa_script_left {
+    size_t requests; /* that are being answered, or wait to be let in */
+    size_t turns;
+    size_t streams; /* answers in pieces */
+    size_t tasks;   /* all of them */
+} fa_script_left;
+void fa_script_read_left(const fa_script *script, fa_script_left *left);
+
 /* Ends what is left on it, each as gently as it can still be: an unanswered request is answered 503, a begun answer is cut, a turn ends
  * as cancelled, other tasks are cancelled. From the loop, with no script above on the stack. */
 void fa_script_cut(fa_script *script, const char *reason);
@@ -116,9 +133,9 @@ fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char
 
 /* ---- memory: scripts ask, whoever stands above answers ---- */
 
-/* A question of fitnessally.memory. It stands until it is answered. */
+/* A question of fitnessally.memory, and of fitnessally.reload and generations. It stands until it is answered. */
 typedef struct fa_memory_question {
-    const char *what;  /* "report", "analysis", "tracker", "doctor" */
+    const char *what;  /* "report", "analysis", "tracker", "doctor"; "reload", "generations" */
     fa_worker *worker; /* who asks, and on whose thread it is answered */
     fa_scope *
         asking; /* the request to leave out, with all below it; NULL: none, or it has ended since. That worker's to read */

@@ -13,13 +13,13 @@
 #include "memory/attributed.h"
 #include "memory/buffer.h"
 #include "server/control.h"
+#include "server/listening.h"
 #include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
+#include "server/reloader.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
-
-enum { MAX_LISTENERS = 16 };
 
 struct fa_server {
     fa_ledger *ledger;
@@ -35,10 +35,15 @@ struct fa_server {
     fa_runtime *runtime;
     fa_tracker *tracker; /* NULL: switched off */
     fa_control *control; /* NULL: there is none */
+    fa_reloader *reloader;
+    const char *watched[3];
+    char own_library[4200];
     fa_memory_sources memory;
     fa_attributed openssl;
-    char addresses[MAX_LISTENERS][80];
-    size_t address_count;
+    fa_listening listening;
+    fa_successor_starter start_successor;
+    void *successor_context;
+    bool has_successor;
 };
 
 const char *fa_version(void)
@@ -106,43 +111,6 @@ static fa_result make_media(fa_server *server, fa_error *error)
     return server->media != NULL ? FA_OK : fa_fail(error, FA_NO_MEMORY, "no memory for the media cache");
 }
 
-static fa_result bind_all(fa_server *server, fa_error *error)
-{
-    const char *const *addresses;
-    size_t count = fa_config_list(server->config, "listen", &addresses);
-    if (count > MAX_LISTENERS)
-        return fa_fail(error, FA_INVALID, "listen: at most %d addresses", MAX_LISTENERS);
-    for (size_t i = 0; i < count; ++i) {
-        fa_result result = fa_http_probe(addresses[i], error); /* SO_REUSEPORT would let a second server in silently */
-        if (result != FA_OK)
-            return result;
-        result =
-            fa_runtime_listen(server->runtime, addresses[i], server->addresses[i], sizeof(server->addresses[i]), error);
-        if (result != FA_OK)
-            return result;
-        server->address_count = i + 1;
-    }
-    return FA_OK;
-}
-
-/* Whoever turns TLS on expects HTTP/2. */
-static void say_what_is_spoken(const fa_server *server)
-{
-    bool trusted = strcmp(fa_config_text(server->config, "http2"), "trusted") == 0, secure = false;
-    for (size_t i = 0; i < server->address_count; ++i)
-        secure = secure || fa_http_is_secure(server->addresses[i]);
-    if (secure && trusted)
-        fa_log_write(
-            &server->log, FA_LOG_WARN,
-            "HTTP/2 is offered (http2 = \"trusted\"): let nobody but trusted clients reach it, see docs/http.md");
-    else if (secure)
-        fa_log_write(&server->log, FA_LOG_INFO,
-                     "HTTP/2 is off: libh2o 2.2.5 cannot stand hostile clients there (CVE-2023-44487, CVE-2025-8671); "
-                     "http2 = \"trusted\" offers it to trusted ones, see docs/http.md");
-    else if (trusted)
-        fa_log_write(&server->log, FA_LOG_WARN, "http2 = \"trusted\" has no effect without a listener with https://");
-}
-
 /* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
 static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *error)
 {
@@ -171,7 +139,10 @@ static void take_down(fa_server *server)
 {
     if (server->running == NULL)
         return;
+    fa_reloader_stop(server->reloader); /* once more, when the start has failed */
     fa_runtime_free(server->runtime);
+    fa_reloader_free(server->reloader);
+    server->reloader = NULL;
     fa_plugins_close(&server->plugins);
     fa_media_free(server->media);
     fa_pressure_free(server->pressure);
@@ -180,7 +151,7 @@ static void take_down(fa_server *server)
     server->runtime = NULL;
     server->tracker = NULL; /* its memory goes with the scope */
     server->media = NULL;
-    server->address_count = 0;
+    fa_listening_end(&server->listening);
     fa_scope_end(server->running, "server stopped", NULL);
     server->running = NULL;
 }
@@ -206,6 +177,14 @@ static size_t lua_heap(void *context, unsigned worker)
         sum += figures.heap;
     }
     return sum;
+}
+
+/* What scripts ask of the rest of the server. */
+static fa_result answer_script(void *context, fa_memory_question *question)
+{
+    fa_server *server = context;
+    bool about_reload = strcmp(question->what, "reload") == 0 || strcmp(question->what, "generations") == 0;
+    return about_reload ? fa_reloader_answer(server->reloader, question) : fa_memory_answer(&server->memory, question);
 }
 
 static bool wants_tracker(const fa_config *config)
@@ -239,8 +218,27 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
                                          .tracker = server->tracker,
                                          .tracker_interval_ms = options.interval_ms,
                                          .started_ms = fa_clock_now_ms(fa_ledger_clock(server->ledger))};
-    fa_scripts_set_memory(fa_runtime_scripts(server->runtime), fa_memory_answer, &server->memory);
+    fa_scripts_set_memory(fa_runtime_scripts(server->runtime), answer_script, server);
     return FA_OK;
+}
+
+/* Once: from then on it is the other one that is to be asked. */
+static fa_result upgrade(fa_server *server, fa_buffer *out)
+{
+    char text[700];
+    fa_error said = {""};
+    fa_result result = FA_CONFLICT;
+    if (server->start_successor == NULL)
+        return FA_UNSUPPORTED;
+    if (server->has_successor)
+        fa_fail(&said, result, "this server has a successor already");
+    else
+        result = server->start_successor(server->successor_context, &server->listening.sockets, &said);
+    server->has_successor = server->has_successor || result == FA_OK;
+    if (result != FA_OK)
+        fa_log_write(&server->log, FA_LOG_ERROR, "no upgrade: %s", said.text);
+    int length = snprintf(text, sizeof(text), "%s%s\n", result == FA_OK ? "" : "error: ", said.text);
+    return fa_buffer_append(out, text, (size_t)length);
 }
 
 fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
@@ -250,9 +248,28 @@ fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
     return fa_runtime_reload_tls(server->runtime, server->config, error);
 }
 
+/* "json", "text", "status json", "status text" */
+static fa_result answer_reload(const fa_server *server, const char *what, fa_buffer *out)
+{
+    fa_reload_wish wish = {.out = out, .marked = true, .kind = FA_WISH_RELOAD};
+    if (strncmp(what, "status ", 7) == 0) {
+        wish.kind = FA_WISH_STATUS;
+        what += 7;
+    }
+    wish.text = strcmp(what, "text") == 0;
+    if (!wish.text && strcmp(what, "json") != 0)
+        return FA_INVALID;
+    fa_reloader_ask_and_wait(server->reloader, &wish);
+    return wish.written;
+}
+
 static fa_result answer_control(void *context, const char *request, fa_buffer *out)
 {
-    const fa_server *server = context;
+    fa_server *server = context;
+    if (strncmp(request, "reload ", 7) == 0)
+        return answer_reload(server, request + 7, out);
+    if (strcmp(request, "upgrade") == 0)
+        return upgrade(server, out);
     if (strncmp(request, "memory ", 7) != 0)
         return FA_INVALID;
     return fa_memory_answer_outside(&server->memory, request + 7, out);
@@ -268,6 +285,21 @@ static void open_control(fa_server *server)
     if (fa_control_start(server->root, folder, answer_control, server, &server->control, &error) != FA_OK)
         fa_log_write(&server->log, FA_LOG_WARN, "no control socket, `fitnessally memory` will not find this server: %s",
                      error.text);
+}
+
+/* In dev mode saving a file is enough. */
+static fa_result start_reloader(fa_server *server, fa_error *error)
+{
+    bool dev = strcmp(fa_config_text(server->config, "mode"), "dev") == 0;
+    const fa_settings *settings = fa_runtime_settings(server->runtime);
+    snprintf(server->own_library, sizeof(server->own_library), "%s/fitnessally", settings->library);
+    server->watched[0] = settings->app;
+    server->watched[1] = server->own_library;
+    fa_reloader_options options = {.scripts = fa_runtime_scripts(server->runtime),
+                                   .log = &server->log,
+                                   .workers = fa_runtime_crew(server->runtime)->count,
+                                   .watched = dev ? server->watched : NULL};
+    return fa_reloader_start(server->running, &options, &server->reloader, error);
 }
 
 /* Before that, whatever is said is written at once. */
@@ -288,11 +320,11 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     if (result == FA_OK)
         result = start_logs(server, error);
     if (result == FA_OK)
-        result = bind_all(server, error);
-    if (result == FA_OK)
-        say_what_is_spoken(server);
+        result = fa_listening_begin(&server->listening, server->runtime, server->config, &server->log, error);
     if (result == FA_OK)
         result = watch_memory(server, error);
+    if (result == FA_OK)
+        result = start_reloader(server, error);
     if (result == FA_OK)
         result = fa_runtime_start(server->runtime, error);
     if (result != FA_OK)
@@ -302,18 +334,30 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     return result;
 }
 
+fa_result fa_server_reload(fa_server *server, fa_error *error)
+{
+    fa_reload_wish wish = {.kind = FA_WISH_RELOAD};
+    if (server->running == NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server does not run");
+    if (fa_reloader_ask_and_wait(server->reloader, &wish) != FA_OK)
+        return fa_fail(error, wish.result, "%s", wish.message);
+    return FA_OK;
+}
+
 const char *fa_server_address(const fa_server *server, size_t index)
 {
-    return index < server->address_count ? server->addresses[index] : NULL;
+    return index < server->listening.count ? server->listening.addresses[index] : NULL;
 }
 
 void fa_server_stop(fa_server *server, uint64_t drain_ms)
 {
     if (server->running == NULL)
         return;
-    fa_control_stop(server->control); /* both ask workers, which must run for that */
+    fa_control_stop(server->control); /* all three ask workers, which must run for that */
+    fa_reloader_stop(server->reloader);
     fa_tracker_stop(server->tracker);
     server->control = NULL;
+    fa_listening_let_go(&server->listening);
     fa_runtime_stop(server->runtime, drain_ms);
     take_down(server);
 }
@@ -330,6 +374,22 @@ void fa_server_destroy(fa_server *server)
 }
 
 /* ---- for the command line ---- */
+
+void fa_server_inherit(fa_server *server, fa_sockets *sockets)
+{
+    server->listening.inherited = sockets;
+}
+
+const fa_sockets *fa_server_sockets(const fa_server *server)
+{
+    return &server->listening.sockets;
+}
+
+void fa_server_on_upgrade(fa_server *server, fa_successor_starter start, void *context)
+{
+    server->start_successor = start;
+    server->successor_context = context;
+}
 
 uint64_t fa_server_drain_ms(const fa_server *server)
 {
