@@ -31,7 +31,8 @@ void fa_exchange_note_dialogue(fa_exchange *exchange, fa_text dialogue_id)
     char *to = exchange->story.dialogue_id;
     size_t most = sizeof(exchange->story.dialogue_id) - 1;
     size_t length = dialogue_id.length < most ? dialogue_id.length : most;
-    memcpy(to, dialogue_id.data, length);
+    if (length != 0)
+        memcpy(to, dialogue_id.data, length);
     to[length] = '\0';
 }
 
