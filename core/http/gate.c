@@ -143,7 +143,7 @@ static void take_head(fa_http_connection *connection)
 static void on_read(h2o_socket_t *socket, const char *error)
 {
     fa_http_connection *connection = connection_of(socket);
-    if (error != NULL && fa_http_secure_is_spurious(connection, error))
+    if (error != NULL && fa_http_secure_is_spurious(connection, socket, error))
         return;
     if (error != NULL)
         pass_to_h2o(connection, error);
@@ -219,6 +219,10 @@ void fa_http_gate_begin(fa_http_connection *connection)
     fa_http *http = connection->http;
     fa_http_gate *gate = &connection->gate;
     h2o_socket_t *socket = gate->socket;
+    if (http->options.http2 && fa_http2_is_chosen(socket)) {
+        fa_http2_begin(connection, socket);
+        return;
+    }
     if (socket->input->size != 0) {
         gate->ahead = socket->input;
         h2o_buffer_init(&socket->input, &h2o_socket_buffer_prototype);

@@ -69,8 +69,8 @@ static fa_http_watch *new_watch(fa_http *http, int fd)
 
 void fa_http_watch_start(fa_http_request *request)
 {
-    if (request->watch != NULL || request->req == NULL)
-        return;
+    if (request->watch != NULL || request->req == NULL || fa_http_is_http2(request->req))
+        return; /* h2o goes on reading from those */
     fa_http_watch *watch = new_watch(request->http, fa_http_connection_fd(request->connection));
     if (watch == NULL) {
         fa_log_write(fa_worker_log(request->http->worker), FA_LOG_WARN,
