@@ -64,6 +64,9 @@ struct fa_script {
     fa_turnstiles *turnstiles;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
+    struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
+    fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
+    bool attached;                 /* it is the worker's */
     bool loading;                  /* routes may be declared */
     struct generation *generation; /* generations.c; NULL: it stands alone */
     fa_list holds;                 /* who will still need this state: holds.c */
@@ -382,6 +385,11 @@ void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
+void fa_open_upstream(lua_State *L);
+/* What its app has said of upstreams holds from now on. Thread: the worker's. */
+void fa_script_upstreams_apply(const fa_script *script);
+/* Streams of upstreams end that are still open, because what they belong to lives on: their state goes. */
+void fa_script_readings_end(fa_script *script);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
 void fa_open_store(lua_State *L);

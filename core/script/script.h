@@ -12,6 +12,7 @@
 #include "memory/inventory.h"
 #include "plugin/native.h"
 #include "script/failure.h"
+#include "upstream/upstream.h"
 #include "worker/store.h"
 #include "worker/topics.h"
 #include "worker/turnstile.h"
@@ -44,6 +45,7 @@ typedef struct fa_script_options {
     fa_dialogues *dialogues;
     fa_media *media;
     fa_native *const *natives;  /* NULL-terminated */
+    fa_upstreams *upstreams;    /* the worker's; NULL: there are none */
     const fa_setting *settings; /* ends with name NULL */
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */

@@ -15,6 +15,7 @@
 #include "server/scripts.h"
 #include "server/security_headers.h"
 #include "server/settings.h"
+#include "server/upstream_settings.h"
 #include "server/tls_settings.h"
 #include "worker/timer.h"
 
@@ -24,6 +25,7 @@ typedef struct lane {
     fa_worker *worker;
     fa_http *http;
     fa_dialogues *dialogues;
+    fa_upstreams *upstreams;
     fa_generations *generations; /* of its scripts */
     fa_pressure_steps *pressure_steps;
     pthread_t thread;
@@ -48,6 +50,7 @@ struct fa_runtime {
     fa_tls *tls; /* NULL: nobody wants it */
     const fa_log *log;
     fa_turnstiles *turnstiles;
+    fa_turnstiles *places; /* of upstreams */
     fa_stores *stores;
     fa_topics *topics;
     fa_scripts *scripts;
@@ -69,6 +72,8 @@ static void on_finish(fa_message *message)
     if (l->http != NULL)
         fa_http_free(l->http);
     l->http = NULL;
+    fa_upstreams_free(l->upstreams);
+    l->upstreams = NULL;
     fa_worker_finish(l->worker);
 }
 
@@ -194,10 +199,18 @@ static fa_result make_scripts(lane *l, fa_error *error)
 {
     fa_scripts_worker worker = {.worker = l->worker,
                                 .dialogues = l->dialogues,
+                                .upstreams = l->upstreams,
                                 .draining = is_draining,
                                 .connections = connections,
                                 .context = l};
     return fa_scripts_add(l->runtime->scripts, &worker, &l->generations, error);
+}
+
+static fa_result make_upstreams(lane *l, const fa_config *config, unsigned workers, fa_error *error)
+{
+    fa_upstreams_options options = {.worker = l->worker, .turnstiles = l->runtime->places, .workers = workers};
+    fa_result result = fa_upstreams_new(&options, &l->upstreams, error);
+    return result == FA_OK ? fa_settings_upstreams(config, l->upstreams, error) : result;
 }
 
 static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
@@ -255,6 +268,8 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
+        result = make_upstreams(l, config, workers, error);
+    if (result == FA_OK)
         result = make_scripts(l, error);
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
 }
@@ -291,11 +306,12 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_directory *directory = fa_directory_new(scope, &options);
     if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
+        runtime->places = fa_turnstiles_new(scope);
         runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
         runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
     }
     if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
-        runtime->stores == NULL || runtime->topics == NULL)
+        runtime->places == NULL || runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -467,6 +483,7 @@ void fa_runtime_free(fa_runtime *runtime)
         fa_pressure_detach(l->pressure_steps);
         if (l->http != NULL)
             fa_http_free(l->http);
+        fa_upstreams_free(l->upstreams);
     }
     fa_scripts_free(runtime->scripts);
     for (unsigned i = 0; i < runtime->crew.count; ++i)

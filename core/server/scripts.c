@@ -96,6 +96,7 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
     *options = (fa_script_options){
         .worker = worker->worker,
         .dialogues = worker->dialogues,
+        .upstreams = worker->upstreams,
         .media = scripts->options.media,
         .natives = scripts->options.plugins->natives,
         .settings = settings->list,

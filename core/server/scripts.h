@@ -35,6 +35,7 @@ fa_scripts *fa_scripts_new(fa_scope *scope, const fa_scripts_options *options, u
 typedef struct fa_scripts_worker {
     fa_worker *worker;
     fa_dialogues *dialogues;
+    fa_upstreams *upstreams;
     bool (*draining)(void *context);
     size_t (*connections)(void *context);
     void *context;
