@@ -133,6 +133,8 @@ void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count
 {
     for (size_t i = 0; i < count; ++i) {
         h2o_iovec_t name = h2o_strdup(&req->pool, headers[i].name.data, headers[i].name.length);
+        if (fa_http_is_http2(req))
+            h2o_strtolower(name.base, name.len); /* it knows no others */
         h2o_iovec_t value = h2o_strdup(&req->pool, headers[i].value.data, headers[i].value.length);
         h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 0, NULL, value.base, value.len);
     }
@@ -202,4 +204,5 @@ const fa_exchange_back_end fa_http_back_end = {
     .abort = back_abort,
     .watch = back_watch,
     .move = fa_http_move,
+    .upgrade = fa_http_upgrade_begin,
 };

@@ -38,6 +38,7 @@ enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64 };
 
 /* script/route_options.h */
 typedef struct fa_route_options fa_route_options;
+typedef struct fa_websocket_route fa_websocket_route; /* script/websocket_options.h */
 
 /* What a script has declared; a target of the router is a place in fa_script.routes. */
 typedef struct fa_script_route {
@@ -81,6 +82,7 @@ struct fa_script {
     unsigned task_number; /* of the newest task */
     fa_list streams;      /* of events that are open: told when the server drains */
     fa_message drain_mail;
+    fa_list websockets; /* that are open: closed when it drains */
     bool draining;
     size_t task_count;           /* without those that only wait to be told of their end */
     size_t copies, copied_bytes; /* bytes that scripts asked to have as Lua strings */
@@ -226,7 +228,7 @@ typedef struct fa_lua_handle {
 } fa_lua_handle;
 
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
-extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_subscription;
+extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_subscription, fa_type_websocket;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 /* NULL when the value is no handle of this kind. */
@@ -253,6 +255,7 @@ typedef struct fa_turn_state {
 #define FA_META_EVENTS       "fitnessally.events"
 #define FA_META_STORE        "fitnessally.store"
 #define FA_META_SUBSCRIPTION "fitnessally.subscription"
+#define FA_META_WEBSOCKET    "fitnessally.websocket"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -377,6 +380,7 @@ void fa_open_request(lua_State *L);
 void fa_open_headers(lua_State *L);
 void fa_open_stream(lua_State *L);
 void fa_open_events(lua_State *L);
+void fa_open_websocket(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_routes(lua_State *L);

@@ -8,6 +8,7 @@
 
 #include "dialogue/dialogue.h"
 #include "exchange/router.h"
+#include "exchange/websocket.h"
 #include "media/media.h"
 #include "memory/inventory.h"
 #include "plugin/native.h"
@@ -55,14 +56,15 @@ typedef struct fa_script_options {
     const char *const *trusted; /* modules that get the whole of Lua; may be NULL */
     size_t trusted_count;
     fa_body_limits bodies;
-    fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
-    fa_stores *stores;         /* shared by all workers; NULL: scripts have none */
-    fa_topics *topics;         /* the same */
-    size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
-    uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
-    bool development;          /* error answers carry the message and the traceback */
-    unsigned generation;       /* which one this is; 0: generations are not counted */
-    uint64_t started_ms;       /* of the server, by its ledger's clock; 0: now */
+    fa_turnstiles *turnstiles;      /* shared by all workers; NULL: this state has its own */
+    fa_stores *stores;              /* shared by all workers; NULL: scripts have none */
+    fa_topics *topics;              /* the same */
+    size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */
+    uint64_t heartbeat_ms;          /* of event streams that say nothing of theirs; 0: none */
+    fa_websocket_options websocket; /* of routes that say nothing else; max_message 0: the defaults */
+    bool development;               /* error answers carry the message and the traceback */
+    unsigned generation;            /* which one this is; 0: generations are not counted */
+    uint64_t started_ms;            /* of the server, by its ledger's clock; 0: now */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
     size_t (*connections)(void *context);

@@ -251,6 +251,7 @@ static int open_all(lua_State *L)
     fa_open_headers(L);
     fa_open_stream(L);
     fa_open_events(L);
+    fa_open_websocket(L);
     fa_open_file(L);
     fa_open_app(L);
     fa_open_voice(L);
@@ -315,6 +316,7 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
     fa_list_init(&script->pending);
     fa_list_init(&script->readings);
     fa_list_init(&script->streams);
+    fa_list_init(&script->websockets);
     fa_list_init(&script->holds);
     fa_list_init(&script->module_waits);
     fa_message_init(&script->mail, fa_tasks_deliver);

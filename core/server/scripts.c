@@ -111,6 +111,7 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
         .topics = scripts->options.topics,
         .answer_queue = fa_config_size(config, "answer_queue"),
         .heartbeat_ms = fa_config_duration(config, "ping_interval"),
+        .websocket = fa_settings_websocket(config),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,
         .generation = 1,
         .started_ms = fa_worker_now_exact(worker->worker),
