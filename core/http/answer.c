@@ -181,4 +181,5 @@ const fa_exchange_back_end fa_http_back_end = {
     .abort = back_abort,
     .watch = back_watch,
     .move = fa_http_move,
+    .upgrade = fa_http_upgrade_begin,
 };

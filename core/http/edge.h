@@ -15,6 +15,7 @@
  *   stall.c       the deadline for clients that take nothing
  *   move.c        an answer goes to another worker, and is taken in there
  *   stream.c      the back end of one that was taken in: a bare socket
+ *   upgrade.c     the back end of one that speaks another protocol now (WebSocket)
  *   secure_stream.c  and TLS above it
  *   tls*.c        certificates, names and tickets; nothing of h2o
  *   access_log.c  the line for each answer; access_line.c: how it looks
@@ -34,6 +35,7 @@
 
 typedef struct fa_http_request fa_http_request;
 typedef struct fa_http_stream fa_http_stream;
+typedef struct fa_http_upgrade fa_http_upgrade;
 
 struct fa_http {
     h2o_globalconf_t config; /* one for each worker: nothing of h2o is shared between threads */
@@ -98,9 +100,10 @@ typedef struct fa_http_connection {
     uv_tcp_t tcp; /* first: h2o hands it back to its close callback */
     fa_list link; /* in fa_http.connections */
     fa_http *http;
-    fa_account *account;      /* a reference */
-    fa_http_request *request; /* the one that is being handled, or NULL */
-    fa_http_stream *stream;   /* of an adopted one, until it is closed; h2o has no part in it */
+    fa_account *account;       /* a reference */
+    fa_http_request *request;  /* the one that is being handled, or NULL */
+    fa_http_request *upgraded; /* it speaks another protocol, until it is closed; h2o has no part in it */
+    fa_http_stream *stream;    /* of an adopted one, until it is closed; h2o has no part in it */
     char remote[INET6_ADDRSTRLEN];
     fa_address address; /* counted in http->options.addresses while `counted` */
     bool counted;
@@ -114,11 +117,12 @@ typedef struct fa_http_connection {
 
 /* Where a request's answer stands with h2o. */
 typedef enum fa_http_phase {
-    FA_PHASE_READY,  /* h2o owes nothing: it may be called */
-    FA_PHASE_OWED,   /* h2o_send in progress: it will call proceed, or end the request */
-    FA_PHASE_LAST,   /* the final h2o_send is made: it will end the request */
-    FA_PHASE_MOVING, /* h2o writes the head, ends the request, and lets go of the socket */
-    FA_PHASE_ENDING  /* `later` is set and will make the final h2o_send */
+    FA_PHASE_READY,     /* h2o owes nothing: it may be called */
+    FA_PHASE_OWED,      /* h2o_send in progress: it will call proceed, or end the request */
+    FA_PHASE_LAST,      /* the final h2o_send is made: it will end the request */
+    FA_PHASE_MOVING,    /* h2o writes the head, ends the request, and lets go of the socket */
+    FA_PHASE_UPGRADING, /* the same, and this exchange goes on with it */
+    FA_PHASE_ENDING     /* `later` is set and will make the final h2o_send */
 } fa_http_phase;
 
 /* The deadline of an exchange for its client to take something. */
@@ -143,7 +147,8 @@ struct fa_http_request {
     const char *cut; /* why the connection was cut; NULL while it was not */
     struct fa_http_watch *watch;
     fa_http_stall stall;
-    fa_moving *moving; /* once it is to go to another worker */
+    fa_http_upgrade *upgrade; /* once it is to speak another protocol */
+    fa_moving *moving;        /* once it is to go to another worker */
     struct {
         size_t piece, offset; /* the next of exchange.in_flight that h2o gets */
         bool final;
@@ -192,7 +197,8 @@ void fa_http_close_idle(fa_http *http);
 fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket);
 void fa_http_gate_begin(fa_http_connection *connection); /* the second half of it, after a handshake */
 void fa_http_gate_follow(fa_http_connection *connection);
-void fa_http_gate_close(fa_http_connection *connection); /* the socket is closed */
+void fa_http_gate_let_go(fa_http_connection *connection); /* h2o has given the socket away: no requests any more */
+void fa_http_gate_close(fa_http_connection *connection);  /* the socket is closed */
 static inline bool fa_http_gate_is_last(const fa_http_connection *connection, const fa_http_options *options)
 {
     const fa_http_gate *gate = &connection->gate;
@@ -203,7 +209,7 @@ static inline bool fa_http_gate_is_last(const fa_http_connection *connection, co
  * BIOs; NULL: it was closed. */
 fa_result fa_http_secure_open(fa_http_connection *connection, h2o_socket_t *socket);
 void fa_http_secure_close(fa_http_connection *connection); /* the socket is closed */
-bool fa_http_secure_is_spurious(const fa_http_connection *connection, const char *error);
+bool fa_http_secure_is_spurious(const h2o_socket_t *socket, const char *error);
 bool fa_http_secure_is_reading(const h2o_socket_t *socket);
 SSL *fa_http_secure_take(h2o_socket_t *socket);
 void fa_http_secure_free(void *ssl);
@@ -260,6 +266,13 @@ void fa_http_lost_is_logged(fa_http *http, fa_moving *moving);
 fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, fa_http_stream **stream);
 void fa_http_stream_cut(fa_http_stream *stream, const char *why);
 void fa_http_stream_closed(fa_http_stream *stream);
+
+/* upgrade.c. disposed: h2o has ended its request; the exchange goes on. cut: like the exchange's. closed: by the connection,
+ * from the loop. */
+fa_result fa_http_upgrade_begin(fa_exchange *exchange, const fa_header *headers, size_t count);
+void fa_http_upgrade_disposed(fa_http_request *request);
+void fa_http_upgrade_cut(fa_http_request *request, const char *why);
+void fa_http_upgrade_closed(fa_http_request *request);
 
 /* watch.c */
 void fa_http_watch_start(fa_http_request *request);

@@ -143,7 +143,7 @@ static void take_head(fa_http_connection *connection)
 static void on_read(h2o_socket_t *socket, const char *error)
 {
     fa_http_connection *connection = connection_of(socket);
-    if (error != NULL && fa_http_secure_is_spurious(connection, error))
+    if (error != NULL && fa_http_secure_is_spurious(socket, error))
         return;
     if (error != NULL)
         pass_to_h2o(connection, error);
@@ -237,6 +237,13 @@ fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket
     connection->gate.socket = socket;
     fa_http_gate_begin(connection);
     return FA_OK;
+}
+
+/* Nothing is ahead: what comes behind an Upgrade before its answer has been refused. */
+void fa_http_gate_let_go(fa_http_connection *connection)
+{
+    connection->gate.socket = NULL;
+    fa_http_deadline_await(connection, FA_AWAITS_NOTHING);
 }
 
 void fa_http_gate_close(fa_http_connection *connection)

@@ -78,11 +78,11 @@ void fa_http_secure_close(fa_http_connection *connection)
 
 /* When a read has filled its buffer libuv tries once more, and tells of `nothing there` by a read of no bytes. Above TLS h2o takes that for
  * an error, and would close a connection that is well. */
-bool fa_http_secure_is_spurious(const fa_http_connection *connection, const char *error)
+bool fa_http_secure_is_spurious(const h2o_socket_t *socket, const char *error)
 {
     char byte;
-    int fd = fa_http_connection_fd(connection);
-    if (connection->gate.socket->ssl == NULL || error != h2o_socket_error_io || fd < 0)
+    int fd = fa_http_connection_fd(socket->on_close.data);
+    if (socket->ssl == NULL || error != h2o_socket_error_io || fd < 0)
         return false;
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }

@@ -8,6 +8,7 @@
 
 #include "dialogue/dialogue.h"
 #include "exchange/router.h"
+#include "exchange/websocket.h"
 #include "media/media.h"
 #include "memory/inventory.h"
 #include "plugin/native.h"
@@ -50,24 +51,33 @@ typedef struct fa_script_options {
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
+    uint64_t slice_ms;          /* processor time between two waits, when a watchdog watches the worker; 0: no limit */
+    uint64_t load_ms;           /* the same while app.lua is loaded */
+    fa_watched *loads;          /* of the thread that loads; NULL: it is the worker's own */
+    bool jit;                   /* compile user code; only where fa_jit_can_be_interrupted */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
     size_t max_routes;          /* that the app may declare; 0: the default */
     const char *const *trusted; /* modules that get the whole of Lua; may be NULL */
     size_t trusted_count;
     fa_body_limits bodies;
-    fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
-    fa_stores *stores;         /* shared by all workers; NULL: scripts have none */
-    fa_topics *topics;         /* the same */
-    size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
-    uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
-    bool development;          /* error answers carry the message and the traceback */
-    unsigned generation;       /* which one this is; 0: generations are not counted */
-    uint64_t started_ms;       /* of the server, by its ledger's clock; 0: now */
+    fa_turnstiles *turnstiles;      /* shared by all workers; NULL: this state has its own */
+    fa_stores *stores;              /* shared by all workers; NULL: scripts have none */
+    fa_topics *topics;              /* the same */
+    size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */
+    uint64_t heartbeat_ms;          /* of event streams that say nothing of theirs; 0: none */
+    fa_websocket_options websocket; /* of routes that say nothing else; max_message 0: the defaults */
+    bool development;               /* error answers carry the message and the traceback */
+    unsigned generation;            /* which one this is; 0: generations are not counted */
+    uint64_t started_ms;            /* of the server, by its ledger's clock; 0: now */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
     size_t (*connections)(void *context);
     void *context;
 } fa_script_options;
+
+/* Whether this LuaJIT lets a loop that it has compiled be interrupted; stock builds do not. Takes some 30 ms. An error when it cannot be
+ * found out. */
+fa_result fa_jit_probe(fa_watchdog *dog, bool *interruptible, fa_error *error);
 
 /* Makes the state; nothing is loaded yet. */
 fa_result fa_script_new(const fa_script_options *options, fa_script **script, fa_error *error);
