@@ -116,7 +116,7 @@ static request *take_up(fa_script *script, fa_exchange *exchange, const fa_route
     r->route = *route;
     r->declared = &script->routes[route->target];
     exchange->route_state = r;
-    fa_hold_begin(&r->hold, script, exchange->scope, exchange, "a request that waits to be let in");
+    fa_hold_begin(&r->hold, script, exchange->scope, exchange, FA_HOLD_REQUEST);
     return r;
 }
 
@@ -200,6 +200,7 @@ void fa_script_handle(fa_exchange *exchange, void *context)
     fa_route route;
     fa_script *script = context;
     fa_route_key key = key_of(exchange, exchange->method);
+    exchange->story.generation = script->options.generation;
     if (exchange->path.length == 0) {
         fa_exchange_fail(exchange, 400, "bad_path", "The path of this request is malformed.", NULL);
         return;

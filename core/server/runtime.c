@@ -229,6 +229,7 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
     options.tls = l->runtime->tls;
+    options.http2 = strcmp(fa_config_text(config, "http2"), "trusted") == 0;
     options.defaults = options.secure_defaults = l->runtime->security.list;
     options.default_count = l->runtime->security.plain;
     options.secure_default_count = l->runtime->security.secure;
@@ -412,6 +413,11 @@ const fa_crew *fa_runtime_crew(const fa_runtime *runtime)
 fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker)
 {
     return runtime->lanes[worker].generations;
+}
+
+const fa_settings *fa_runtime_settings(const fa_runtime *runtime)
+{
+    return &runtime->settings;
 }
 
 fa_scripts *fa_runtime_scripts(fa_runtime *runtime)

@@ -23,7 +23,7 @@ static void await_all(upstream_world *w, asked *all, size_t count)
 static void a_thousand_over_fifty_places(void **state)
 {
     (void)state;
-    upstream_world *w = upstream_world_begin("concurrency=50", "queue=900", "queue_wait=10s", NULL);
+    upstream_world *w = upstream_world_begin("concurrency=50", "max_idle=50", "queue=900", "queue_wait=10s", NULL);
     asked *all = calloc(1000, sizeof(*all));
     size_t busy = 0, good = 0;
     for (int i = 0; i < 1000; ++i) {
