@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "script/lua_upstream.h"
-#include "upstream/relay.h"
+#include "upstream/proxy.h"
 
 enum { DEFAULT_QUEUE = 256 * 1024 };
 
@@ -62,7 +62,7 @@ static void on_done(fa_transfer *t, bool begun, void *context)
 }
 
 /* What the table at `index` says of the answer; texts stay on the stack. */
-static void read_options(lua_State *L, int index, fa_lua_headers *headers, fa_relay_options *options)
+static void read_options(lua_State *L, int index, fa_lua_headers *headers, fa_proxy_options *options)
 {
     size_t queue = fa_script_of(L)->options.answer_queue;
     options->queue = queue != 0 ? queue : DEFAULT_QUEUE;
@@ -84,7 +84,7 @@ int fa_lua_upstream_pipe(lua_State *L)
     fa_error error;
     fa_lua_asking asking;
     fa_lua_headers headers = {.count = 0};
-    fa_relay_options options = {.status = 0};
+    fa_proxy_options options = {.status = 0};
     fa_upstream *u = fa_lua_check_upstream(L);
     fa_task *task = fa_task_waiting(L, "upstream:pipe");
     fa_scope *scope = fa_task_scope(L);
@@ -102,7 +102,7 @@ int fa_lua_upstream_pipe(lua_State *L)
     }
     op->task = task;
     op->wait.cancel = cancel_pipe;
-    fa_result result = fa_relay_start(u, scope, &asking.request, exchange, &options, on_done, op, fa_script_here(L),
+    fa_result result = fa_proxy_start(u, scope, &asking.request, exchange, &options, on_done, op, fa_script_here(L),
                                       &op->transfer, &error);
     fa_lua_asking_release(&asking);
     if (result != FA_OK) {

@@ -1,4 +1,4 @@
-#include "upstream/relay.h"
+#include "upstream/proxy.h"
 
 #include <string.h>
 
@@ -6,11 +6,11 @@
 #include "memory/buffer.h"
 #include "upstream/internal.h"
 
-struct fa_relay {
+struct fa_proxy {
     fa_exchange *exchange;
     fa_transfer *transfer; /* NULL: it has ended */
     fa_pipe *pipe;         /* NULL: not begun, or over */
-    fa_relay_options options;
+    fa_proxy_options options;
     void (*done)(fa_transfer *transfer, bool begun, void *context);
     void *context;
     fa_scope_hook transfer_gone, request_gone;
@@ -23,14 +23,14 @@ static const fa_pipe_source source = {pull, stop};
 
 /* ---- the end ---- */
 
-static void unhook(fa_relay *r)
+static void unhook(fa_proxy *r)
 {
     fa_scope_hook_remove(&r->transfer_gone);
     fa_scope_hook_remove(&r->request_gone);
     r->over = true;
 }
 
-static void finish(fa_relay *r)
+static void finish(fa_proxy *r)
 {
     const fa_failure *failure = fa_transfer_failure(r->transfer);
     fa_pipe *pipe = r->pipe;
@@ -46,7 +46,7 @@ static void finish(fa_relay *r)
 /* The client has gone. */
 static void stop(void *context)
 {
-    fa_relay *r = context;
+    fa_proxy *r = context;
     fa_transfer *transfer = r->transfer;
     r->pipe = NULL;
     if (r->over)
@@ -58,14 +58,14 @@ static void stop(void *context)
 
 static void on_request_gone(fa_scope_hook *hook)
 {
-    fa_relay *r = FA_OBJECT(hook, fa_relay, request_gone);
+    fa_proxy *r = FA_OBJECT(hook, fa_proxy, request_gone);
     if (!r->over)
         stop(r);
 }
 
 static void on_transfer_gone(fa_scope_hook *hook)
 {
-    fa_relay *r = FA_OBJECT(hook, fa_relay, transfer_gone);
+    fa_proxy *r = FA_OBJECT(hook, fa_proxy, transfer_gone);
     fa_pipe *pipe = r->pipe;
     unhook(r);
     r->pipe = NULL;
@@ -76,7 +76,7 @@ static void on_transfer_gone(fa_scope_hook *hook)
 
 /* ---- the body ---- */
 
-static void flow(fa_relay *r)
+static void flow(fa_proxy *r)
 {
     while (r->pipe != NULL && !r->full) {
         fa_buffer *buffer = fa_transfer_take(r->transfer);
@@ -94,7 +94,7 @@ static void flow(fa_relay *r)
 /* Also from inside of fa_pipe_open. */
 static void pull(void *context, fa_pipe *pipe, size_t room)
 {
-    fa_relay *r = context;
+    fa_proxy *r = context;
     (void)room;
     r->full = false;
     if (r->pipe == pipe)
@@ -144,7 +144,7 @@ static bool is_of_the_hop(const fa_transfer *t, fa_text name)
     return fa_head_find(t->head, "connection", &listed) && is_in_list(listed, name);
 }
 
-static bool is_replaced(const fa_relay *r, fa_text name)
+static bool is_replaced(const fa_proxy *r, fa_text name)
 {
     for (size_t i = 0; i < r->options.header_count; ++i) {
         fa_text mine = r->options.headers[i].name;
@@ -155,7 +155,7 @@ static bool is_replaced(const fa_relay *r, fa_text name)
 }
 
 /* False: more than an answer may have. */
-static bool collect(const fa_relay *r, fa_header headers[FA_MAX_ANSWER_HEADERS], size_t *count)
+static bool collect(const fa_proxy *r, fa_header headers[FA_MAX_ANSWER_HEADERS], size_t *count)
 {
     fa_header h;
     *count = r->options.header_count;
@@ -173,7 +173,7 @@ static bool collect(const fa_relay *r, fa_header headers[FA_MAX_ANSWER_HEADERS],
     return true;
 }
 
-static void fail(fa_relay *r, fa_failure_kind kind, const char *detail)
+static void fail(fa_proxy *r, fa_failure_kind kind, const char *detail)
 {
     fa_failure_say(r->transfer, kind, NULL, detail);
     fa_transfer_let_go(r->transfer);
@@ -182,7 +182,7 @@ static void fail(fa_relay *r, fa_failure_kind kind, const char *detail)
 
 static void on_head(fa_transfer *t, void *context)
 {
-    fa_relay *r = context;
+    fa_proxy *r = context;
     fa_header headers[FA_MAX_ANSWER_HEADERS];
     size_t count;
     int status = r->options.status != 0 ? r->options.status : fa_transfer_status(t);
@@ -213,7 +213,7 @@ static void on_data(fa_transfer *t, void *context)
 
 static void on_done(fa_transfer *t, void *context)
 {
-    fa_relay *r = context;
+    fa_proxy *r = context;
     if (!r->begun && fa_transfer_failure(t)->kind == FA_FAILED_NOT)
         on_head(t, context);
     else if (r->pipe == NULL)
@@ -231,7 +231,7 @@ static fa_text copy(fa_scope *scope, fa_text text)
     return (fa_text){fa_scope_copy_text(scope, text.data, text.length), text.length};
 }
 
-static fa_result keep_headers(fa_relay *r, const fa_relay_options *options)
+static fa_result keep_headers(fa_proxy *r, const fa_proxy_options *options)
 {
     fa_scope *scope = r->exchange->scope;
     fa_header *headers = fa_scope_allocate(scope, (options->header_count + 1) * sizeof(*headers));
@@ -246,15 +246,15 @@ static fa_result keep_headers(fa_relay *r, const fa_relay_options *options)
     return FA_OK;
 }
 
-fa_result fa_relay_start(fa_upstream *upstream, fa_scope *scope, const fa_transfer_request *request,
-                         fa_exchange *exchange, const fa_relay_options *options,
+fa_result fa_proxy_start(fa_upstream *upstream, fa_scope *scope, const fa_transfer_request *request,
+                         fa_exchange *exchange, const fa_proxy_options *options,
                          void (*done)(fa_transfer *transfer, bool begun, void *context), void *context,
                          fa_origin made_at, fa_transfer **out, fa_error *error)
 {
     fa_transfer_request mine = *request;
-    fa_relay *r = fa_scope_allocate(exchange->scope, sizeof(*r));
+    fa_proxy *r = fa_scope_allocate(exchange->scope, sizeof(*r));
     if (r == NULL)
-        return fa_fail(error, FA_NO_MEMORY, "no room for a relay");
+        return fa_fail(error, FA_NO_MEMORY, "no room for a proxy");
     r->exchange = exchange;
     r->options = *options;
     r->done = done;
@@ -262,7 +262,7 @@ fa_result fa_relay_start(fa_upstream *upstream, fa_scope *scope, const fa_transf
     mine.mode = FA_TRANSFER_STREAM;
     mine.format = FA_STREAM_RAW;
     if (keep_headers(r, options) != FA_OK)
-        return fa_fail(error, FA_NO_MEMORY, "no room for a relay");
+        return fa_fail(error, FA_NO_MEMORY, "no room for a proxy");
     fa_result result = fa_transfer_start(upstream, scope, &mine, &user, r, made_at, &r->transfer, error);
     if (result != FA_OK)
         return result;
