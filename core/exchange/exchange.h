@@ -166,6 +166,9 @@ fa_result fa_exchange_send(fa_exchange *exchange, const fa_piece *pieces, size_t
  * from then on; with NULL when the client vanished meanwhile. Exactly once, after the request scope has ended ("moved
  * to another worker"); context is not tied to that scope. fa_http_adopt makes an exchange of the ticket again.
  *
+ * Where the back end cannot give the exchange away (HTTP/2), it stays, and the ticket is a relay to it (exchange/relay.h); the caller need
+ * not know.
+ *
  * On an exchange that has been adopted it moves the stream on, between two sends; headers are ignored then.
  *
  * After FA_OK the exchange must not be used any more (on_gone is not told, a send is refused); otherwise it is as
