@@ -202,6 +202,7 @@ void fa_script_handle(fa_exchange *exchange, void *context)
     fa_route route;
     fa_script *script = context;
     fa_route_key key = key_of(exchange, exchange->method);
+    exchange->story.generation = script->options.generation;
     if (exchange->path.length == 0) {
         fa_exchange_fail(exchange, 400, "bad_path", "The path of this request is malformed.", NULL);
         return;
