@@ -32,7 +32,8 @@ void fa_exchange_note_dialogue(fa_exchange *exchange, fa_text dialogue_id)
     char *to = exchange->story.dialogue_id;
     size_t most = sizeof(exchange->story.dialogue_id) - 1;
     size_t length = dialogue_id.length < most ? dialogue_id.length : most;
-    memcpy(to, dialogue_id.data, length);
+    if (length != 0)
+        memcpy(to, dialogue_id.data, length);
     to[length] = '\0';
 }
 
@@ -248,7 +249,8 @@ fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, s
 
 void fa_exchange_read(fa_exchange *exchange)
 {
-    if (!exchange->gone && !exchange->finished)
+    bool reads = exchange->back_end->read != NULL; /* not yet, while the head is leaving */
+    if (reads && !exchange->gone && !exchange->finished)
         exchange->back_end->read(exchange);
 }
 

@@ -64,7 +64,7 @@ typedef struct fa_exchange_back_end {
     /* See fa_exchange_upgrade; NULL when this back end cannot. headers: of the 101 head, checked, borrowed for the call.
      * It counts as a send under way: fa_exchange_sent when the head has left. Anything but FA_OK: nothing has happened. */
     fa_result (*upgrade)(fa_exchange *exchange, const fa_header *headers, size_t count);
-    /* See fa_exchange_read. NULL where there is no upgrade. */
+    /* See fa_exchange_read. NULL where there is nothing to read from, perhaps not yet. */
     void (*read)(fa_exchange *exchange);
 } fa_exchange_back_end;
 

@@ -55,7 +55,9 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
         if (r->websocket != NULL)
             fa_lua_websocket_end(r->websocket, true);
         else if (!exchange->finished &&
-                 !exchange->promised) /* a whole answer is not cut for what went wrong after it */
+                 !exchange->promised && /* a whole answer is not cut for what went wrong after it */
+                 !(task->script->options.development &&
+                   fa_dev_page_answer(task->script, exchange, error, r->declared->place)))
             fa_exchange_fail(exchange, 500, "script_error",
                              task->script->options.development ? error : "The server made a mistake.", NULL);
     } else if (r->websocket != NULL) {
@@ -200,6 +202,7 @@ void fa_script_handle(fa_exchange *exchange, void *context)
     fa_route route;
     fa_script *script = context;
     fa_route_key key = key_of(exchange, exchange->method);
+    exchange->story.generation = script->options.generation;
     if (exchange->path.length == 0) {
         fa_exchange_fail(exchange, 400, "bad_path", "The path of this request is malformed.", NULL);
         return;
