@@ -137,12 +137,13 @@ static void reload(fa_server *server)
 
 static void write_word(const char *word)
 {
-    char text[600];
+    char text[800];
     snprintf(text, sizeof(text),
              "app:get('/', function(req) req:reply { text = '%s' } end)\n"
              "app:get('/slow', function(req) fitnessally.sleep(300) req:reply { text = '%s' } end)\n"
              "app:get('/long', function(req) fitnessally.sleep(100000) end)\n"
              "app:get('/reload', function(req) req:reply { json = fitnessally.reload() } end)\n"
+             "app:get('/memory', function(req) req:reply { text = fitnessally.memory('report', 'json') } end)\n"
              "app:get('/left', function(req) req:reply { json = fitnessally.generations() } end)\n",
              word, word);
     write_file("app.lua", text);
@@ -228,6 +229,23 @@ static void a_broken_manifest_changes_nothing(void **state)
     fa_server_destroy(server);
 }
 
+/* It does not hold up those who ask, either. */
+static void one_that_never_ends_is_refused(void **state)
+{
+    fa_error error = {""};
+    (void)state;
+    write_word("1");
+    fa_server *server = START("mode=production", "script_load=200ms");
+    write_file("app.lua", "local n = 0\nwhile true do\n  n = n + 1\nend\n");
+    uint64_t begin = fa_now_ms();
+    assert_int_equal(fa_server_reload(server, &error), FA_INVALID);
+    assert_true(fa_now_ms() - begin < PATIENCE_MS / 2);
+    if (strstr(error.text, "app.lua:") == NULL)
+        fail_msg("%s", error.text);
+    assert_body(server, "/", "1");
+    fa_server_destroy(server);
+}
+
 /* ---- too many ---- */
 
 static void a_fourth_generation_waits_for_room(void **state)
@@ -245,6 +263,9 @@ static void a_fourth_generation_waits_for_room(void **state)
         held[i] = ask(server, "/long");
         usleep(30000);
     }
+    finish(ask(server, "/memory"), text);
+    assert_non_null(strstr(text, "\"generations\":[{\"generation\":3,\"workers\":4,"));
+    assert_non_null(strstr(text, "},{\"generation\":1,\"workers\":1,"));
     finish(ask(server, "/left"), text);
     assert_non_null(strstr(text, "waits at app.lua:3"));
     assert_non_null(strstr(text, "\"serving\":3"));
@@ -277,7 +298,7 @@ static void a_busy_worker_comes_after(void **state)
                           "  while fitnessally.now() < till do end\n"
                           "  req:reply { text = 'busy' }\n"
                           "end)\n");
-    fa_server *server = START("mode=production");
+    fa_server *server = START("mode=production", "script_slice=0s");
     int busy = ask(server, "/busy");
     usleep(100000);
     int behind[6];
@@ -452,6 +473,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_workers_change_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broken_one_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broken_manifest_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_never_ends_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fourth_generation_waits_for_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_busy_worker_comes_after, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scripts_and_the_control_socket_may_ask, set_up, tear_down),
