@@ -258,7 +258,7 @@ fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
 }
 
 /* "json", "text", "status json", "status text" */
-static fa_result answer_reload(const fa_server *server, const char *what, fa_buffer *out)
+static fa_result answer_reload(fa_server *server, const char *what, fa_buffer *out)
 {
     fa_reload_wish wish = {.out = out, .marked = true, .kind = FA_WISH_RELOAD};
     if (strncmp(what, "status ", 7) == 0) {
@@ -268,6 +268,9 @@ static fa_result answer_reload(const fa_server *server, const char *what, fa_buf
     wish.text = strcmp(what, "text") == 0;
     if (!wish.text && strcmp(what, "json") != 0)
         return FA_INVALID;
+    fa_error error = {{0}};
+    if (wish.kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK)
+        fa_log_write(&server->log, FA_LOG_ERROR, "reload: the certificates stay as they were: %s", error.text);
     fa_reloader_ask_and_wait(server->reloader, &wish);
     return wish.written;
 }
