@@ -62,6 +62,7 @@ struct fa_script {
     fa_route_options *default_options;
     const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
     bool loading;                  /* routes may be declared */
@@ -375,6 +376,8 @@ void fa_open_events(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_routes(lua_State *L);
+void fa_open_crypto(lua_State *L);
+void fa_open_policies(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);

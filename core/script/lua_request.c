@@ -18,6 +18,9 @@ typedef struct request {
     fa_handle handle, body;
     bool has_body_handle;
     fa_hold hold; /* until its task has begun */
+    int locals;   /* registry reference of what its scripts keep with it; LUA_NOREF: nothing yet */
+    fa_hold locals_hold;
+    fa_scope_hook at_end;
 } request;
 
 static request *check_request_at(lua_State *L, int index)
@@ -109,6 +112,7 @@ static request *take_up(fa_script *script, fa_exchange *exchange, const fa_route
     r->exchange = exchange;
     r->route = *route;
     r->declared = &script->routes[route->target];
+    r->locals = LUA_NOREF;
     exchange->route_state = r;
     fa_hold_begin(&r->hold, script, exchange->scope, exchange, "a request that waits to be let in");
     return r;
@@ -274,6 +278,24 @@ static int push_body(lua_State *L, request *r)
     return 1;
 }
 
+static void drop_locals(fa_scope_hook *hook)
+{
+    request *r = FA_OBJECT(hook, request, at_end);
+    luaL_unref(r->script->lua, LUA_REGISTRYINDEX, r->locals);
+    fa_hold_end(&r->locals_hold); /* last: the state may go then */
+}
+
+static void push_locals(lua_State *L, request *r)
+{
+    if (r->locals == LUA_NOREF) {
+        lua_newtable(L);
+        r->locals = luaL_ref(L, LUA_REGISTRYINDEX);
+        fa_hold_begin(&r->locals_hold, r->script, NULL, r->exchange, "what a request keeps");
+        fa_scope_hook_add(r->exchange->scope, &r->at_end, drop_locals);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->locals);
+}
+
 /* nil until it is answered. */
 static void push_status(lua_State *L, const fa_exchange *exchange)
 {
@@ -305,6 +327,8 @@ static int request_index(lua_State *L)
         push_text(L, r->exchange->remote);
     else if (strcmp(key, "id") == 0)
         lua_pushstring(L, r->exchange->request_id);
+    else if (strcmp(key, "locals") == 0)
+        push_locals(L, r);
     else if (strcmp(key, "status") == 0)
         push_status(L, r->exchange);
     else if (strcmp(key, "trace_id") == 0)

@@ -12,6 +12,7 @@
 #include "memory/inventory.h"
 #include "plugin/native.h"
 #include "script/failure.h"
+#include "worker/buckets.h"
 #include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
@@ -52,6 +53,7 @@ typedef struct fa_script_options {
     size_t trusted_count;
     fa_body_limits bodies;
     fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
+    fa_buckets *buckets;       /* the same */
     size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
     uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
     bool development;          /* error answers carry the message and the traceback */

@@ -45,6 +45,7 @@ struct fa_runtime {
     fa_security_headers security;
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     fa_scripts *scripts;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
@@ -264,9 +265,12 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
-    if (runtime != NULL)
+    if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
-    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL)
+        runtime->buckets = fa_buckets_new(scope);
+    }
+    if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
+        runtime->buckets == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -293,6 +297,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .plugins = plugins,
                                   .media = media,
                                   .turnstiles = runtime->turnstiles,
+                                  .buckets = runtime->buckets,
                                   .crew = &runtime->crew,
                                   .app = app};
     if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)

@@ -106,6 +106,7 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
         .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = fa_settings_bodies(config),
         .turnstiles = scripts->options.turnstiles,
+        .buckets = scripts->options.buckets,
         .answer_queue = fa_config_size(config, "answer_queue"),
         .heartbeat_ms = fa_config_duration(config, "ping_interval"),
         .development = strcmp(fa_config_text(config, "mode"), "dev") == 0,

@@ -22,6 +22,7 @@ typedef struct fa_scripts_options {
     fa_plugins *plugins;
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     const fa_crew *crew;
     bool app; /* load the application (false for tools) */
 } fa_scripts_options;
