@@ -34,14 +34,14 @@ enum { FA_MAX_PIECES = 16, FA_MAX_ANSWER_HEADERS = 40, FA_REQUEST_ID_SIZE = 40, 
 
 /* What the access log says of an exchange beside its request and its answer. It goes along to another worker. */
 typedef struct fa_exchange_story {
-    uint64_t began_us;   /* its first byte came; by fa_worker_now_us, 0: it did not get so far, for all of them */
-    uint64_t parsed_us;  /* its head and body were there */
-    uint64_t handler_us; /* its handler began; what lies before that was waiting for a turnstile */
-    uint64_t first_us;   /* the first byte of its answer went to the socket */
-    uint64_t bytes_in;   /* head and body */
-    int version;         /* 10 or 11 */
-    const char *route;   /* the pattern; interned (fa_ledger_intern); NULL: none */
-    unsigned generation; /* of the scripts; 0: there is only one */
+    uint64_t began_us;    /* its first byte came; by fa_worker_now_us, 0: it did not get so far, for all of them */
+    uint64_t parsed_us;   /* its head and body were there */
+    uint64_t handler_us;  /* its handler began; what lies before that was waiting for a turnstile */
+    uint64_t first_us;    /* the first byte of its answer went to the socket */
+    uint64_t bytes_in;    /* head and body */
+    int version;          /* 10 or 11 */
+    const char *route;    /* the pattern; interned (fa_ledger_intern); NULL: none */
+    unsigned generation;  /* of the scripts; 0: there is only one */
     char dialogue_id[40]; /* empty: of none */
 } fa_exchange_story;
 

@@ -58,7 +58,8 @@ static bool is_worth_it(const fa_exchange *exchange, const fa_answer *answer, co
     if (type == NULL)
         type = find(answer->headers, answer->count, "content-type");
     return answer->status >= 200 && answer->status != 206 && length >= limits->least && length <= limits->most &&
-           type != NULL && compresses(type->value) && find(answer->headers, answer->count, "content-encoding") == NULL &&
+           type != NULL && compresses(type->value) &&
+           find(answer->headers, answer->count, "content-encoding") == NULL &&
            find(answer->headers, answer->count, "content-range") == NULL &&
            find_added(exchange, "content-encoding") == NULL;
 }

@@ -61,9 +61,8 @@ static fa_result make_locked(fa_buckets *buckets, const char *name, size_t keys,
         fa_scope_free(buckets->scope, copy);
         return FA_NO_MEMORY;
     }
-    *table = (fa_bucket_table){.buckets = buckets,
-                               .name = copy,
-                               .keys = fa_fixed_table_init(memory, keys, sizeof(bucket))};
+    *table =
+        (fa_bucket_table){.buckets = buckets, .name = copy, .keys = fa_fixed_table_init(memory, keys, sizeof(bucket))};
     fa_list_append(&buckets->tables, &table->link);
     buckets->count++;
     *out = table;

@@ -136,7 +136,8 @@ static void assert_base64(fa_base64_kind kind, const char *bytes, size_t length,
 
 static void base64_goes_there_and_back(void **state)
 {
-    static const char *const wrong[] = {"A", "AA", "AAA", "AAA=A", "A===", "AA=", "AA==AA==", "AB==", "AAB=", "A A=", "AA-_", "AAAA\n"};
+    static const char *const wrong[] = {
+        "A", "AA", "AAA", "AAA=A", "A===", "AA=", "AA==AA==", "AB==", "AAB=", "A A=", "AA-_", "AAAA\n"};
     char out[100];
     size_t written;
     (void)state;
@@ -161,10 +162,8 @@ static void base64_goes_there_and_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_BUCKETS(a_bucket_empties_and_fills),
-        WITH_BUCKETS(tables_are_found_by_name),
-        WITH_BUCKETS(the_fullest_is_forgotten_first),
-        cmocka_unit_test(every_allocation_may_fail),
+        WITH_BUCKETS(a_bucket_empties_and_fills),     WITH_BUCKETS(tables_are_found_by_name),
+        WITH_BUCKETS(the_fullest_is_forgotten_first), cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(base64_goes_there_and_back),
     };
     return cmocka_run_group_tests_name("buckets and base64", tests, NULL, NULL);
