@@ -16,6 +16,7 @@ typedef struct status_words {
 static const status_words *words_for(int status)
 {
     static const status_words all[] = {
+        {101, "Switching Protocols", "ok"},
         {200, "OK", "ok"},
         {201, "Created", "ok"},
         {202, "Accepted", "ok"},
@@ -45,6 +46,7 @@ static const status_words *words_for(int status)
         {417, "Expectation Failed", "expectation_failed"},
         {421, "Misdirected Request", "misdirected_request"},
         {422, "Unprocessable Content", "unprocessable"},
+        {426, "Upgrade Required", "upgrade_required"},
         {428, "Precondition Required", "precondition_required"},
         {429, "Too Many Requests", "too_many_requests"},
         {431, "Request Header Fields Too Large", "head_too_large"},

@@ -228,6 +228,41 @@ fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size
     return FA_OK;
 }
 
+/* ---- another protocol ---- */
+
+fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, size_t count,
+                              size_t (*on_input)(fa_exchange *exchange, const uint8_t *bytes, size_t length,
+                                                 void *context),
+                              void *input_context)
+{
+    fa_header all[FA_MAX_HEAD];
+    if (exchange->status != 0 || exchange->gone)
+        return FA_WRONG_STATE;
+    if (exchange->back_end->upgrade == NULL || exchange->head_only || exchange->body != NULL)
+        return FA_UNSUPPORTED;
+    if (!head_is_clean(200, headers, count)) /* of 101 it is asked by nobody else */
+        return FA_INVALID;
+    count = fa_head_assemble(exchange, 101, headers, count, all);
+    exchange->story.first_us = fa_worker_now_us(exchange->worker);
+    exchange->on_input = on_input;
+    exchange->input_context = input_context;
+    exchange->status = 101;
+    exchange->length = -1;
+    exchange->sending = true;
+    fa_result result = exchange->back_end->upgrade(exchange, all, count);
+    if (result != FA_OK) {
+        exchange->status = 0;
+        exchange->sending = false;
+    }
+    return result;
+}
+
+void fa_exchange_read(fa_exchange *exchange)
+{
+    if (!exchange->gone && !exchange->finished)
+        exchange->back_end->read(exchange);
+}
+
 /* ---- the end ---- */
 
 void fa_exchange_abort(fa_exchange *exchange)

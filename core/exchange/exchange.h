@@ -69,6 +69,11 @@ typedef struct fa_exchange_back_end {
      * borrowed for the call; NULL when the answer has begun already. Anything but FA_OK: nothing has happened. */
     fa_result (*move)(fa_exchange *exchange, const fa_header *headers, size_t count,
                       void (*moved)(fa_moving *moving, void *context), void *context);
+    /* See fa_exchange_upgrade; NULL when this back end cannot. headers: of the 101 head, checked, borrowed for the call.
+     * It counts as a send under way: fa_exchange_sent when the head has left. Anything but FA_OK: nothing has happened. */
+    fa_result (*upgrade)(fa_exchange *exchange, const fa_header *headers, size_t count);
+    /* See fa_exchange_read. NULL where there is no upgrade. */
+    void (*read)(fa_exchange *exchange);
 } fa_exchange_back_end;
 
 struct fa_exchange {
@@ -108,6 +113,12 @@ struct fa_exchange {
     void (*on_sent)(fa_exchange *exchange, void *context);
     void (*on_gone)(fa_exchange *exchange, void *context);
     void *context;
+
+    /* After fa_exchange_upgrade: what the client sends; borrowed for the call. From the loop, never inside of another call,
+     * and not any more once the exchange is finished or gone. Returns how many bytes were taken; when it leaves some the
+     * back end stops reading, and gives them again after fa_exchange_read. */
+    size_t (*on_input)(fa_exchange *exchange, const uint8_t *bytes, size_t length, void *context);
+    void *input_context;
 
     void *route_state; /* for whoever handles it (core/script) */
     bool promised;     /* for the same: somebody else has taken it and answers later */
@@ -178,6 +189,21 @@ fa_result fa_exchange_send(fa_exchange *exchange, const fa_piece *pieces, size_t
 fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size_t count,
                            void (*moved)(fa_moving *moving, void *context), void *context);
 
+/* The connection becomes one of another protocol: a 101 head leaves, and from then on bytes go both ways. What is sent goes
+ * through fa_exchange_send as ever, from the on_sent on that follows the head; the final send closes the connection once all
+ * is written. What comes goes to on_input. A client that closes its side, or takes nothing for stall_ms, is gone as ever.
+ * headers: the protocol's, Upgrade with them; Connection is the back end's. FA_UNSUPPORTED where the back end cannot (a
+ * version before HTTP/1.1), for HEAD and with a body; FA_WRONG_STATE, FA_INVALID as fa_exchange_start; FA_NO_MEMORY,
+ * FA_OVER_BUDGET. On failure the exchange is as it was. */
+fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, size_t count,
+                              size_t (*on_input)(fa_exchange *exchange, const uint8_t *bytes, size_t length,
+                                                 void *context),
+                              void *input_context);
+
+/* Goes on reading after on_input has left bytes; harmless otherwise. on_input follows from the loop, with what was left and
+ * perhaps with nothing. */
+void fa_exchange_read(fa_exchange *exchange);
+
 /* Closes the socket and frees the ticket. NULL is ignored. Thread: any. */
 void fa_moving_discard(fa_moving *moving);
 
@@ -200,6 +226,10 @@ bool fa_exchange_set_target(fa_exchange *exchange, fa_text target);
 
 /* Decodes a path as fa_exchange_set_target does, into `out`. Its length, without a NUL; 0 when it is malformed or does not fit. */
 size_t fa_path_decode(fa_text path, char *out, size_t size);
+
+/* Copies the request's texts into memory of the scope, where they were borrowed from what goes before it: for an upgrade.
+ * FA_NO_MEMORY (or a budget): all is as it was. */
+fa_result fa_exchange_keep_request(fa_exchange *exchange);
 
 /* The pieces of the last send have been taken by the socket: returns the leases and tells on_sent. */
 void fa_exchange_sent(fa_exchange *exchange);

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "base/random_id.h"
-
 /* Lies in the request scope, as a back end's exchange should: whoever uses it after the end is found out. */
 typedef struct inprocess_exchange {
     fa_exchange exchange;
@@ -24,6 +22,9 @@ struct fa_inprocess {
     size_t credit;        /* bytes that may still be taken */
     size_t piece, offset; /* where in exchange.in_flight the next byte to take lies */
     bool last, cut;       /* the send under way is final; the handler has cut the connection */
+    fa_buffer *input;     /* after an upgrade: what the client has fed and nobody has taken; NULL for nothing */
+    size_t taken;         /* of it */
+    bool open, held;      /* the upgrade is through; on_input has left bytes */
     void (*on_end)(fa_inprocess *client, void *context);
     void *end_context;
 };
@@ -92,30 +93,53 @@ static fa_result take_bytes(fa_inprocess *client)
     return FA_OK;
 }
 
+/* What is under way has been taken as far as it will be. False: the request has ended. */
+static bool take_sent(fa_inprocess *client)
+{
+    fa_exchange *exchange = &client->request->exchange;
+    if ((client->answer.result = take_bytes(client)) != FA_OK) {
+        end_request(client, "the client has no room");
+        return false;
+    }
+    if (client->piece < exchange->in_flight_count)
+        return true;
+    bool last = client->last;
+    client->open = exchange->status == 101;
+    fa_exchange_sent(exchange); /* may send again */
+    if (!last)
+        return true;
+    client->answer.complete = true;
+    end_request(client, "answered");
+    return false;
+}
+
+/* What has been fed. */
+static void give_input(fa_inprocess *client)
+{
+    fa_exchange *exchange = &client->request->exchange;
+    if (!client->open || client->held || exchange->gone || exchange->finished)
+        return;
+    const uint8_t *bytes = client->input != NULL ? fa_buffer_data(client->input) + client->taken : NULL;
+    size_t length = client->input != NULL ? fa_buffer_length(client->input) - client->taken : 0;
+    size_t taken = exchange->on_input(exchange, bytes, length, exchange->input_context);
+    client->taken += taken;
+    client->held = taken < length;
+    if (!client->held && client->input != NULL) {
+        fa_buffer_release(client->input);
+        client->input = NULL;
+        client->taken = 0;
+    }
+}
+
 static void on_wake(fa_message *wake)
 {
     fa_inprocess *client = FA_OBJECT(wake, fa_inprocess, wake);
     if (client->request == NULL)
         return;
-    fa_exchange *exchange = &client->request->exchange;
-    if (client->cut) {
+    if (client->cut)
         end_request(client, "aborted");
-        return;
-    }
-    if (!exchange->sending)
-        return;
-    if ((client->answer.result = take_bytes(client)) != FA_OK) {
-        end_request(client, "the client has no room");
-        return;
-    }
-    if (client->piece < exchange->in_flight_count)
-        return;
-    bool last = client->last;
-    fa_exchange_sent(exchange); /* may send again */
-    if (last) {
-        client->answer.complete = true;
-        end_request(client, "answered");
-    }
+    else if (!client->request->exchange.sending || take_sent(client))
+        give_input(client);
 }
 
 static void wake_up(fa_inprocess *client)
@@ -157,6 +181,24 @@ static fa_result back_start(fa_exchange *exchange, int status, const fa_header *
     return FA_OK;
 }
 
+/* The head counts as a send of nothing. */
+static fa_result back_upgrade(fa_exchange *exchange, const fa_header *headers, size_t count)
+{
+    fa_result result = back_start(exchange, 101, headers, count, -1);
+    if (result == FA_OK)
+        wake_up(client_of(exchange));
+    return result;
+}
+
+static void back_read(fa_exchange *exchange)
+{
+    fa_inprocess *client = client_of(exchange);
+    if (client == NULL)
+        return;
+    client->held = false;
+    wake_up(client);
+}
+
 static fa_result back_send(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final)
 {
     fa_inprocess *client = client_of(exchange);
@@ -184,70 +226,16 @@ static void back_watch(fa_exchange *exchange)
     (void)exchange; /* a client that vanishes says so */
 }
 
-static const fa_exchange_back_end in_process = {back_start, back_send, back_abort, back_watch, NULL};
+static const fa_exchange_back_end in_process = {
+    .start = back_start,
+    .send = back_send,
+    .abort = back_abort,
+    .watch = back_watch,
+    .upgrade = back_upgrade,
+    .read = back_read,
+};
 
 /* ---- making a request ---- */
-
-static size_t count_headers(const char *const *headers)
-{
-    size_t count = 0;
-    while (headers != NULL && headers[2 * count] != NULL)
-        ++count;
-    return count;
-}
-
-static bool copy_text(fa_scope *scope, const char *from, fa_text *to)
-{
-    to->length = strlen(from);
-    to->data = fa_scope_copy_text(scope, from, to->length);
-    return to->data != NULL;
-}
-
-static bool copy_headers(fa_exchange *exchange, const char *const *headers)
-{
-    size_t count = count_headers(headers);
-    fa_header *copies = fa_scope_allocate(exchange->scope, (count + 1) * sizeof(*copies));
-    if (copies == NULL)
-        return false;
-    for (size_t i = 0; i < count; ++i) {
-        if (!copy_text(exchange->scope, headers[2 * i], &copies[i].name) ||
-            !copy_text(exchange->scope, headers[2 * i + 1], &copies[i].value))
-            return false;
-        for (char *c = (char *)copies[i].name.data; *c != '\0'; ++c) {
-            if (*c >= 'A' && *c <= 'Z')
-                *c = (char)(*c - 'A' + 'a');
-        }
-    }
-    exchange->headers = copies;
-    exchange->header_count = count;
-    return true;
-}
-
-static fa_result copy_body(fa_exchange *exchange, const void *body, size_t length)
-{
-    if (length == 0)
-        return FA_OK;
-    fa_result result = fa_buffer_new(exchange->scope, length, "request body", FA_HERE, &exchange->body);
-    if (result != FA_OK)
-        return result;
-    fa_buffer_append(exchange->body, body, length); /* the room is there */
-    fa_buffer_seal(exchange->body);
-    return FA_OK;
-}
-
-static fa_result fill_in(fa_exchange *exchange, const fa_inprocess_request *request)
-{
-    fa_text target;
-    fa_random_id(exchange->request_id, sizeof(exchange->request_id), "r-", 8);
-    if (!copy_text(exchange->scope, request->method, &exchange->method) ||
-        !copy_text(exchange->scope, request->target, &target) ||
-        !copy_text(exchange->scope, request->remote != NULL ? request->remote : "in-process", &exchange->remote) ||
-        !copy_headers(exchange, request->headers))
-        return FA_NO_MEMORY;
-    exchange->head_only = strcmp(request->method, "HEAD") == 0;
-    fa_exchange_set_target(exchange, target); /* a bad one shows in the empty path */
-    return copy_body(exchange, request->body, request->body_length);
-}
 
 /* The request scope with the exchange in it, complete but for the client. */
 static fa_result new_request(fa_worker *worker, const fa_inprocess_request *request, inprocess_exchange **out)
@@ -262,7 +250,7 @@ static fa_result new_request(fa_worker *worker, const fa_inprocess_request *requ
     if (result == FA_OK) {
         fa_exchange_init(&made->exchange, &in_process, worker, scope);
         fa_scope_hook_add(scope, &made->at_end, on_request_scope_end);
-        result = fill_in(&made->exchange, request);
+        result = fa_inprocess_fill_in(&made->exchange, request);
     }
     if (result != FA_OK)
         fa_scope_end(scope, "no memory", NULL);
@@ -318,6 +306,18 @@ fa_result fa_inprocess_start(fa_worker *worker, fa_scope *owner, const fa_inproc
 
 /* ---- the client ---- */
 
+fa_result fa_inprocess_feed(fa_inprocess *client, const void *bytes, size_t length)
+{
+    fa_result result = client->request != NULL ? FA_OK : FA_WRONG_STATE;
+    if (result == FA_OK && client->input == NULL)
+        result = fa_buffer_new(client->owner, length, "in-process input", FA_HERE, &client->input);
+    if (result == FA_OK)
+        result = fa_buffer_append(client->input, bytes, length);
+    if (result == FA_OK)
+        wake_up(client);
+    return result;
+}
+
 const fa_inprocess_answer *fa_inprocess_answered(const fa_inprocess *client)
 {
     return &client->answer;
@@ -372,6 +372,8 @@ void fa_inprocess_free(fa_inprocess *client)
     end_request(client, "the client vanished");
     fa_scope_hook_remove(&client->at_end);
     fa_buffer_release(client->answer.body);
+    if (client->input != NULL)
+        fa_buffer_release(client->input);
     fa_scope_free(client->owner, client->header_memory);
     fa_scope_free(client->owner, client);
 }

@@ -64,12 +64,19 @@ void fa_inprocess_take(fa_inprocess *client, size_t bytes);
  * come. FA_WRONG_STATE once the answer has ended; FA_NO_MEMORY, FA_OVER_BUDGET, with the body as it was. */
 fa_result fa_inprocess_forget_body(fa_inprocess *client);
 
+/* What the client says after its request has been upgraded; copied, and read from the loop. FA_WRONG_STATE when the request has ended,
+ * FA_NO_MEMORY, FA_OVER_BUDGET. */
+fa_result fa_inprocess_feed(fa_inprocess *client, const void *bytes, size_t length);
+
 /* Bytes that have been sent and not been taken. */
 size_t fa_inprocess_waiting(const fa_inprocess *client);
 
 /* The client leaves: the request scope ends now. Not from inside the handler's calls. Harmless when the answer has
  * ended. */
 void fa_inprocess_vanish(fa_inprocess *client);
+
+/* For inprocess.c: fills in what the request says, copied into the exchange's scope. FA_NO_MEMORY, FA_OVER_BUDGET. */
+fa_result fa_inprocess_fill_in(fa_exchange *exchange, const fa_inprocess_request *request);
 
 /* Vanishes if need be, and gives back what the client and the answer hold. */
 void fa_inprocess_free(fa_inprocess *client);

@@ -71,6 +71,21 @@ void fa_moving_unpack(const fa_moving *moving, void *place, fa_exchange *exchang
     fa_exchange_set_target(exchange, target); /* a bad one shows in the empty path */
 }
 
+/* The path lies in the scope already. */
+fa_result fa_exchange_keep_request(fa_exchange *exchange)
+{
+    char *at = fa_scope_allocate(exchange->scope, bytes_of(exchange) + 1);
+    size_t query_at = exchange->target.length - exchange->query.length; /* it is the end of it */
+    if (at == NULL)
+        return FA_NO_MEMORY;
+    exchange->headers = put_headers(&at, exchange->headers, exchange->header_count);
+    exchange->method = put(&at, exchange->method);
+    exchange->target = put(&at, exchange->target);
+    exchange->remote = put(&at, exchange->remote);
+    exchange->query.data = exchange->target.data + query_at;
+    return FA_OK;
+}
+
 fa_result fa_moving_new(fa_account *account, const fa_exchange *exchange, int fd,
                         void (*moved)(fa_moving *moving, void *context), void *context, fa_moving **out)
 {
@@ -113,6 +128,8 @@ void fa_moving_discard(fa_moving *moving)
     if (moving == NULL)
         return;
     fa_account *account = moving->account;
+    if (moving->secret != NULL)
+        moving->free_secret(moving->secret);
     if (moving->fd >= 0) {
         if (moving->on_lost != NULL)
             moving->on_lost(moving);

@@ -17,8 +17,11 @@ struct fa_moving {
     const fa_header *headers;
     size_t header_count;
     size_t copied; /* bytes at `bytes`: what fa_moving_unpack needs */
-    bool lost;     /* the connection was cut on its way */
-    void (*on_lost)(const fa_moving *moving); /* the back end's: it is discarded and its connection has no new owner; any thread */
+    void *secret;  /* what enciphers the connection, and how it is freed; NULL: nothing does */
+    void (*free_secret)(void *secret);
+    bool lost; /* the connection was cut on its way */
+    void (*on_lost)(
+        const fa_moving *moving); /* the back end's: it is discarded and its connection has no new owner; any thread */
     void *back_end;
     void (*moved)(fa_moving *moving, void *context);
     void *context;

@@ -4,7 +4,7 @@
 
 #include "memory/buffer.h"
 
-enum { WINDOW = 128 * 1024, GATHER = 16 * 1024, FIRST_GATHER = 1024 };
+enum { WINDOW = 128 * 1024, GATHER = 16 * 1024, FIRST_GATHER = 1024, COPIED = 2 * 1024 };
 
 typedef struct entry {
     fa_list link;
@@ -221,6 +221,24 @@ static fa_result begin_gathering(fa_outlet *o, size_t length)
     return FA_OK;
 }
 
+/* Room for so many bytes at the end of the gathered ones; add_gathered cannot fail then. */
+static fa_result reserve_gathered(fa_outlet *o, size_t length)
+{
+    void *unused;
+    if (o->gathering != NULL && fa_buffer_length(o->gathering->buffer) + length > GATHER && !seal_gathered(o)) {
+        fa_exchange_abort(o->exchange);
+        return FA_NO_MEMORY;
+    }
+    fa_result result = o->gathering == NULL ? begin_gathering(o, length) : FA_OK;
+    return result == FA_OK ? fa_buffer_reserve(o->gathering->buffer, length, &unused) : result;
+}
+
+static void add_gathered(fa_outlet *o, const void *data, size_t length)
+{
+    if (length != 0)
+        fa_buffer_append(o->gathering->buffer, data, length);
+}
+
 fa_result fa_outlet_write_bytes(fa_outlet *o, const void *data, size_t length)
 {
     fa_result result = may_write(o, length);
@@ -230,14 +248,60 @@ fa_result fa_outlet_write_bytes(fa_outlet *o, const void *data, size_t length)
         o->accepted += length;
         return FA_OK;
     }
-    if (o->gathering != NULL && fa_buffer_length(o->gathering->buffer) + length > GATHER && !seal_gathered(o)) {
-        fa_exchange_abort(o->exchange);
-        return FA_NO_MEMORY;
-    }
-    if (o->gathering == NULL && (result = begin_gathering(o, length)) != FA_OK)
+    if ((result = reserve_gathered(o, length)) != FA_OK)
         return result;
-    if ((result = fa_buffer_append(o->gathering->buffer, data, length)) == FA_OK)
-        note_accepted(o, length);
+    add_gathered(o, data, length);
+    note_accepted(o, length);
+    return FA_OK;
+}
+
+/* The entry of the buffer is made before the head is gathered, so that nothing can be lacking between the two. */
+static fa_result queue_framed(fa_outlet *o, const void *head, size_t head_length, fa_buffer *buffer)
+{
+    entry *e = fa_scope_allocate(o->exchange->scope, sizeof(*e));
+    fa_result result = e != NULL ? fa_buffer_lease(buffer) : FA_NO_MEMORY;
+    if (result != FA_OK) {
+        fa_scope_free(o->exchange->scope, e);
+        return result;
+    }
+    e->buffer = buffer;
+    if ((result = reserve_gathered(o, head_length)) == FA_OK) {
+        add_gathered(o, head, head_length);
+        if (!seal_gathered(o)) {
+            fa_exchange_abort(o->exchange);
+            result = FA_NO_MEMORY;
+        }
+    }
+    if (result != FA_OK) {
+        fa_buffer_return(buffer);
+        fa_scope_free(o->exchange->scope, e);
+        return result;
+    }
+    fa_list_append(&o->entries, &e->link);
+    return FA_OK;
+}
+
+fa_result fa_outlet_write_framed(fa_outlet *o, const void *head, size_t head_length, fa_buffer *buffer, bool urgent)
+{
+    size_t length = buffer != NULL ? fa_buffer_length(buffer) : 0, total = head_length + length;
+    fa_result result = buffer != NULL && !fa_buffer_sealed(buffer) ? FA_WRONG_STATE : may_write(o, total);
+    if (result == FA_FULL && urgent)
+        result = FA_OK;
+    if (result != FA_OK)
+        return result;
+    if (o->drops) {
+        o->accepted += total;
+        return FA_OK;
+    }
+    if (length > COPIED) {
+        result = queue_framed(o, head, head_length, buffer);
+    } else if ((result = reserve_gathered(o, total)) == FA_OK) {
+        add_gathered(o, head, head_length);
+        if (length != 0)
+            add_gathered(o, fa_buffer_data(buffer), length);
+    }
+    if (result == FA_OK)
+        note_accepted(o, total);
     return result;
 }
 
@@ -283,6 +347,19 @@ static void on_end(fa_scope_hook *hook)
     send_waiters_away(o);
 }
 
+/* The answer has begun. */
+static void attach(fa_outlet *o, fa_exchange *exchange, size_t cap)
+{
+    o->exchange = exchange;
+    o->cap = cap;
+    o->written_ms = fa_worker_now(exchange->worker);
+    fa_list_init(&o->entries);
+    fa_list_init(&o->waiters);
+    fa_scope_hook_add(exchange->scope, &o->at_end, on_end);
+    exchange->on_sent = on_sent;
+    exchange->context = o;
+}
+
 fa_result fa_outlet_open(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length,
                          size_t cap, fa_outlet **outlet)
 {
@@ -294,18 +371,29 @@ fa_result fa_outlet_open(fa_exchange *exchange, int status, const fa_header *hea
         fa_scope_free(exchange->scope, o);
         return result;
     }
-    o->exchange = exchange;
-    o->cap = cap;
-    o->written_ms = fa_worker_now(exchange->worker);
+    attach(o, exchange, cap);
     o->drops = exchange->head_only || status == 204 || status == 304;
-    fa_list_init(&o->entries);
-    fa_list_init(&o->waiters);
-    fa_scope_hook_add(exchange->scope, &o->at_end, on_end);
-    exchange->on_sent = on_sent;
-    exchange->context = o;
     *outlet = o;
     if (o->drops && fa_exchange_send(exchange, NULL, 0, true) != FA_OK)
         fa_exchange_abort(exchange);
+    return FA_OK;
+}
+
+fa_result fa_outlet_open_upgraded(fa_exchange *exchange, const fa_header *headers, size_t count,
+                                  size_t (*on_input)(fa_exchange *exchange, const uint8_t *bytes, size_t length,
+                                                     void *context),
+                                  void *input_context, size_t cap, fa_outlet **outlet)
+{
+    fa_outlet *o = fa_scope_allocate(exchange->scope, sizeof(*o));
+    if (o == NULL)
+        return fa_scope_live(exchange->scope) ? FA_NO_MEMORY : FA_WRONG_STATE;
+    fa_result result = fa_exchange_upgrade(exchange, headers, count, on_input, input_context);
+    if (result != FA_OK) {
+        fa_scope_free(exchange->scope, o);
+        return result;
+    }
+    attach(o, exchange, cap);
+    *outlet = o;
     return FA_OK;
 }
 

@@ -30,11 +30,22 @@ typedef struct fa_outlet_waiter {
 fa_result fa_outlet_open(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length,
                          size_t cap, fa_outlet **outlet);
 
+/* The same for a connection that becomes one of another protocol: fa_exchange_upgrade, with its errors. */
+fa_result fa_outlet_open_upgraded(fa_exchange *exchange, const fa_header *headers, size_t count,
+                                  size_t (*on_input)(fa_exchange *exchange, const uint8_t *bytes, size_t length,
+                                                     void *context),
+                                  void *input_context, size_t cap, fa_outlet **outlet);
+
 /* Queues a sealed buffer (leased until it is sent) or bytes (copied; small ones are put together). FA_FULL: not now, or
  * others wait for room before; FA_CANCELLED: the client is gone; FA_WRONG_STATE: finished, or not sealed; FA_INVALID:
  * beyond the declared length; FA_NO_MEMORY, FA_OVER_BUDGET. Writing nothing is fine. */
 fa_result fa_outlet_write(fa_outlet *outlet, fa_buffer *buffer);
 fa_result fa_outlet_write_bytes(fa_outlet *outlet, const void *data, size_t length);
+
+/* A head and a buffer (sealed, or NULL) that belong together: both are queued or none. urgent: also above the cap, and before
+ * those who wait; whoever says so keeps to a bound of its own. Errors as above. */
+fa_result fa_outlet_write_framed(fa_outlet *outlet, const void *head, size_t head_length, fa_buffer *buffer,
+                                 bool urgent);
 
 void fa_outlet_wait(fa_outlet *outlet, fa_outlet_waiter *waiter);
 

@@ -28,6 +28,28 @@ static void on_later(h2o_timeout_entry_t *entry)
     fa_http_gate_follow(connection);
 }
 
+enum { SECURE_WINDOW = 64 * 1024 };
+
+/* The next of what is in flight: all of it, but under TLS, where h2o enciphers into memory of its own whatever it is given, a window. */
+static void send_some(fa_http_request *request)
+{
+    const fa_exchange *exchange = &request->exchange;
+    h2o_iovec_t bytes[FA_MAX_PIECES];
+    size_t count = 0, room = request->connection->gate.context != NULL ? SECURE_WINDOW : SIZE_MAX;
+    while (request->send.piece < exchange->in_flight_count && room > 0) {
+        const fa_piece *piece = &exchange->in_flight[request->send.piece];
+        size_t left = piece->length - request->send.offset, length = left < room ? left : room;
+        bytes[count++] = h2o_iovec_init(fa_buffer_data(piece->buffer) + piece->offset + request->send.offset, length);
+        room -= length;
+        request->send.offset = length < left ? request->send.offset + length : 0;
+        request->send.piece += length == left;
+    }
+    bool last = request->send.final && request->send.piece == exchange->in_flight_count;
+    request->head_sent = true;
+    request->phase = last ? FA_PHASE_LAST : FA_PHASE_OWED;
+    h2o_send(request->req, bytes, count, last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
 static void end_later(fa_http_request *request)
 {
     request->phase = FA_PHASE_ENDING;
@@ -40,6 +62,11 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
     (void)req;
     fa_timer_pause(&request->stall.timer);
     request->phase = FA_PHASE_READY;
+    if (request->cut == NULL && request->send.piece < request->exchange.in_flight_count) {
+        send_some(request);
+        fa_http_stall_watch(&request->stall);
+        return;
+    }
     if (request->cut == NULL) {
         fa_exchange_sent(&request->exchange); /* may send again */
         return;
@@ -120,18 +147,16 @@ static fa_result back_start(fa_exchange *exchange, int status, const fa_header *
 static fa_result back_send(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final)
 {
     fa_http_request *request = fa_http_request_of(exchange);
-    h2o_iovec_t bytes[FA_MAX_PIECES];
+    (void)pieces; /* they are exchange->in_flight */
     if (request->req == NULL || request->phase != FA_PHASE_READY)
         return FA_WRONG_STATE;
     if (count == 0 && request->head_sent) { /* perhaps nothing to write */
         end_later(request);
         return FA_OK;
     }
-    for (size_t i = 0; i < count; ++i)
-        bytes[i] = h2o_iovec_init(fa_buffer_data(pieces[i].buffer) + pieces[i].offset, pieces[i].length);
-    request->head_sent = true;
-    request->phase = final ? FA_PHASE_LAST : FA_PHASE_OWED;
-    h2o_send(request->req, bytes, count, final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+    request->send.piece = request->send.offset = 0;
+    request->send.final = final;
+    send_some(request);
     fa_http_gate_follow(request->connection);
     fa_http_stall_watch(&request->stall);
     return FA_OK;
@@ -156,4 +181,5 @@ const fa_exchange_back_end fa_http_back_end = {
     .abort = back_abort,
     .watch = back_watch,
     .move = fa_http_move,
+    .upgrade = fa_http_upgrade_begin,
 };

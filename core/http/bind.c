@@ -28,6 +28,21 @@ static bool parse_port(const char *text, in_port_t *port)
     return *end == '\0' && number <= 65535;
 }
 
+#define PLAIN_SCHEME  "http://"
+#define SECURE_SCHEME "https://"
+
+bool fa_http_is_secure(const char *address)
+{
+    return strncmp(address, SECURE_SCHEME, strlen(SECURE_SCHEME)) == 0;
+}
+
+static const char *behind_scheme(const char *address)
+{
+    if (fa_http_is_secure(address))
+        return address + strlen(SECURE_SCHEME);
+    return strncmp(address, PLAIN_SCHEME, strlen(PLAIN_SCHEME)) == 0 ? address + strlen(PLAIN_SCHEME) : address;
+}
+
 static bool parse_place(const char *text, place *where)
 {
     char host[INET6_ADDRSTRLEN];
@@ -65,7 +80,7 @@ static fa_result bind_socket(const char *address, bool shared, int *out, fa_erro
 {
     place where;
     int one = 1;
-    if (!parse_place(address, &where))
+    if (!parse_place(behind_scheme(address), &where))
         return fa_fail(error, FA_INVALID, "\"%.60s\" is no address to listen on: write 127.0.0.1:3005 or [::1]:3005",
                        address);
     int fd = socket(where.address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -84,17 +99,17 @@ static fa_result bind_socket(const char *address, bool shared, int *out, fa_erro
     return FA_OK;
 }
 
-static void print_name(int fd, char *name, size_t size)
+static void print_name(int fd, const char *scheme, char *name, size_t size)
 {
     place where = {.size = sizeof(where.address)};
     char host[INET6_ADDRSTRLEN] = "";
     getsockname(fd, &where.address.any, &where.size);
     if (where.address.any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &where.address.six.sin6_addr, host, sizeof(host));
-        snprintf(name, size, "http://[%s]:%u", host, (unsigned)ntohs(where.address.six.sin6_port));
+        snprintf(name, size, "%s[%s]:%u", scheme, host, (unsigned)ntohs(where.address.six.sin6_port));
     } else {
         inet_ntop(AF_INET, &where.address.four.sin_addr, host, sizeof(host));
-        snprintf(name, size, "http://%s:%u", host, (unsigned)ntohs(where.address.four.sin_port));
+        snprintf(name, size, "%s%s:%u", scheme, host, (unsigned)ntohs(where.address.four.sin_port));
     }
 }
 
@@ -102,7 +117,7 @@ fa_result fa_http_bind(const char *address, int *out, char *name, size_t name_si
 {
     fa_result result = bind_socket(address, true, out, error);
     if (result == FA_OK)
-        print_name(*out, name, name_size);
+        print_name(*out, fa_http_is_secure(address) ? SECURE_SCHEME : PLAIN_SCHEME, name, name_size);
     return result;
 }
 

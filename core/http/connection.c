@@ -123,6 +123,8 @@ static void on_closed(uv_handle_t *handle)
 {
     fa_http_connection *connection = FA_OBJECT(handle, fa_http_connection, tcp);
     fa_http_gate_close(connection);
+    if (connection->upgraded != NULL)
+        fa_http_upgrade_closed(connection->upgraded);
     if (connection->stream != NULL)
         fa_http_stream_closed(connection->stream);
     if (connection->linger_fd >= 0 && begin_linger(connection))
@@ -138,23 +140,33 @@ static bool count_address(fa_http *http, fa_address address, size_t most)
     return http->options.addresses == NULL || fa_addresses_take(http->options.addresses, address, most);
 }
 
-static void begin(fa_http_connection *connection)
+static void begin(fa_http_connection *connection, bool secure)
 {
     h2o_socket_t *socket = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_closed);
     socket->on_close.data = connection; /* no callback: it is how a request finds its connection */
-    if (fa_http_gate_open(connection, socket) != FA_OK)
+    fa_result result = secure ? fa_http_secure_open(connection, socket) : fa_http_gate_open(connection, socket);
+    if (result != FA_OK)
         h2o_socket_close(socket);
 }
 
-void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address)
+/* Under TLS nobody could read an answer without a handshake, and that is what we have no room for. */
+static void turn_away(fa_http *http, int fd, bool secure, int status, const char *message)
+{
+    if (secure)
+        close(fd);
+    else
+        fa_http_turn_away(http, fd, status, message, 1);
+}
+
+void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address, bool secure)
 {
     fa_address who = fa_address_of(address);
     if (http->connection_count >= http->options.max_connections) {
-        fa_http_turn_away(http, fd, 503, "the server has all the connections it takes, try again", 1);
+        turn_away(http, fd, secure, 503, "the server has all the connections it takes, try again");
         return;
     }
     if (!count_address(http, who, http->options.address_connections)) {
-        fa_http_turn_away(http, fd, 429, "this address has all the connections it may have", 1);
+        turn_away(http, fd, secure, 429, "this address has all the connections it may have");
         return;
     }
     fa_http_connection *connection = add_connection(http);
@@ -174,7 +186,7 @@ void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storag
         return;
     }
     uv_tcp_nodelay(&connection->tcp, 1);
-    begin(connection);
+    begin(connection, secure);
 }
 
 fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, fa_http_connection **out)
@@ -229,7 +241,9 @@ void fa_http_connection_cut(fa_http_connection *connection)
         close(connection->linger_fd);
         connection->linger_fd = -1;
     }
-    if (connection->stream != NULL)
+    if (connection->upgraded != NULL)
+        fa_http_upgrade_cut(connection->upgraded, "the server stops");
+    else if (connection->stream != NULL)
         fa_http_stream_cut(connection->stream, "the server stops");
     else if (connection->request != NULL)
         fa_http_cut_request(connection->request, "the server stops");
@@ -244,7 +258,8 @@ static int close_when_idle(h2o_req_t *req, void *context)
     fa_http_connection *connection = fa_http_connection_of(req);
     int fd = fa_http_connection_fd(connection);
     (void)context;
-    if (req->version == 0 && req->conn->callbacks->get_socket(req->conn)->input->size == 0 && fd >= 0 &&
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    if (req->version == 0 && socket->input->size == 0 && !fa_http_secure_is_reading(socket) && fd >= 0 &&
         ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0)
         shut(connection, SHUT_RD); /* h2o reads an end of file and closes */
     return 0;

@@ -4,6 +4,7 @@
  *   bind.c        addresses to bound sockets
  *   listener.c    bound sockets to accepted ones
  *   connection.c  accepted sockets: counted, closed, lingering
+ *   secure.c      TLS between a socket and h2o
  *   gate.c        what of the input h2o gets to see: one request at a time, checked
  *   deadline.c    how long a client may take for a request
  *   refusal.c     the gate's no
@@ -14,6 +15,9 @@
  *   stall.c       the deadline for clients that take nothing
  *   move.c        an answer goes to another worker, and is taken in there
  *   stream.c      the back end of one that was taken in: a bare socket
+ *   upgrade.c     the back end of one that speaks another protocol now (WebSocket)
+ *   secure_stream.c  and TLS above it
+ *   tls*.c        certificates, names and tickets; nothing of h2o
  *   access_log.c  the line for each answer; access_line.c: how it looks
  *   watch.c       clients that leave while nothing is read or written
  *   errors.c      answers that h2o makes on its own, in our shape
@@ -23,15 +27,15 @@
 #ifndef FA_HTTP_EDGE_H
 #define FA_HTTP_EDGE_H
 
-#include <h2o.h>
-
 #include "http/body_check.h"
+#include "http/h2o_version.h"
 #include "http/head_check.h"
 #include "http/http.h"
 #include "worker/timer.h"
 
 typedef struct fa_http_request fa_http_request;
 typedef struct fa_http_stream fa_http_stream;
+typedef struct fa_http_upgrade fa_http_upgrade;
 
 struct fa_http {
     h2o_globalconf_t config; /* one for each worker: nothing of h2o is shared between threads */
@@ -86,7 +90,9 @@ typedef struct fa_http_gate {
     uint64_t began_us; /* the same, for the access log */
     uint64_t wakes_ms; /* the deadline's timer is set for then; UINT64_MAX while it is not set */
     fa_timer deadline;
-    char *answer; /* a refusal on its way */
+    char *answer;        /* a refusal on its way */
+    SSL_CTX *context;    /* under TLS: a reference */
+    unsigned char alert; /* of a handshake that fails */
 } fa_http_gate;
 
 /* An accepted or adopted socket. Lives from then until its last file descriptor is closed, lingering included. */
@@ -94,9 +100,10 @@ typedef struct fa_http_connection {
     uv_tcp_t tcp; /* first: h2o hands it back to its close callback */
     fa_list link; /* in fa_http.connections */
     fa_http *http;
-    fa_account *account;      /* a reference */
-    fa_http_request *request; /* the one that is being handled, or NULL */
-    fa_http_stream *stream;   /* of an adopted one, until it is closed; h2o has no part in it */
+    fa_account *account;       /* a reference */
+    fa_http_request *request;  /* the one that is being handled, or NULL */
+    fa_http_request *upgraded; /* it speaks another protocol, until it is closed; h2o has no part in it */
+    fa_http_stream *stream;    /* of an adopted one, until it is closed; h2o has no part in it */
     char remote[INET6_ADDRSTRLEN];
     fa_address address; /* counted in http->options.addresses while `counted` */
     bool counted;
@@ -110,11 +117,12 @@ typedef struct fa_http_connection {
 
 /* Where a request's answer stands with h2o. */
 typedef enum fa_http_phase {
-    FA_PHASE_READY,  /* h2o owes nothing: it may be called */
-    FA_PHASE_OWED,   /* h2o_send in progress: it will call proceed, or end the request */
-    FA_PHASE_LAST,   /* the final h2o_send is made: it will end the request */
-    FA_PHASE_MOVING, /* h2o writes the head, ends the request, and lets go of the socket */
-    FA_PHASE_ENDING  /* `later` is set and will make the final h2o_send */
+    FA_PHASE_READY,     /* h2o owes nothing: it may be called */
+    FA_PHASE_OWED,      /* h2o_send in progress: it will call proceed, or end the request */
+    FA_PHASE_LAST,      /* the final h2o_send is made: it will end the request */
+    FA_PHASE_MOVING,    /* h2o writes the head, ends the request, and lets go of the socket */
+    FA_PHASE_UPGRADING, /* the same, and this exchange goes on with it */
+    FA_PHASE_ENDING     /* `later` is set and will make the final h2o_send */
 } fa_http_phase;
 
 /* The deadline of an exchange for its client to take something. */
@@ -139,7 +147,12 @@ struct fa_http_request {
     const char *cut; /* why the connection was cut; NULL while it was not */
     struct fa_http_watch *watch;
     fa_http_stall stall;
-    fa_moving *moving; /* once it is to go to another worker */
+    fa_http_upgrade *upgrade; /* once it is to speak another protocol */
+    fa_moving *moving;        /* once it is to go to another worker */
+    struct {
+        size_t piece, offset; /* the next of exchange.in_flight that h2o gets */
+        bool final;
+    } send;
 };
 
 /* One that has come from another worker; lies in its own request scope, too. */
@@ -150,6 +163,8 @@ struct fa_http_stream {
     fa_moving *moving; /* where to: the ticket to be delivered at the end */
     bool client_ended; /* nothing more can be read */
     size_t read_bytes; /* and thrown away */
+    SSL *ssl;          /* NULL: in the clear */
+    BIO *sealed;       /* what is under way, under TLS */
     fa_http_stall stall;
     fa_timer last_moment;
     union {
@@ -166,7 +181,7 @@ void fa_http_block_sigpipe(fa_http *http); /* in the calling thread, the worker'
 void fa_http_turn_away(fa_http *http, int fd, int status, const char *message, unsigned retry_after_s);
 
 /* connection.c. open takes over fd, and closes it when there is no room. */
-void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address);
+void fa_http_connection_open(fa_http *http, int fd, const struct sockaddr_storage *address, bool secure);
 fa_result fa_http_connection_adopt(fa_http *http, int fd, fa_text remote, /* takes fd on success */
                                    fa_http_connection **connection);
 void fa_http_connection_close(fa_http_connection *connection); /* an adopted one */
@@ -180,15 +195,30 @@ void fa_http_close_idle(fa_http *http);
  * FA_OVER_BUDGET: nothing has happened. follow: after every call that may have made h2o write or go on to the next
  * request. */
 fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket);
-fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket,
-                                   SSL_CTX *context); /* TLS first */
+void fa_http_gate_begin(fa_http_connection *connection); /* the second half of it, after a handshake */
 void fa_http_gate_follow(fa_http_connection *connection);
-void fa_http_gate_close(fa_http_connection *connection); /* the socket is closed */
+void fa_http_gate_let_go(fa_http_connection *connection); /* h2o has given the socket away: no requests any more */
+void fa_http_gate_close(fa_http_connection *connection);  /* the socket is closed */
 static inline bool fa_http_gate_is_last(const fa_http_connection *connection, const fa_http_options *options)
 {
     const fa_http_gate *gate = &connection->gate;
     return gate->head.close || (options->connection_requests != 0 && gate->requests >= options->connection_requests);
 }
+
+/* secure.c. open: as fa_http_gate_open, after a handshake. take: h2o lets go of the connection, which goes on elsewhere with memory
+ * BIOs; NULL: it was closed. */
+fa_result fa_http_secure_open(fa_http_connection *connection, h2o_socket_t *socket);
+void fa_http_secure_close(fa_http_connection *connection); /* the socket is closed */
+bool fa_http_secure_is_spurious(const h2o_socket_t *socket, const char *error);
+bool fa_http_secure_is_reading(const h2o_socket_t *socket);
+SSL *fa_http_secure_take(h2o_socket_t *socket);
+void fa_http_secure_free(void *ssl);
+
+/* secure_stream.c: TLS over the bare socket of a stream. seal: what is to be written for the pieces, and for the end when it is
+ * `final`; the caller's to BIO_free, NULL when it cannot be had. open: what was read; false at the client's end, by its word or its
+ * fault. */
+BIO *fa_http_stream_seal(SSL *ssl, const fa_piece *pieces, size_t count, bool final);
+bool fa_http_stream_open(SSL *ssl, const char *bytes, size_t length);
 
 /* deadline.c. */
 fa_result fa_http_deadline_open(fa_http_connection *connection);
@@ -236,6 +266,13 @@ void fa_http_lost_is_logged(fa_http *http, fa_moving *moving);
 fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, fa_http_stream **stream);
 void fa_http_stream_cut(fa_http_stream *stream, const char *why);
 void fa_http_stream_closed(fa_http_stream *stream);
+
+/* upgrade.c. disposed: h2o has ended its request; the exchange goes on. cut: like the exchange's. closed: by the connection,
+ * from the loop. */
+fa_result fa_http_upgrade_begin(fa_exchange *exchange, const fa_header *headers, size_t count);
+void fa_http_upgrade_disposed(fa_http_request *request);
+void fa_http_upgrade_cut(fa_http_request *request, const char *why);
+void fa_http_upgrade_closed(fa_http_request *request);
 
 /* watch.c */
 void fa_http_watch_start(fa_http_request *request);

@@ -143,6 +143,8 @@ static void take_head(fa_http_connection *connection)
 static void on_read(h2o_socket_t *socket, const char *error)
 {
     fa_http_connection *connection = connection_of(socket);
+    if (error != NULL && fa_http_secure_is_spurious(socket, error))
+        return;
     if (error != NULL)
         pass_to_h2o(connection, error);
     else if (connection->gate.awaits == FA_AWAITS_BODY)
@@ -178,6 +180,17 @@ static void next_request(fa_http_connection *connection)
         fa_http_deadline_arm(connection);
 }
 
+/* What h2o writes under TLS when no request is left is its last word (close_notify), and it waits for the client to take it for as long
+ * as that likes. */
+static void await_goodbye(fa_http_connection *connection)
+{
+    fa_http_gate *gate = &connection->gate;
+    if (gate->socket->ssl == NULL || connection->request != NULL || gate->awaits != FA_AWAITS_NOTHING)
+        return;
+    fa_http_deadline_await(connection, FA_AWAITS_GOODBYE);
+    fa_http_deadline_arm(connection);
+}
+
 void fa_http_gate_follow(fa_http_connection *connection)
 {
     fa_http_gate *gate = &connection->gate;
@@ -187,20 +200,21 @@ void fa_http_gate_follow(fa_http_connection *connection)
     if (socket->_cb.write != NULL && gate->written == NULL) {
         gate->written = socket->_cb.write;
         socket->_cb.write = on_written;
+        await_goodbye(connection);
     }
     if (socket->_cb.read == NULL && gate->awaits == FA_AWAITS_BODY && !gate->head.expects)
         fa_http_deadline_await(connection, FA_AWAITS_NOTHING); /* it has had enough, for a reason of its own */
     if (socket->_cb.read != connection->http->h2o_read)
         return; /* it does not read, or reads through us, or for another protocol */
     socket->_cb.read = on_read;
-    if (gate->awaits == FA_AWAITS_NOTHING)
+    if (gate->awaits == FA_AWAITS_NOTHING || gate->awaits == FA_AWAITS_GOODBYE)
         next_request(connection);
 }
 
 /* ---- life ---- */
 
 /* h2o is kept from what has been read already: it would take it for a request on the spot. */
-static void begin_http(fa_http_connection *connection)
+void fa_http_gate_begin(fa_http_connection *connection)
 {
     fa_http *http = connection->http;
     fa_http_gate *gate = &connection->gate;
@@ -221,36 +235,22 @@ fa_result fa_http_gate_open(fa_http_connection *connection, h2o_socket_t *socket
     if (result != FA_OK)
         return result;
     connection->gate.socket = socket;
-    begin_http(connection);
+    fa_http_gate_begin(connection);
     return FA_OK;
 }
 
-static void on_handshake(h2o_socket_t *socket, const char *error)
+/* Nothing is ahead: what comes behind an Upgrade before its answer has been refused. */
+void fa_http_gate_let_go(fa_http_connection *connection)
 {
-    fa_http_connection *connection = connection_of(socket);
-    if (error == NULL) {
-        begin_http(connection);
-        return;
-    }
+    connection->gate.socket = NULL;
     fa_http_deadline_await(connection, FA_AWAITS_NOTHING);
-    h2o_socket_close(socket);
-}
-
-fa_result fa_http_gate_open_secure(fa_http_connection *connection, h2o_socket_t *socket, SSL_CTX *context)
-{
-    fa_result result = fa_http_deadline_open(connection);
-    if (result != FA_OK)
-        return result;
-    connection->gate.socket = socket;
-    fa_http_deadline_await(connection, FA_AWAITS_HANDSHAKE);
-    h2o_socket_ssl_handshake(socket, context, NULL, on_handshake);
-    return FA_OK;
 }
 
 void fa_http_gate_close(fa_http_connection *connection)
 {
     fa_http_gate *gate = &connection->gate;
     gate->socket = NULL;
+    fa_http_secure_close(connection);
     fa_timer_stop(&gate->deadline);
     if (gate->ahead != NULL)
         h2o_buffer_dispose(&gate->ahead);

@@ -6,6 +6,7 @@
 #include "exchange/router.h"
 #include "http/access_log.h"
 #include "http/addresses.h"
+#include "http/tls.h"
 
 typedef struct fa_http fa_http;
 
@@ -36,6 +37,7 @@ typedef struct fa_http_options {
     size_t default_count, secure_default_count;
     size_t spool_threshold; /* bodies above this lie in an unlinked file, not in memory */
     const char *spool_dir;  /* borrowed for the call */
+    fa_tls *tls;            /* borrowed until fa_http_free; may be NULL when nobody listens with TLS */
     size_t request_budget;  /* bytes of all that one request owns, its body included; 0: no limit of its own */
 } fa_http_options;
 
@@ -48,8 +50,8 @@ fa_result fa_http_new(fa_worker *worker, const fa_http_options *options, fa_http
                       fa_http **http, fa_error *error);
 
 /* Accepts connections on a bound socket (fa_http_bind), which the edge takes over: on failure it is closed. FA_IO,
- * FA_NO_MEMORY. Thread: the worker's, or before it runs. */
-fa_result fa_http_listen(fa_http *http, int socket, fa_error *error);
+ * FA_NO_MEMORY. secure: they speak TLS, by options.tls. Thread: the worker's, or before it runs. */
+fa_result fa_http_listen(fa_http *http, int socket, bool secure, fa_error *error);
 
 /* Takes in an exchange that fa_exchange_move sent away from another worker (or from this one): a new exchange in a new
  * request scope, with status 200 begun and its length unknown; whoever calls this answers it. It counts as a connection
@@ -81,10 +83,14 @@ bool fa_http_draining(const fa_http *http);
  * ignored. */
 void fa_http_free(fa_http *http);
 
-/* Binds "HOST:PORT" (IPv4 or [IPv6]; port 0 picks one) with SO_REUSEADDR and SO_REUSEPORT, not yet listening for more
- * than the bind. name: gets "http://HOST:PORT" with the real port. FA_INVALID for a malformed address, FA_CONFLICT when
+/* Binds "HOST:PORT", perhaps behind a scheme (IPv4 or [IPv6]; port 0 picks one) with SO_REUSEADDR and SO_REUSEPORT, not yet listening for more
+ * than the bind. name: gets "SCHEME://HOST:PORT" with the real port, which can be
+ * bound again; the scheme is http when none was given. FA_INVALID for a malformed address, FA_CONFLICT when
  * it is in use, FA_IO. */
 fa_result fa_http_bind(const char *address, int *socket, char *name, size_t name_size, fa_error *error);
+
+/* Whether an address is to be listened on with TLS. */
+bool fa_http_is_secure(const char *address);
 
 /* Whether anybody listens on the address already: FA_CONFLICT. To be asked once before the sockets of all workers are
  * bound, because SO_REUSEPORT lets a second server of the same user bind the same port and take half of the first one's

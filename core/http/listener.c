@@ -19,6 +19,7 @@ typedef struct listener {
     fa_list link;
     fa_http *http;
     int fd;
+    bool secure; /* TLS */
     uv_poll_t poll;
     fa_timer retry;
 } listener;
@@ -144,9 +145,12 @@ static void accept_some(listener *l)
             note_accept(l->http);
         if (fd >= 0 && l->http->refusing) {
             l->http->refused++;
-            fa_http_turn_away(l->http, fd, 503, "the server is short of memory, try again", 5);
+            if (l->secure)
+                close(fd);
+            else
+                fa_http_turn_away(l->http, fd, 503, "the server is short of memory, try again", 5);
         } else if (fd >= 0) {
-            fa_http_connection_open(l->http, fd, &address);
+            fa_http_connection_open(l->http, fd, &address, l->secure);
         } else if (is_our_lack(errno)) {
             pause_listener(l, errno);
             return;
@@ -166,7 +170,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
         accept_some(l);
 }
 
-fa_result fa_http_listen(fa_http *http, int fd, fa_error *error)
+fa_result fa_http_listen(fa_http *http, int fd, bool secure, fa_error *error)
 {
     listener *l = fa_scope_allocate(fa_worker_scope(http->worker), sizeof(*l));
     if (l == NULL) {
@@ -181,6 +185,7 @@ fa_result fa_http_listen(fa_http *http, int fd, fa_error *error)
     }
     l->http = http;
     l->fd = fd;
+    l->secure = secure;
     fa_timer_init(&l->retry, http->worker, fa_worker_scope(http->worker), on_retry);
     fa_list_append(&http->listeners, &l->link);
     uv_poll_start(&l->poll, UV_READABLE, on_acceptable);

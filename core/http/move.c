@@ -5,6 +5,8 @@
  * head has left; h2o's own descriptor is closed as ever, and the client does not notice. What h2o had read of a further
  * request is dropped: the answer ends with the connection.
  *
+ * Under TLS the OpenSSL object goes along: h2o lets go of that, too.
+ *
  * The new worker needs no h2o for what follows: see stream.c. */
 #include "http/edge.h"
 
@@ -12,23 +14,31 @@
 
 #include "exchange/moving.h"
 
+static void take_secret(fa_moving *moving, h2o_socket_t *socket)
+{
+    moving->secret = fa_http_secure_take(socket);
+    moving->free_secret = fa_http_secure_free;
+    moving->lost = moving->secret == NULL;
+}
+
 /* From the loop; the request and its scope have ended before. */
 static void on_head_left(void *context, h2o_socket_t *socket, size_t request_size)
 {
     fa_moving *moving = context;
     (void)request_size;
-    if (socket != NULL)
+    if (socket == NULL)
+        moving->lost = true;
+    else if (socket->ssl == NULL)
         h2o_socket_close(socket);
     else
-        moving->lost = true;
+        take_secret(moving, socket);
     fa_moving_deliver(moving);
 }
 
-/* A duplicate of the descriptor is all there is to such a connection. With TLS its state would have to go along
- * (h2o_socket_export has it), and a stream of HTTP/2 cannot go alone. */
-static bool is_bare(h2o_req_t *req)
+/* A stream of HTTP/2 cannot go alone. */
+static bool has_own_connection(const h2o_req_t *req)
 {
-    return req->version < 0x200 && req->conn->callbacks->get_socket(req->conn)->ssl == NULL;
+    return req->version < 0x200;
 }
 
 /* The one line of an answer that ends between two workers. */
@@ -61,7 +71,7 @@ fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t c
     h2o_req_t *req = request->req;
     if (exchange->status != 0 || req == NULL || request->cut != NULL || request->phase != FA_PHASE_READY)
         return FA_WRONG_STATE;
-    if (!is_bare(req))
+    if (!has_own_connection(req))
         return FA_UNSUPPORTED;
     fa_result result = fa_moving_new(request->http->account, exchange, fa_http_connection_fd(request->connection),
                                      moved, context, &request->moving);

@@ -59,7 +59,7 @@ static bool sent_host(const h2o_req_t *req)
 
 static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
 {
-    fa_header *headers = fa_scope_allocate(exchange->scope, (req->headers.size + 1) * sizeof(*headers));
+    fa_header *headers = fa_scope_allocate(exchange->scope, (req->headers.size + 2) * sizeof(*headers));
     if (headers == NULL)
         return FA_NO_MEMORY;
     for (size_t i = 0; i < req->headers.size; ++i) {
@@ -68,6 +68,8 @@ static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
     }
     if (sent_host(req))
         headers[exchange->header_count++] = (fa_header){FA_TEXT("host"), text_of(req->input.authority)};
+    if (req->upgrade.len != 0) /* nor does it leave this one where it was */
+        headers[exchange->header_count++] = (fa_header){FA_TEXT("upgrade"), text_of(req->upgrade)};
     exchange->headers = headers;
     return FA_OK;
 }
@@ -151,6 +153,10 @@ typedef struct pool_cell {
 static void on_dispose(void *cell)
 {
     fa_http_request *request = ((pool_cell *)cell)->request;
+    if (request->phase == FA_PHASE_UPGRADING) {
+        fa_http_upgrade_disposed(request);
+        return;
+    }
     const char *reason = request->cut != NULL         ? request->cut
                          : request->moving != NULL    ? "moved to another worker"
                          : request->exchange.finished ? "answered"

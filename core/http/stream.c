@@ -54,6 +54,8 @@ void fa_http_stream_closed(fa_http_stream *stream)
     const char *why = stream->end;
     stream->connection->stream = NULL;
     stream->connection->http->request_count--;
+    BIO_free(stream->sealed);
+    SSL_free(stream->ssl);
     if (moving == NULL)
         fa_access_log_exchange(stream->connection->http->options.access, &stream->exchange, why);
     fa_exchange_gone(&stream->exchange);
@@ -96,8 +98,8 @@ static void lend_waste(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 static void on_read(uv_stream_t *socket, ssize_t got, const uv_buf_t *buffer)
 {
     fa_http_stream *stream = FA_OBJECT(socket, fa_http_connection, tcp)->stream;
-    (void)buffer;
-    if (got >= 0) {
+    bool open = got >= 0 && (stream->ssl == NULL || fa_http_stream_open(stream->ssl, buffer->base, (size_t)got));
+    if (open) {
         stream->read_bytes += (size_t)got;
         if (stream->read_bytes > MOST_INPUT_BYTES)
             end(stream, "the client goes on sending");
@@ -105,7 +107,7 @@ static void on_read(uv_stream_t *socket, ssize_t got, const uv_buf_t *buffer)
     }
     uv_read_stop(socket);
     stream->client_ended = true;
-    if (!stream->exchange.finished || got != UV_EOF)
+    if (!stream->exchange.finished || (got < 0 && got != UV_EOF))
         end(stream, "the client vanished");
     else if (!stream->exchange.sending)
         end(stream, "answered"); /* else what is written last fails by itself, or reaches a half-closed client */
@@ -122,6 +124,8 @@ static fa_result back_start(fa_exchange *exchange, int status, const fa_header *
 static void on_written(uv_write_t *write, int status)
 {
     fa_http_stream *stream = FA_OBJECT(write, fa_http_stream, under_way.write);
+    BIO_free(stream->sealed);
+    stream->sealed = NULL;
     if (stream->end != NULL)
         return;
     if (status != 0) {
@@ -135,19 +139,36 @@ static void on_written(uv_write_t *write, int status)
         begin_end(stream);
 }
 
+/* What is written for the pieces: themselves, or what they become under TLS. 0: no memory. */
+static size_t prepare(fa_http_stream *stream, const fa_piece *pieces, size_t count, bool final, uv_buf_t *bytes)
+{
+    char *sealed;
+    for (size_t i = 0; i < count; ++i)
+        bytes[i] = uv_buf_init((char *)fa_buffer_data(pieces[i].buffer) + pieces[i].offset, (unsigned)pieces[i].length);
+    if (stream->ssl == NULL)
+        return count;
+    stream->sealed = fa_http_stream_seal(stream->ssl, pieces, count, final);
+    long length = stream->sealed != NULL ? BIO_get_mem_data(stream->sealed, &sealed) : 0;
+    if (length > 0)
+        bytes[0] = uv_buf_init(sealed, (unsigned)length);
+    return length > 0 ? 1 : 0;
+}
+
 static fa_result back_send(fa_exchange *exchange, const fa_piece *pieces, size_t count, bool final)
 {
     fa_http_stream *stream = stream_of(exchange);
     uv_buf_t bytes[FA_MAX_PIECES];
-    (void) final; /* fa_exchange.finished */
     if (stream->end != NULL)
         return FA_WRONG_STATE;
-    if (count == 0) {
+    if (count == 0 && stream->ssl == NULL) {
         begin_end(stream);
         return FA_OK;
     }
-    for (size_t i = 0; i < count; ++i)
-        bytes[i] = uv_buf_init((char *)fa_buffer_data(pieces[i].buffer) + pieces[i].offset, (unsigned)pieces[i].length);
+    count = prepare(stream, pieces, count, final, bytes);
+    if (count == 0) {
+        end(stream, "no memory to encipher");
+        return FA_NO_MEMORY;
+    }
     int status = uv_write(&stream->under_way.write, socket_of(stream), bytes, (unsigned)count, on_written);
     if (status != 0) {
         end(stream, "cannot be written to");
@@ -179,9 +200,12 @@ static fa_result back_move(fa_exchange *exchange, const fa_header *headers, size
                                      moved, context, &stream->moving);
     if (result != FA_OK)
         return result;
+    stream->moving->secret = stream->ssl;
+    stream->moving->free_secret = fa_http_secure_free;
+    stream->ssl = NULL;
     fa_http_lost_is_logged(stream->connection->http, stream->moving);
     end(stream, "moved to another worker");
-    return result;
+    return FA_OK;
 }
 
 static const fa_exchange_back_end raw_stream = {
@@ -203,6 +227,8 @@ fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, 
     if (result != FA_OK)
         return result;
     moving->fd = -1;
+    stream->ssl = moving->secret;
+    moving->secret = NULL;
     fa_exchange *exchange = &stream->exchange;
     fa_exchange_init(exchange, &raw_stream, http->worker, scope);
     fa_moving_unpack(moving, stream->texts, exchange);

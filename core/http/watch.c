@@ -48,7 +48,7 @@ static void on_left(uv_poll_t *poll, int status, int events)
     bool answered = request->exchange.finished;
     fa_http_watch_stop(request); /* the event stays true */
     if (!answered)               /* else what is written last will fail by itself, or reach a half-closed client */
-        fa_http_cut_request(request, "the client vanished");
+        request->stall.cut(&request->exchange, "the client vanished");
 }
 
 static fa_http_watch *new_watch(fa_http *http, int fd)
@@ -69,7 +69,7 @@ static fa_http_watch *new_watch(fa_http *http, int fd)
 
 void fa_http_watch_start(fa_http_request *request)
 {
-    if (request->watch != NULL || request->req == NULL)
+    if (request->watch != NULL || (request->req == NULL && request->upgrade == NULL))
         return;
     fa_http_watch *watch = new_watch(request->http, fa_http_connection_fd(request->connection));
     if (watch == NULL) {

@@ -157,24 +157,45 @@ bool fa_buffer_mapped(const fa_buffer *buffer)
 
 /* ---- owners ---- */
 
+static fa_result move_charge(fa_buffer *buffer, fa_account *to)
+{
+    fa_account *from = buffer->account;
+    if (to == from)
+        return FA_OK;
+    /* Not `leases`: whoever returns the last one on another thread still has to subtract from the account after that. */
+    if (buffer->references != 1)
+        return FA_WRONG_STATE;
+    fa_result result = fa_account_move(from, to, footprint(buffer));
+    if (result != FA_OK)
+        return result;
+    buffer->account = fa_account_ref(to);
+    fa_account_unref(from);
+    return FA_OK;
+}
+
 fa_result fa_buffer_adopt(fa_scope *scope, fa_buffer *buffer)
 {
-    fa_account *to = fa_scope_account(scope), *from = buffer->account;
     if (!fa_scope_live(scope))
         return FA_WRONG_STATE;
-    if (to != from) {
-        /* Not `leases`: whoever returns the last one on another thread still has to subtract from the account after
-         * that. */
-        if (buffer->references != 1)
-            return FA_WRONG_STATE;
-        fa_result result = fa_account_move(from, to, footprint(buffer));
-        if (result != FA_OK)
-            return result;
-        buffer->account = fa_account_ref(to);
-        fa_account_unref(from);
-    }
+    fa_result result = move_charge(buffer, fa_scope_account(scope));
+    if (result != FA_OK)
+        return result;
     fa_list_remove(&buffer->in_scope);
     link_to(scope, buffer);
+    return FA_OK;
+}
+
+fa_result fa_buffer_detach(fa_account *account, fa_buffer *buffer)
+{
+    if (buffer->source != NULL || buffer->map != NULL)
+        return FA_UNSUPPORTED;
+    if (buffer->references != 1)
+        return FA_WRONG_STATE;
+    fa_result result = move_charge(buffer, account);
+    if (result != FA_OK)
+        return result;
+    fa_list_remove(&buffer->in_scope);
+    buffer->owner = NULL;
     return FA_OK;
 }
 

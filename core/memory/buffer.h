@@ -37,6 +37,11 @@ bool fa_buffer_mapped(const fa_buffer *buffer); /* or a slice of such a one */
  * transfer, on those of another scope of the same thread. */
 fa_result fa_buffer_adopt(fa_scope *scope, fa_buffer *buffer);
 
+/* Nobody's scope owns it any more: the caller does, and `account` is charged. For what is to outlive its scope, on whatever thread.
+ * FA_WRONG_STATE when somebody else holds it too (it is leased); FA_UNSUPPORTED when its bytes are not its own (a slice, a mapped file);
+ * FA_OVER_BUDGET; nothing has changed then. */
+fa_result fa_buffer_detach(fa_account *account, fa_buffer *buffer);
+
 const char *fa_buffer_label(const fa_buffer *buffer);
 fa_origin fa_buffer_made_at(const fa_buffer *buffer);
 fa_scope *fa_buffer_owner(const fa_buffer *buffer); /* borrowed, NULL when detached */

@@ -214,12 +214,10 @@ void *fa_handle_resolve(fa_handle_table *table, fa_handle handle, const fa_handl
 }
 
 /* The slot is stale from here on; its story stays until it is reused. */
-static void retire(slot *s)
+static void forget(slot *s)
 {
     page *home = s->page;
     fa_handle_table *table = home->table;
-    const fa_handle_type *type = s->type;
-    void *object = s->object;
     s->live = false;
     s->object = NULL;
     fa_list_remove(&s->link);
@@ -229,6 +227,13 @@ static void retire(slot *s)
     (*fa_ledger_handles(fa_scope_ledger(table->owner)))--;
     if (--home->live == 0 && home->number >= KEPT_PAGES)
         drop_page(home);
+}
+
+static void retire(slot *s)
+{
+    const fa_handle_type *type = s->type;
+    void *object = s->object;
+    forget(s);
     if (type->release != NULL)
         type->release(object);
 }
@@ -241,6 +246,17 @@ fa_result fa_handle_release(fa_handle_table *table, fa_handle handle, const fa_h
         return FA_INVALID;
     s->released_at = released_at;
     retire(s);
+    return FA_OK;
+}
+
+fa_result fa_handle_give_up(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_origin given_at,
+                            fa_error *error)
+{
+    slot *s = resolve(table, handle, type, error);
+    if (s == NULL)
+        return FA_INVALID;
+    s->released_at = given_at;
+    forget(s);
     return FA_OK;
 }
 

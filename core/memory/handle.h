@@ -49,6 +49,10 @@ void *fa_handle_resolve(fa_handle_table *table, fa_handle handle, const fa_handl
 fa_result fa_handle_release(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_origin released_at,
                             fa_error *error);
 
+/* The same for an object that has gone over to somebody else: the type's release does not run. */
+fa_result fa_handle_give_up(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_origin given_at,
+                            fa_error *error);
+
 /* Moves the handle to another scope of the same thread; the caller moves the object. FA_INVALID, FA_WRONG_STATE. */
 fa_result fa_handle_move(fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_scope *scope,
                          fa_error *error);

@@ -113,6 +113,7 @@ static void take_up(fa_generations *g)
     fa_script_attach(script);
     add(g, script->generation);
     fa_route_options_apply(script);
+    fa_script_upstreams_apply(script);
     fa_worker_post(g->options.worker, &g->wake);
 }
 

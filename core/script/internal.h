@@ -10,7 +10,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 16, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -38,6 +38,7 @@ enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64 };
 
 /* script/route_options.h */
 typedef struct fa_route_options fa_route_options;
+typedef struct fa_websocket_route fa_websocket_route; /* script/websocket_options.h */
 
 /* What a script has declared; a target of the router is a place in fa_script.routes. */
 typedef struct fa_script_route {
@@ -65,6 +66,9 @@ struct fa_script {
     fa_buckets *buckets;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
+    struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
+    fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
+    bool attached;                 /* it is the worker's */
     bool loading;                  /* routes may be declared */
     struct generation *generation; /* generations.c; NULL: it stands alone */
     fa_list holds;                 /* who will still need this state: holds.c */
@@ -79,6 +83,7 @@ struct fa_script {
     unsigned task_number; /* of the newest task */
     fa_list streams;      /* of events that are open: told when the server drains */
     fa_message drain_mail;
+    fa_list websockets; /* that are open: closed when it drains */
     bool draining;
     size_t task_count;           /* without those that only wait to be told of their end */
     size_t copies, copied_bytes; /* bytes that scripts asked to have as Lua strings */
@@ -224,7 +229,7 @@ typedef struct fa_lua_handle {
 } fa_lua_handle;
 
 extern const fa_handle_type fa_type_buffer, fa_type_request, fa_type_turn, fa_type_scope, fa_type_task;
-extern const fa_handle_type fa_type_stream, fa_type_events;
+extern const fa_handle_type fa_type_stream, fa_type_events, fa_type_subscription, fa_type_websocket;
 
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable);
 /* NULL when the value is no handle of this kind. */
@@ -242,13 +247,16 @@ typedef struct fa_turn_state {
     fa_handle handle;
 } fa_turn_state;
 
-#define FA_META_BUFFER  "fitnessally.buffer"
-#define FA_META_REQUEST "fitnessally.request"
-#define FA_META_TURN    "fitnessally.turn"
-#define FA_META_SCOPE   "fitnessally.scope"
-#define FA_META_TASK    "fitnessally.task"
-#define FA_META_STREAM  "fitnessally.stream"
-#define FA_META_EVENTS  "fitnessally.events"
+#define FA_META_BUFFER       "fitnessally.buffer"
+#define FA_META_REQUEST      "fitnessally.request"
+#define FA_META_TURN         "fitnessally.turn"
+#define FA_META_SCOPE        "fitnessally.scope"
+#define FA_META_TASK         "fitnessally.task"
+#define FA_META_STREAM       "fitnessally.stream"
+#define FA_META_EVENTS       "fitnessally.events"
+#define FA_META_STORE        "fitnessally.store"
+#define FA_META_SUBSCRIPTION "fitnessally.subscription"
+#define FA_META_WEBSOCKET    "fitnessally.websocket"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -373,6 +381,7 @@ void fa_open_request(lua_State *L);
 void fa_open_headers(lua_State *L);
 void fa_open_stream(lua_State *L);
 void fa_open_events(lua_State *L);
+void fa_open_websocket(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_routes(lua_State *L);
@@ -383,7 +392,15 @@ void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
+void fa_open_upstream(lua_State *L);
+/* What its app has said of upstreams holds from now on. Thread: the worker's. */
+void fa_script_upstreams_apply(const fa_script *script);
+/* Streams of upstreams end that are still open, because what they belong to lives on: their state goes. */
+void fa_script_readings_end(fa_script *script);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
+void fa_open_store(lua_State *L);
+void fa_open_topics(lua_State *L);
+void fa_open_schedule(lua_State *L);
 
 #endif

@@ -174,5 +174,7 @@ void fa_open_core(lua_State *L)
     fa_lua_waits(L, (const char *const[]){"sleep", NULL});
     lua_pushliteral(L, FA_VERSION);
     lua_setfield(L, -2, "version");
+    lua_pushinteger(L, (lua_Integer)fa_worker_index(fa_script_of(L)->worker));
+    lua_setfield(L, -2, "worker");
     lua_pop(L, 1);
 }

@@ -4,7 +4,7 @@
 
 #include "exchange/sse.h"
 #include "memory/buffer.h"
-#include "script/internal.h"
+#include "script/lua_websocket.h"
 
 enum { DEFAULT_QUEUE = 256 * 1024 };
 
@@ -223,6 +223,7 @@ void fa_script_drain(fa_script *script)
     script->draining = true;
     FA_LIST_EACH(node, &script->streams)
     fa_lua_stream_tell(FA_OBJECT(node, fa_lua_stream, link), "draining");
+    fa_script_close_websockets(script);
     fa_message_init(&script->drain_mail, close_streams);
     fa_worker_post(script->worker, &script->drain_mail);
 }

@@ -30,7 +30,7 @@ static int take(lua_State *L)
 {
     const limiter *l = lua_touserdata(L, lua_upvalueindex(1));
     fa_digest key = digest_of(L, lua_toboolean(L, 2));
-    fa_bucket_answer answer = fa_bucket_take(l->table, &key, &l->rule, fa_worker_now(fa_script_of(L)->worker));
+    fa_bucket_answer answer = fa_buckets_take(l->table, &key, &l->rule, fa_worker_now(fa_script_of(L)->worker));
     lua_pushboolean(L, answer.taken);
     lua_pushnumber(L, answer.left);
     lua_pushnumber(L, (lua_Number)answer.wait_ms / 1000);

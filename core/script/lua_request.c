@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "memory/buffer.h"
-#include "script/internal.h"
+#include "script/lua_websocket.h"
 #include "script/route_options.h"
 
 const fa_handle_type fa_type_request = {"request", NULL};
@@ -17,8 +17,9 @@ typedef struct request {
     bool preflight; /* OPTIONS, answered by what stands around the route that the browser is about to ask */
     fa_handle handle, body;
     bool has_body_handle;
-    fa_hold hold; /* until its task has begun */
-    int locals;   /* registry reference of what its scripts keep with it; LUA_NOREF: nothing yet */
+    fa_lua_websocket *websocket; /* NULL: it is answered as a request */
+    fa_hold hold;                /* until its task has begun */
+    int locals;                  /* registry reference of what its scripts keep with it; LUA_NOREF: nothing yet */
     fa_hold locals_hold;
     fa_scope_hook at_end;
 } request;
@@ -54,9 +55,14 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
     if (error != NULL) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: %.*s %.*s: %s", exchange->request_id, (int)exchange->method.length,
                      exchange->method.data, (int)exchange->path.length, exchange->path.data, error);
-        if (!exchange->finished && !exchange->promised) /* a whole answer is not cut for what went wrong after it */
+        if (r->websocket != NULL)
+            fa_lua_websocket_end(r->websocket, true);
+        else if (!exchange->finished &&
+                 !exchange->promised) /* a whole answer is not cut for what went wrong after it */
             fa_exchange_fail(exchange, 500, "script_error",
                              task->script->options.development ? error : "The server made a mistake.", NULL);
+    } else if (r->websocket != NULL) {
+        fa_lua_websocket_end(r->websocket, false);
     } else if (fa_lua_stream_finish(exchange) || exchange->promised) {
         return;
     } else if (exchange->status == 0) {
@@ -233,6 +239,18 @@ int fa_lua_answer_options(lua_State *L)
     fa_router_methods(check_request(L)->script->router, &key, allow);
     reply_methods(exchange, allow);
     return 0;
+}
+
+/* upgrade(request, what its route says): the WebSocket; nothing when the request has been refused. */
+int fa_lua_upgrade(lua_State *L)
+{
+    fa_exchange *exchange = fa_lua_check_unanswered(L);
+    request *r = check_request(L);
+    r->websocket = fa_lua_websocket_open(r->script, exchange, lua_touserdata(L, 2));
+    if (r->websocket == NULL)
+        return 0;
+    fa_lua_push_websocket(L, r->websocket);
+    return 1;
 }
 
 int fa_lua_current_request(lua_State *L)

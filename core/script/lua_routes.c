@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "script/internal.h"
+#include "script/lua_websocket.h"
 #include "script/route_options.h"
 
 /* ---- declaring ---- */
@@ -191,6 +192,8 @@ void fa_open_routes(lua_State *L)
         {"current", fa_lua_current_request},
         {"serve_folder", fa_lua_serve_folder},
         {"answer_options", fa_lua_answer_options},
+        {"websocket_route", fa_lua_websocket_route},
+        {"upgrade", fa_lua_upgrade},
         {NULL, NULL},
     };
     char path[SCRIPT_PATH_SIZE];

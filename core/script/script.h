@@ -8,11 +8,15 @@
 
 #include "dialogue/dialogue.h"
 #include "exchange/router.h"
+#include "exchange/websocket.h"
 #include "media/media.h"
 #include "memory/inventory.h"
 #include "plugin/native.h"
 #include "script/failure.h"
+#include "upstream/upstream.h"
 #include "worker/buckets.h"
+#include "worker/store.h"
+#include "worker/topics.h"
 #include "worker/turnstile.h"
 
 typedef struct fa_script fa_script;
@@ -43,6 +47,7 @@ typedef struct fa_script_options {
     fa_dialogues *dialogues;
     fa_media *media;
     fa_native *const *natives;  /* NULL-terminated */
+    fa_upstreams *upstreams;    /* the worker's; NULL: there are none */
     const fa_setting *settings; /* ends with name NULL */
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */
@@ -52,13 +57,16 @@ typedef struct fa_script_options {
     const char *const *trusted; /* modules that get the whole of Lua; may be NULL */
     size_t trusted_count;
     fa_body_limits bodies;
-    fa_turnstiles *turnstiles; /* shared by all workers; NULL: this state has its own */
-    fa_buckets *buckets;       /* the same */
-    size_t answer_queue;       /* bytes of a streamed answer that wait for the client; 0: the default */
-    uint64_t heartbeat_ms;     /* of event streams that say nothing of theirs; 0: none */
-    bool development;          /* error answers carry the message and the traceback */
-    unsigned generation;       /* which one this is; 0: generations are not counted */
-    uint64_t started_ms;       /* of the server, by its ledger's clock; 0: now */
+    fa_turnstiles *turnstiles;      /* shared by all workers; NULL: this state has its own */
+    fa_buckets *buckets;            /* the same */
+    fa_stores *stores;              /* shared by all workers; NULL: scripts have none */
+    fa_topics *topics;              /* the same */
+    size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */
+    uint64_t heartbeat_ms;          /* of event streams that say nothing of theirs; 0: none */
+    fa_websocket_options websocket; /* of routes that say nothing else; max_message 0: the defaults */
+    bool development;               /* error answers carry the message and the traceback */
+    unsigned generation;            /* which one this is; 0: generations are not counted */
+    uint64_t started_ms;            /* of the server, by its ledger's clock; 0: now */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
     size_t (*connections)(void *context);

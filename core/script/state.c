@@ -251,6 +251,7 @@ static int open_all(lua_State *L)
     fa_open_headers(L);
     fa_open_stream(L);
     fa_open_events(L);
+    fa_open_websocket(L);
     fa_open_file(L);
     fa_open_app(L);
     fa_open_voice(L);
@@ -258,8 +259,12 @@ static int open_all(lua_State *L)
     fa_open_plugins(L);
     fa_open_core(L);
     fa_open_memory(L);
+    fa_open_upstream(L);
     fa_open_loader(L);
+    fa_open_store(L);
+    fa_open_topics(L);
     fa_open_structure(L);
+    fa_open_schedule(L);
     fa_open_routes(L);
     fa_open_crypto(L);
     fa_open_policies(L);
@@ -286,6 +291,7 @@ fa_result fa_script_new(const fa_script_options *options, fa_script **out, fa_er
 
 void fa_script_attach(fa_script *script)
 {
+    script->attached = true;
     fa_scope_attach(script->scope, fa_worker_scope(script->worker));
 }
 
@@ -311,7 +317,9 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
     script->started_ms = options->started_ms != 0 ? options->started_ms : fa_worker_now_exact(script->worker);
     fa_list_init(&script->tasks);
     fa_list_init(&script->pending);
+    fa_list_init(&script->readings);
     fa_list_init(&script->streams);
+    fa_list_init(&script->websockets);
     fa_list_init(&script->holds);
     fa_list_init(&script->module_waits);
     fa_message_init(&script->mail, fa_tasks_deliver);
@@ -346,6 +354,7 @@ void fa_script_free(fa_script *script)
         return;
     script->retired = false; /* nobody is to hear of what ends here */
     fa_tasks_end(script);    /* while there still is a state that they can be taken out of */
+    fa_script_readings_end(script);
     fa_worker_withdraw(script->worker, &script->mail);
     if (script->draining)
         fa_worker_withdraw(script->worker, &script->drain_mail);

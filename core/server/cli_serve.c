@@ -62,6 +62,16 @@ static void write_report(fa_server *server)
         fa_log_write(fa_server_log(server), FA_LOG_ERROR, "no memory report: %s", error.text);
 }
 
+static void reload_certificates(fa_server *server)
+{
+    fa_error error = {{0}};
+    if (fa_server_reload_certificates(server, &error) == FA_OK)
+        fa_log_write(fa_server_log(server), FA_LOG_INFO,
+                     "SIGHUP: certificates reloaded; restart to load changed scripts");
+    else
+        fa_log_write(fa_server_log(server), FA_LOG_ERROR, "SIGHUP: the certificates stay as they were: %s", error.text);
+}
+
 /* Returns when it is time to stop. */
 static void heed_signals(fa_server *server, const sigset_t *awaited)
 {
@@ -71,7 +81,7 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
             continue;
         switch (number) {
         case SIGHUP:
-            fa_log_write(log, FA_LOG_WARN, "SIGHUP: reload comes with live reload; restart to load changed scripts");
+            reload_certificates(server);
             break;
         case SIGUSR1:
             fa_server_reopen_logs(server);
@@ -124,12 +134,13 @@ const fa_command fa_command_serve = {
             "\n"
             "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
             "  --listen HOST:PORT   listen here instead of where the configuration says; may be repeated; port 0 picks "
-            "one\n"
+            "one; https://HOST:PORT speaks TLS\n"
             "  --workers N          threads that serve\n"
             "  --data DIR           folder with exercises.json and media/\n"
             "  --set KEY=VALUE      any key of the configuration; may be repeated\n"
             "\n"
             "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
+            "SIGHUP               read the certificates again\n"
             "SIGUSR1              open log files anew\n"
             "SIGUSR2              write a memory report into state_dir and go on\n",
     .run = run,

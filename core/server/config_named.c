@@ -5,7 +5,7 @@
 
 enum { MAX_SETTINGS = 512 }; /* of all groups together: a configuration is written by people */
 
-const char *const fa_named_groups[] = {"plugins", "tls", NULL};
+const char *const fa_named_groups[] = {"plugins", "tls", "upstreams", NULL};
 
 typedef struct named_setting {
     fa_list link;

@@ -9,7 +9,11 @@
 #include "server/process.h"
 #include "worker/timer.h"
 
-enum { PATIENCE_MS = 500 }; /* with a worker that a script does not let go; a report is wanted within a second */
+enum {
+    PATIENCE_MS = 500, /* with a worker that a script does not let go; a report is wanted within a second */
+    APART_MS = 100,    /* further apart than this the workers' snapshots do not belong together: they are taken again */
+    MOST_ROUNDS = 5
+};
 
 /* One worker's share, written on its thread. */
 typedef struct piece {
@@ -28,7 +32,8 @@ typedef struct work {
     fa_memory_question *question; /* NULL when asked from outside */
     fa_worker *asker;             /* its worker */
     fa_account *account;          /* pays for this */
-    unsigned count;
+    unsigned count, rounds;
+    uint64_t began_ms;
     fa_memory_report report;
     piece pieces[];
 } work;
@@ -99,6 +104,7 @@ static void visit(void *context, fa_worker *worker)
     fa_script *all[FA_MOST_GENERATIONS + 1];
     fa_generations *generations = fa_runtime_generations(w->sources->runtime, index);
     const fa_scope *asking = w->question != NULL && worker == w->asker ? w->question->asking : NULL;
+    memset(p, 0, sizeof(*p)); /* it may be the second time */
     p->at_ms = fa_worker_now_exact(worker);
     p->visited = true;
     fa_census_take(&p->census, fa_worker_scope(worker), asking, index, p->at_ms);
@@ -271,6 +277,7 @@ static fa_result new_work(const fa_memory_sources *sources, work **out)
     (*out)->sources = sources;
     (*out)->account = account;
     (*out)->count = count;
+    (*out)->began_ms = fa_clock_now_ms(fa_ledger_clock(sources->ledger));
     return FA_OK;
 }
 
@@ -279,9 +286,33 @@ static void free_work(work *w)
     fa_account_free(w->account, w, work_size(w->count));
 }
 
+/* Whether the workers came to it at times too different, and there is time to take all of it once more. */
+static bool wants_another_round(work *w)
+{
+    uint64_t first = UINT64_MAX, last = 0;
+    for (unsigned i = 0; i < w->count; ++i) {
+        const piece *p = &w->pieces[i];
+        if (!p->visited)
+            return false;
+        first = p->at_ms < first ? p->at_ms : first;
+        last = p->at_ms > last ? p->at_ms : last;
+    }
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(w->sources->ledger));
+    return last - first > APART_MS && ++w->rounds < MOST_ROUNDS && now_ms - w->began_ms < PATIENCE_MS;
+}
+
+static void on_visited(void *context);
+
+static fa_result visit_all(work *w)
+{
+    return fa_crew_visit(fa_runtime_crew(w->sources->runtime), w->asker, PATIENCE_MS, visit, on_visited, w);
+}
+
 static void on_visited(void *context)
 {
     work *w = context;
+    if (wants_another_round(w) && visit_all(w) == FA_OK)
+        return;
     fa_memory_question *question = w->question;
     fa_buffer *out = NULL;
     complete(w);
@@ -303,7 +334,7 @@ fa_result fa_memory_answer(void *context, fa_memory_question *question)
         return result;
     w->question = question;
     w->asker = question->worker;
-    result = fa_crew_visit(fa_runtime_crew(sources->runtime), question->worker, PATIENCE_MS, visit, on_visited, w);
+    result = visit_all(w);
     if (result != FA_OK)
         free_work(w);
     return result;
@@ -315,7 +346,9 @@ fa_result fa_memory_answer_outside(const fa_memory_sources *sources, const char 
     fa_result result = fa_memory_knows(what) ? new_work(sources, &w) : FA_INVALID;
     if (result != FA_OK)
         return result;
-    fa_crew_visit_and_wait(fa_runtime_crew(sources->runtime), PATIENCE_MS, visit, w);
+    do {
+        fa_crew_visit_and_wait(fa_runtime_crew(sources->runtime), PATIENCE_MS, visit, w);
+    } while (wants_another_round(w));
     complete(w);
     result = say(what, &w->report, w->sources, out);
     free_work(w);

@@ -68,9 +68,21 @@ struct fa_pressure_steps {
     fa_http *http;
     fa_dialogues *dialogues;
     fa_media *media;
+    void (*pause)(void *context, bool paused); /* NULL: nobody reads from upstreams here */
+    void *pause_context;
+    bool told, paused; /* what it was told last */
     fa_pressure_subscriber subscriber;
     fa_message message;
 };
+
+static void pause_upstreams(fa_pressure_steps *steps, bool paused)
+{
+    if (steps->pause == NULL || (steps->told && steps->paused == paused))
+        return;
+    steps->told = true;
+    steps->paused = paused;
+    steps->pause(steps->pause_context, paused);
+}
 
 /* Whatever the level is by now. The media cache is shared: every worker says the same, and each says it again after the
  * last change, so the last word is right. A quarter of it stays: what everybody asks for need not come from the disk. */
@@ -83,6 +95,7 @@ static void apply(fa_message *message)
                         level >= FA_PRESSURE_SHRINK_CACHES ? fa_media_budget(steps->media) / 4 : SIZE_MAX);
     if (steps->http != NULL)
         fa_http_refuse_connections(steps->http, level >= FA_PRESSURE_REFUSE_CONNECTIONS);
+    pause_upstreams(steps, level >= FA_PRESSURE_PAUSE_UPSTREAMS);
     if (steps->dialogues != NULL)
         fa_dialogues_pressure(steps->dialogues, level); /* last: it may run scripts */
 }
@@ -110,6 +123,14 @@ fa_result fa_pressure_attach(fa_pressure *pressure, fa_worker *worker, fa_http *
     fa_worker_post(worker, &steps->message); /* for what the level is already */
     *out = steps;
     return FA_OK;
+}
+
+void fa_pressure_pauses(fa_pressure_steps *steps, void (*pause)(void *context, bool paused), void *context)
+{
+    steps->pause = pause;
+    steps->pause_context = context;
+    steps->told = false;
+    fa_worker_post(steps->worker, &steps->message);
 }
 
 void fa_pressure_detach(fa_pressure_steps *steps)

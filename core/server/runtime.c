@@ -15,6 +15,8 @@
 #include "server/scripts.h"
 #include "server/security_headers.h"
 #include "server/settings.h"
+#include "server/upstream_settings.h"
+#include "server/tls_settings.h"
 #include "worker/timer.h"
 
 /* What runs on one worker. */
@@ -23,6 +25,7 @@ typedef struct lane {
     fa_worker *worker;
     fa_http *http;
     fa_dialogues *dialogues;
+    fa_upstreams *upstreams;
     fa_generations *generations; /* of its scripts */
     fa_pressure_steps *pressure_steps;
     pthread_t thread;
@@ -44,8 +47,13 @@ struct fa_runtime {
     fa_addresses *addresses; /* NULL when they are not counted */
     fa_security_headers security;
     fa_media *media;
+    fa_tls *tls; /* NULL: nobody wants it */
+    const fa_log *log;
     fa_turnstiles *turnstiles;
     fa_buckets *buckets;
+    fa_turnstiles *places; /* of upstreams */
+    fa_stores *stores;
+    fa_topics *topics;
     fa_scripts *scripts;
     _Atomic uint64_t drain_ms;
     pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
@@ -65,6 +73,8 @@ static void on_finish(fa_message *message)
     if (l->http != NULL)
         fa_http_free(l->http);
     l->http = NULL;
+    fa_upstreams_free(l->upstreams);
+    l->upstreams = NULL;
     fa_worker_finish(l->worker);
 }
 
@@ -190,10 +200,18 @@ static fa_result make_scripts(lane *l, fa_error *error)
 {
     fa_scripts_worker worker = {.worker = l->worker,
                                 .dialogues = l->dialogues,
+                                .upstreams = l->upstreams,
                                 .draining = is_draining,
                                 .connections = connections,
                                 .context = l};
     return fa_scripts_add(l->runtime->scripts, &worker, &l->generations, error);
+}
+
+static fa_result make_upstreams(lane *l, const fa_config *config, unsigned workers, fa_error *error)
+{
+    fa_upstreams_options options = {.worker = l->worker, .turnstiles = l->runtime->places, .workers = workers};
+    fa_result result = fa_upstreams_new(&options, &l->upstreams, error);
+    return result == FA_OK ? fa_settings_upstreams(config, l->upstreams, error) : result;
 }
 
 static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
@@ -209,6 +227,7 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     fa_http_options options = fa_settings_http(config, workers);
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
+    options.tls = l->runtime->tls;
     options.defaults = options.secure_defaults = l->runtime->security.list;
     options.default_count = l->runtime->security.plain;
     options.secure_default_count = l->runtime->security.secure;
@@ -249,8 +268,28 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
+        result = make_upstreams(l, config, workers, error);
+    if (result == FA_OK)
         result = make_scripts(l, error);
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
+}
+
+static fa_result make_tls(fa_runtime *runtime, const fa_config *config, fa_error *error)
+{
+    fa_tls_settings settings;
+    if (!fa_tls_settings_wanted(config))
+        return FA_OK;
+    fa_result result = fa_tls_settings_fill(&settings, config, error);
+    return result == FA_OK ? fa_tls_new(runtime->scope, &settings.options, runtime->log, &runtime->tls, error) : result;
+}
+
+fa_result fa_runtime_reload_tls(fa_runtime *runtime, const fa_config *config, fa_error *error)
+{
+    fa_tls_settings settings;
+    if (runtime->tls == NULL)
+        return FA_OK;
+    fa_result result = fa_tls_settings_fill(&settings, config, error);
+    return result == FA_OK ? fa_tls_load(runtime->tls, &settings.options, error) : result;
 }
 
 static void on_end(fa_scope_hook *hook)
@@ -268,9 +307,12 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
         runtime->buckets = fa_buckets_new(scope);
+        runtime->places = fa_turnstiles_new(scope);
+        runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
+        runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
     }
     if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
-        runtime->buckets == NULL)
+        runtime->buckets == NULL || runtime->places == NULL || runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -281,6 +323,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
         return result;
     fa_ledger_limit_mapped(fa_scope_ledger(scope), fa_config_size(config, "spool_budget"));
     runtime->scope = scope;
+    runtime->log = log;
     runtime->media = media;
     runtime->lanes = lanes;
     runtime->directory = directory;
@@ -298,6 +341,8 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .media = media,
                                   .turnstiles = runtime->turnstiles,
                                   .buckets = runtime->buckets,
+                                  .stores = runtime->stores,
+                                  .topics = runtime->topics,
                                   .crew = &runtime->crew,
                                   .app = app};
     if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)
@@ -308,6 +353,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
             fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers, &runtime->addresses);
     if (result != FA_OK)
         return fa_fail(error, result, "no memory to count connections for each address");
+    result = make_tls(runtime, config, error);
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
         result = make_lane(runtime, &lanes[i], config, log, workers, error);
     return result;
@@ -350,10 +396,10 @@ fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name
     fa_result result = FA_OK;
     for (unsigned i = 0; i < runtime->crew.count && result == FA_OK; ++i) {
         int socket;
-        /* The first one picks the port, where that was left open; "http://" off its name is its address. */
-        result = fa_http_bind(i == 0 ? address : name + strlen("http://"), &socket, name, name_size, error);
+        /* The first one picks the port, where that was left open; its name is an address. */
+        result = fa_http_bind(i == 0 ? address : name, &socket, name, name_size, error);
         if (result == FA_OK)
-            result = fa_http_listen(runtime->lanes[i].http, socket, error);
+            result = fa_http_listen(runtime->lanes[i].http, socket, fa_http_is_secure(address), error);
     }
     return result;
 }
@@ -439,6 +485,7 @@ void fa_runtime_free(fa_runtime *runtime)
         fa_pressure_detach(l->pressure_steps);
         if (l->http != NULL)
             fa_http_free(l->http);
+        fa_upstreams_free(l->upstreams);
     }
     fa_scripts_free(runtime->scripts);
     for (unsigned i = 0; i < runtime->crew.count; ++i)

@@ -23,6 +23,8 @@ typedef struct fa_scripts_options {
     fa_media *media;
     fa_turnstiles *turnstiles;
     fa_buckets *buckets;
+    fa_stores *stores;
+    fa_topics *topics;
     const fa_crew *crew;
     bool app; /* load the application (false for tools) */
 } fa_scripts_options;
@@ -34,6 +36,7 @@ fa_scripts *fa_scripts_new(fa_scope *scope, const fa_scripts_options *options, u
 typedef struct fa_scripts_worker {
     fa_worker *worker;
     fa_dialogues *dialogues;
+    fa_upstreams *upstreams;
     bool (*draining)(void *context);
     size_t (*connections)(void *context);
     void *context;

@@ -125,6 +125,24 @@ static fa_result bind_all(fa_server *server, fa_error *error)
     return FA_OK;
 }
 
+/* Whoever turns TLS on expects HTTP/2. */
+static void say_what_is_spoken(const fa_server *server)
+{
+    bool trusted = strcmp(fa_config_text(server->config, "http2"), "trusted") == 0, secure = false;
+    for (size_t i = 0; i < server->address_count; ++i)
+        secure = secure || fa_http_is_secure(server->addresses[i]);
+    if (secure && trusted)
+        fa_log_write(
+            &server->log, FA_LOG_WARN,
+            "HTTP/2 is offered (http2 = \"trusted\"): let nobody but trusted clients reach it, see docs/http.md");
+    else if (secure)
+        fa_log_write(&server->log, FA_LOG_INFO,
+                     "HTTP/2 is off: libh2o 2.2.5 cannot stand hostile clients there (CVE-2023-44487, CVE-2025-8671); "
+                     "http2 = \"trusted\" offers it to trusted ones, see docs/http.md");
+    else if (trusted)
+        fa_log_write(&server->log, FA_LOG_WARN, "http2 = \"trusted\" has no effect without a listener with https://");
+}
+
 /* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
 static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *error)
 {
@@ -225,6 +243,13 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
     return FA_OK;
 }
 
+fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
+{
+    if (server->running == NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server does not run");
+    return fa_runtime_reload_tls(server->runtime, server->config, error);
+}
+
 static fa_result answer_control(void *context, const char *request, fa_buffer *out)
 {
     const fa_server *server = context;
@@ -264,6 +289,8 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
         result = start_logs(server, error);
     if (result == FA_OK)
         result = bind_all(server, error);
+    if (result == FA_OK)
+        say_what_is_spoken(server);
     if (result == FA_OK)
         result = watch_memory(server, error);
     if (result == FA_OK)

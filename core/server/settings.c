@@ -115,6 +115,17 @@ void fa_settings_fill(fa_settings *settings, const fa_config *config)
     replace_text(settings, "media_root", settings->media_root);
 }
 
+fa_websocket_options fa_settings_websocket(const fa_config *config)
+{
+    return (fa_websocket_options){
+        .max_message = fa_config_size(config, "websocket_message"),
+        .queue = fa_config_size(config, "websocket_queue"),
+        .ping_ms = fa_config_duration(config, "websocket_ping"),
+        .pong_ms = fa_config_duration(config, "websocket_pong"),
+        .close_ms = fa_config_duration(config, "websocket_close"),
+    };
+}
+
 fa_body_limits fa_settings_bodies(const fa_config *config)
 {
     return (fa_body_limits){

@@ -22,6 +22,7 @@ void fa_settings_fill(fa_settings *settings, const fa_config *config);
 fa_http_options fa_settings_http(const fa_config *config, unsigned workers);
 
 fa_body_limits fa_settings_bodies(const fa_config *config);
+fa_websocket_options fa_settings_websocket(const fa_config *config);
 
 /* workers: among how many the linger budget is shared. */
 fa_dialogue_options fa_settings_dialogues(const fa_config *config, unsigned workers);

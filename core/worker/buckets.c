@@ -109,7 +109,7 @@ static fa_bucket_answer take_locked(fa_bucket_table *table, const fa_digest *key
                               .reset_ms = ms_for(spent, rule)};
 }
 
-fa_bucket_answer fa_bucket_take(fa_bucket_table *table, const fa_digest *key, const fa_bucket_rule *rule, uint64_t now)
+fa_bucket_answer fa_buckets_take(fa_bucket_table *table, const fa_digest *key, const fa_bucket_rule *rule, uint64_t now)
 {
     pthread_mutex_lock(&table->buckets->lock);
     fa_bucket_answer answer = take_locked(table, key, rule, now);

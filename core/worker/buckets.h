@@ -35,6 +35,7 @@ fa_buckets *fa_buckets_new(fa_scope *scope);
 fa_result fa_buckets_find(fa_buckets *buckets, const char *name, size_t keys, fa_bucket_table **table);
 
 /* Takes one token. now: milliseconds of one clock. */
-fa_bucket_answer fa_bucket_take(fa_bucket_table *table, const fa_digest *key, const fa_bucket_rule *rule, uint64_t now);
+fa_bucket_answer fa_buckets_take(fa_bucket_table *table, const fa_digest *key, const fa_bucket_rule *rule,
+                                 uint64_t now);
 
 #endif

@@ -101,9 +101,9 @@ local function read_multipart(req, options)
   return split(parts)
 end
 
----The fields of a body that is JSON, a urlencoded form or multipart, and the files of the latter: parts, in order, whose
----bytes stay handles. Fields of forms are texts, in urlencoded ones lists of them where a name comes twice. When it cannot be read the request is answered, 400, 413, 415 or 503,
----and nil comes back. Yields: no. Copies: the fields.
+---The fields of a body that is JSON, a urlencoded form or multipart, and the files of the latter: parts, in order,
+---whose bytes stay handles. Fields of forms are texts, in urlencoded ones lists of them where a name comes twice. When
+---it cannot be read the request is answered, 400, 413, 415 or 503, and nil comes back. Yields: no. Copies: the fields.
 ---@param req fitnessally.request
 ---@param options? fitnessally.multipart_options
 ---@return table<string, any>? fields, fitnessally.part[] files, "json"|"form"|"multipart" kind

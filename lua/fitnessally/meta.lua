@@ -569,3 +569,95 @@ function fitnessally.now() end
 ---@param name string
 ---@return any
 function require(name) end
+
+---@class fitnessally.schedule_options
+---@field name? string for the log
+---@field each_worker? boolean on every worker, not on one
+---@field at_start? boolean a first time at once
+
+---Runs fn(scope) every so often, as a task with a scope of its own. While app.lua is loaded. Yields: no. Copies: no.
+---@param interval string|integer "30s", or milliseconds
+---@param options fitnessally.schedule_options
+---@param fn fun(scope: fitnessally.scope)
+---@overload fun(self, interval: string|integer, fn: fun(scope: fitnessally.scope))
+function app:every(interval, options, fn) end
+
+---Runs fn(scope) at the times of a crontab entry, in UTC. While app.lua is loaded. Yields: no. Copies: no.
+---@param specification string "*/15 6-22 * * mon-fri"
+---@param options fitnessally.schedule_options
+---@param fn fun(scope: fitnessally.scope)
+---@overload fun(self, specification: string, fn: fun(scope: fitnessally.scope))
+function app:cron(specification, options, fn) end
+
+---The worker that this state belongs to, from 0.
+---@type integer
+fitnessally.worker = 0
+
+---@class fitnessally.store Buffers and numbers that all workers share.
+local store = {}
+
+---A store; made when no generation of scripts has it open. Yields: no. Copies: no.
+---@param name string
+---@param limits? {size?: string|integer, entries?: integer}
+---@return fitnessally.store
+function fitnessally.store(name, limits) end
+
+---Yields: no. Copies: a text; not a buffer, which goes over.
+---@param key string
+---@param value string|fitnessally.buffer
+---@param options? {ttl?: string|integer, add?: boolean}
+---@return true|nil ok
+---@return string|nil problem
+function store:put(key, value, options) end
+
+---Yields: no. Copies: no.
+---@param key string
+---@return fitnessally.buffer|number|nil
+function store:get(key) end
+
+---Yields: no. Copies: no.
+---@param key string
+---@param by? number
+---@param options? {ttl?: string|integer}
+---@return number|nil number
+---@return string|nil problem
+function store:count(key, by, options) end
+
+---Yields: no. Copies: no.
+---@param key string
+---@return boolean
+function store:remove(key) end
+
+---Yields: no. Copies: no.
+---@return table<string, integer>
+function store:figures() end
+
+---Tells all who listen to a topic. Yields: no. Copies: a text.
+---@param topic string
+---@param message string|table|fitnessally.buffer
+---@return integer|nil listeners
+---@return string|nil problem
+function fitnessally.publish(topic, message) end
+
+---@class fitnessally.subscription A queue of messages; ends with the scope in which it was made.
+local subscription = {}
+
+---Yields: no. Copies: no.
+---@param topic string
+---@param options? {queue?: integer}
+---@return fitnessally.subscription|nil subscription
+---@return string|nil problem
+function fitnessally.subscribe(topic, options) end
+
+---The next message, and how many were dropped before it; nil once it is closed. Yields: yes. Copies: no.
+---@return fitnessally.buffer|nil message
+---@return integer|nil missed
+function subscription:receive() end
+
+---For a loop until it is closed. Yields: yes. Copies: no.
+---@return fun(subscription: fitnessally.subscription): fitnessally.buffer|nil, integer|nil
+---@return fitnessally.subscription
+function subscription:messages() end
+
+---Yields: no. Copies: no.
+function subscription:close() end

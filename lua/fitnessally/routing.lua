@@ -259,6 +259,40 @@ function Group:route(methods, pattern, options, handler)
   declare(self, "route", check_methods(methods), pattern, options, handler)
 end
 
+-- What a WebSocket says beside what any route may say.
+local SOCKET = {
+  max_message = true, send_queue = true, ping = true, pong_timeout = true, close_timeout = true, protocols = true,
+  origins = true,
+}
+
+-- A handshake is a GET, so what stands around the route has its say before there is a connection.
+function Group:websocket(pattern, options, handler)
+  if handler == nil and type(options) ~= "table" then
+    options, handler = nil, options
+  end
+  group_of(self, "websocket")
+  if type(handler) ~= "function" then
+    fail("app:websocket(\"%s\"): the handler is a function, not a %s", tostring(pattern), type(handler))
+  end
+  local rest, own = {}, {}
+  for key, value in pairs(options or {}) do
+    if type(key) == "string" and key:find("^max_[bj]") then
+      fail("app:websocket(\"%s\"): %s means nothing here: a message has max_message", tostring(pattern), key)
+    end
+    (SOCKET[key] and own or rest)[key] = value
+  end
+  local ok, route = pcall(native.websocket_route, own, "route " .. tostring(pattern))
+  if not ok then
+    fail("%s", tostring(route))
+  end
+  declare(self, "websocket", { "GET" }, pattern, rest, function(req)
+    local ws = native.upgrade(req, route)
+    if ws then
+      handler(ws, req)
+    end
+  end)
+end
+
 local FOLDER = { root = true, index = true, immutable = true, precompressed = true, dotfiles = true }
 local FOLDER_KEYS = "root, index, immutable, precompressed, dotfiles, name, host and use"
 

@@ -39,7 +39,7 @@ static fa_digest key_of(int number)
 static fa_bucket_answer take(fa_bucket_table *table, int key, uint64_t now)
 {
     fa_digest digest = key_of(key);
-    return fa_bucket_take(table, &digest, &(fa_bucket_rule){.rate = 2, .burst = 3}, now);
+    return fa_buckets_take(table, &digest, &(fa_bucket_rule){.rate = 2, .burst = 3}, now);
 }
 
 static void a_bucket_empties_and_fills(void **state)

@@ -5,16 +5,21 @@
 
 static fa_failing failing;
 static fa_ledger *ledger;
+static fa_log logs;
+static fa_worker *worker; /* whose clock the access log asks */
 static fa_exchange exchange;
 
 static int set_up(void **state)
 {
     fa_scope *scope;
+    fa_error error;
     fa_failing_init(&failing);
     ledger = fa_test_ledger(&failing);
+    logs = (fa_log){.level = FA_LOG_ERROR, .fd = 2};
+    assert_ok(fa_worker_new(ledger, NULL, 0, &logs, &worker, &error));
     assert_ok(fa_scope_new(ledger, NULL, FA_KIND_REQUEST, 0, "request", FA_HERE, &scope));
     exchange = (fa_exchange){0};
-    fa_exchange_init(&exchange, NULL, NULL, scope);
+    fa_exchange_init(&exchange, NULL, worker, scope);
     *state = &exchange;
     return 0;
 }
@@ -23,6 +28,9 @@ static int tear_down(void **state)
 {
     (void)state;
     fa_scope_end(exchange.scope, "test over", NULL);
+    fa_worker_finish(worker);
+    fa_worker_run(worker);
+    fa_worker_free(worker);
     fa_test_ledger_free(&failing, ledger);
     return 0;
 }

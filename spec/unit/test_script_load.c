@@ -34,7 +34,7 @@ static void what_is_wrong_with_an_app_is_said(void **state)
     refuse_app("app:static('/m', {})", "root is missing");
     refuse_app("app:static('m', { root = '.' })", "a prefix begins with /");
     refuse_app("for i = 1, 1001 do app:get('/' .. i, print) end", "app.lua:1: more than 1000 routes: max_routes says");
-    refuse_app("for i = 1, 17 do app:on_start(print) end", "at most 16 functions");
+    refuse_app("for i = 1, 65 do app:on_start(print) end", "at most 64 functions");
     refuse_app("fitnessally.sleep(1)", "nothing can wait while scripts are loaded");
     refuse_app("fitnessally.buffer()", "this needs a request or a turn to own it");
     refuse_app("\x1bLJ\x02", "attempt to load chunk with wrong mode");

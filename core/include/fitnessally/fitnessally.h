@@ -62,6 +62,10 @@ const char *fa_server_address(const fa_server *server, size_t index);
  * Harmless when it does not run. */
 void fa_server_stop(fa_server *server, uint64_t drain_ms);
 
+/* Reads the certificates of tls.NAME again and uses them for connections to come; those that are open stay as they are. When one cannot be
+ * used, all stay as they were and the error says which file and why. FA_WRONG_STATE when the server does not run. Thread: any. */
+fa_result fa_server_reload_certificates(fa_server *server, fa_error *error);
+
 /* Stops it at once when it still runs, and frees everything. NULL is ignored. */
 void fa_server_destroy(fa_server *server);
 

@@ -3,14 +3,18 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 
 import { within } from './server.mjs';
 
+/** By the scheme of server.url; server.tls has what a client needs for it (support/tls.mjs). */
+const transport = (server) => (server.url.startsWith('https:') ? https : http);
+
 /** One request; the answer's `json` is undefined when its body is none. */
 export function call(server, method, path, { body, headers = {} } = {}) {
   const answer = new Promise((resolve, reject) => {
-    const request = http.request(server.url + path, { method, headers, agent: false }, (response) => {
+    const request = transport(server).request(server.url + path, { method, headers, agent: false, ...server.tls }, (response) => {
       const parts = [];
       response.on('data', (part) => parts.push(part));
       response.on('error', reject);
@@ -67,7 +71,7 @@ export async function openStream(server, id, { lastEventId, more } = {}) {
   const headers = { Accept: 'text/event-stream' };
   if (lastEventId !== undefined) headers['Last-Event-ID'] = lastEventId;
   const opened = new Promise((resolve, reject) => {
-    const request = http.get(server.url + streamPath(id, more), { headers, agent: false }, (response) => {
+    const request = transport(server).get(server.url + streamPath(id, more), { headers, agent: false, ...server.tls }, (response) => {
       resolve(follow(request, response));
     });
     request.on('error', reject);

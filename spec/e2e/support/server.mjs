@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 export const REPO = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 export const SLOW = Number(process.env.FA_SLOW || 1);
 
-const BIN = path.resolve(process.env.FA_BIN || path.join(REPO, 'build/fitnessally'));
+export const BIN = path.resolve(process.env.FA_BIN || path.join(REPO, 'build/fitnessally'));
 
 /** What `promise` gives, or an error that says what was waited for. `ms` is stretched by FA_SLOW. */
 export function within(ms, promise, what) {

@@ -107,7 +107,7 @@ fa_result world_make(edge_world *world)
     if (result == FA_OK)
         result = fa_http_bind("127.0.0.1:0", &fd, name, sizeof(name), &error);
     if (result == FA_OK)
-        result = fa_http_listen(world->http, fd, &error);
+        result = fa_http_listen(world->http, fd, world->options.tls != NULL, &error);
     if (result == FA_OK)
         world->port = atoi(strrchr(name, ':') + 1);
     return result;

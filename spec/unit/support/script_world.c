@@ -62,6 +62,12 @@ static fa_result start_echo(script_world *w, int with)
     return result == FA_OK ? fa_native_wait(w->natives[0], &w->error) : result;
 }
 
+static fa_result make_upstreams(script_world *w)
+{
+    fa_upstreams_options options = {.worker = w->worker, .turnstiles = fa_turnstiles_new(w->server), .workers = 1};
+    return options.turnstiles != NULL ? fa_upstreams_new(&options, &w->upstreams, &w->error) : FA_NO_MEMORY;
+}
+
 static fa_result make(script_world *w, int with)
 {
     fa_dialogue_options dialogues = dialogue_test_options();
@@ -71,6 +77,9 @@ static fa_result make(script_world *w, int with)
         result = start_echo(w, with);
     if (result == FA_OK && (w->media = fa_media_new(w->server, &media)) == NULL)
         result = FA_NO_MEMORY;
+    if (result == FA_OK &&
+        ((w->stores = fa_stores_new(w->server, 0)) == NULL || (w->topics = fa_topics_new(w->server, 0)) == NULL))
+        result = FA_NO_MEMORY;
     if (result == FA_OK)
         result = fa_worker_new(w->ledger, w->server, 0, &w->log, &w->worker, &w->error);
     if (result == FA_OK)
@@ -78,11 +87,16 @@ static fa_result make(script_world *w, int with)
             fa_scope_new(w->ledger, fa_worker_scope(w->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &w->clients);
     if (result == FA_OK)
         result = fa_dialogues_new(w->worker, &dialogues, &w->dialogues, &w->error);
+    if (result == FA_OK && (with & WITH_UPSTREAMS))
+        result = make_upstreams(w);
     w->options = (fa_script_options){
         .worker = w->worker,
+        .upstreams = w->upstreams,
         .dialogues = w->dialogues,
         .media = w->media,
         .natives = w->natives,
+        .stores = w->stores,
+        .topics = w->topics,
         .settings = w->settings,
         .app = w->folder,
         .script_heap = w->script_heap,
@@ -147,7 +161,8 @@ static void name_left(script_world *w, const char *where)
 
 void assert_world_quiet(script_world *w)
 {
-    static const fa_kind kinds[] = {FA_KIND_REQUEST, FA_KIND_TURN, FA_KIND_DIALOGUE, FA_KIND_LISTENER};
+    static const fa_kind kinds[] = {FA_KIND_REQUEST, FA_KIND_TURN, FA_KIND_DIALOGUE, FA_KIND_LISTENER,
+                                    FA_KIND_TRANSFER};
     fa_test_run_for(w->worker, 5);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
         const fa_kind_counters *c = fa_ledger_kind(w->ledger, kinds[i]);
@@ -167,6 +182,7 @@ void script_world_close(script_world *w)
         fa_dialogues_end_all(w->dialogues, "test");
     if (w->worker != NULL)
         assert_world_quiet(w);
+    fa_upstreams_free(w->upstreams);
     fa_generations_free(w->generations);
     if (w->generations == NULL)
         fa_script_free(w->script);
@@ -180,6 +196,7 @@ void script_world_close(script_world *w)
     w->clients = w->server = NULL;
     w->dialogues = NULL;
     w->script = NULL;
+    w->upstreams = NULL;
     w->generations = NULL;
     w->worker = NULL;
     w->natives[0] = NULL;

@@ -23,7 +23,10 @@ typedef struct script_world {
     fa_scope *clients;
     fa_dialogues *dialogues;
     fa_media *media;
+    fa_stores *stores;
+    fa_topics *topics;
     fa_native *natives[2];
+    fa_upstreams *upstreams;
     fa_script *script;
     fa_generations *generations; /* NULL, or who answers instead of the script, and owns it then */
     fa_script_options options;   /* that the script was made with */
@@ -37,7 +40,14 @@ typedef struct script_world {
     size_t used;
 } script_world;
 
-enum script_world_with { WITH_NOTHING = 0, WITH_DEVELOPMENT = 1, WITH_ECHO = 2, WITH_SHORT_QUEUE = 4, WITH_CLOCK = 8 };
+enum script_world_with {
+    WITH_NOTHING = 0,
+    WITH_DEVELOPMENT = 1,
+    WITH_ECHO = 2,
+    WITH_SHORT_QUEUE = 4,
+    WITH_CLOCK = 8,
+    WITH_UPSTREAMS = 16
+};
 /* WITH_CLOCK: time stands still but for fa_worker_advance(w->worker, ms). */
 
 /* Makes the world and loads the application; fails the test when it cannot be loaded. */

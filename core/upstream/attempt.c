@@ -1,0 +1,489 @@
+/* One easy handle's worth of a transfer: what libcurl is told, and what it tells. The callbacks only note things, and stop or pause libcurl;
+ * what is to be done is done in transfer.c once libcurl has returned. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "memory/buffer.h"
+#include "upstream/internal.h"
+
+/* ---- what comes ---- */
+
+static size_t stop(attempt *a, fa_failure_kind kind)
+{
+    a->failed = kind;
+    return 0; /* not what was given: libcurl ends the transfer */
+}
+
+static void touch(attempt *a)
+{
+    a->last_ms = fa_worker_now(a->transfer->upstream->all->worker);
+}
+
+static void take_length(attempt *a)
+{
+    curl_off_t length = -1;
+    curl_easy_getinfo(a->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    a->length = strcmp(a->transfer->method, "HEAD") == 0 ? 0 : (int64_t)length;
+}
+
+/* The blank line. */
+static size_t end_head(attempt *a, size_t given)
+{
+    long status = 0;
+    curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200) /* a provisional one; the head that counts follows */
+        return given;
+    a->status = (int)status;
+    a->head_done = true;
+    take_length(a);
+    a->fate = fa_transfer_judge(a->transfer, a);
+    const fa_transfer *t = a->transfer;
+    if (a->fate == FATE_ACCEPT && t->mode == FA_TRANSFER_WHOLE && a->length > 0 &&
+        (uint64_t)a->length > t->max_response)
+        return stop(a, FA_FAILED_TOO_LARGE);
+    return given;
+}
+
+static fa_result note_line(attempt *a, const char *line, size_t length)
+{
+    void *space;
+    const char *colon = memchr(line, ':', length);
+    if (colon == NULL || colon == line)
+        return FA_OK; /* libcurl has let it pass, and nobody needs it */
+    fa_result result = fa_buffer_reserve(a->head, length + 1, &space);
+    if (result != FA_OK)
+        return result;
+    char *out = space;
+    size_t name = (size_t)(colon - line), from = name + 1, end = length;
+    while (from < end && (line[from] == ' ' || line[from] == '\t'))
+        ++from;
+    while (end > from && (line[end - 1] == ' ' || line[end - 1] == '\t'))
+        --end;
+    for (size_t i = 0; i < name; ++i)
+        out[i] = (char)(line[i] >= 'A' && line[i] <= 'Z' ? line[i] + ('a' - 'A') : line[i]);
+    out[name] = ':';
+    memcpy(out + name + 1, line + from, end - from);
+    out[name + 1 + end - from] = '\n';
+    fa_buffer_commit(a->head, name + 2 + end - from);
+    return FA_OK;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
+    attempt *a = context;
+    size_t given = size * count, length = given;
+    fa_pool_count(a->flight.pool, given);
+    touch(a);
+    a->answered = true;
+    while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+        --length;
+    if (a->head_done) /* a trailer */
+        return given;
+    if (length == 0)
+        return end_head(a, given);
+    if (length > 5 && memcmp(line, "HTTP/", 5) == 0) { /* a new head: what a provisional one said does not count */
+        if (a->head != NULL)
+            fa_buffer_release(a->head);
+        a->head = NULL;
+        return fa_buffer_new(a->transfer->scope, 512, "head", FA_HERE, &a->head) == FA_OK ? given
+                                                                                          : stop(a, FA_FAILED_MEMORY);
+    }
+    if (a->head == NULL)
+        return stop(a, FA_FAILED_PROTOCOL);
+    if (fa_buffer_length(a->head) + length > a->transfer->settled->options.max_head)
+        return stop(a, FA_FAILED_TOO_LARGE);
+    return note_line(a, line, length) == FA_OK ? given : stop(a, FA_FAILED_MEMORY);
+}
+
+static fa_result append(fa_transfer *t, const attempt *a, const char *bytes, size_t length)
+{
+    enum { AT_FIRST = 1024 * 1024 };
+    if (t->answer == NULL) {
+        size_t room = a->length > 0 ? (size_t)a->length : length;
+        room = t->mode == FA_TRANSFER_STREAM || room > AT_FIRST ? length : room;
+        fa_result result = fa_buffer_new(t->scope, room, "answer", t->made_at, &t->answer);
+        if (result != FA_OK)
+            return result;
+    }
+    return fa_buffer_append(t->answer, bytes, length);
+}
+
+static fa_result append_stream(fa_transfer *t, const attempt *a, const char *bytes, size_t length)
+{
+    if (t->reader.format != FA_STREAM_RAW)
+        return fa_reader_write(&t->reader, bytes, length);
+    if (t->answer != NULL && fa_buffer_length(t->answer) >= t->settled->options.window)
+        return FA_FULL;
+    return append(t, a, bytes, length);
+}
+
+static size_t pause_it(attempt *a)
+{
+    a->paused = true;
+    return CURL_WRITEFUNC_PAUSE;
+}
+
+static size_t take_accepted(attempt *a, const char *bytes, size_t length)
+{
+    fa_transfer *t = a->transfer;
+    fa_result result = FA_OK;
+    if (t->mode == FA_TRANSFER_STREAM) {
+        result = append_stream(t, a, bytes, length);
+        if (result == FA_OK) {
+            t->data_pending = true;
+            fa_pool_news(&a->flight);
+        }
+    } else if (a->received + length > t->max_response) {
+        return stop(a, FA_FAILED_TOO_LARGE);
+    } else {
+        result = append(t, a, bytes, length);
+    }
+    if (result == FA_FULL)
+        return pause_it(a);
+    return result == FA_OK ? length : stop(a, FA_FAILED_MEMORY);
+}
+
+/* Of an answer that is an error: as much as is told of it. */
+static size_t take_excerpt(attempt *a, const char *bytes, size_t length)
+{
+    fa_transfer *t = a->transfer;
+    if (t->excerpt == NULL && fa_buffer_new(t->scope, length < FA_EXCERPT_SIZE ? length : FA_EXCERPT_SIZE, "excerpt",
+                                            t->made_at, &t->excerpt) != FA_OK)
+        return length; /* then there is none */
+    size_t room = FA_EXCERPT_SIZE - fa_buffer_length(t->excerpt);
+    fa_buffer_append(t->excerpt, bytes, length < room ? length : room);
+    return length;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+    attempt *a = context;
+    size_t length = size * count, taken = length;
+    if (a->transfer->upstream->all->paused)
+        return pause_it(a);
+    if (a->fate == FATE_ACCEPT)
+        taken = take_accepted(a, bytes, length);
+    else if (a->fate == FATE_REFUSE)
+        taken = take_excerpt(a, bytes, length);
+    if (taken != length)
+        return taken;
+    fa_pool_count(a->flight.pool, length);
+    touch(a);
+    a->received += length;
+    if (a->fate != FATE_ACCEPT && a->received > MAX_DISCARDED)
+        return 0; /* its head has said enough */
+    return length;
+}
+
+/* There is a connection, and the request goes out next. */
+static int on_connected(void *context, char *remote, char *local, int remote_port, int local_port)
+{
+    attempt *a = context;
+    (void)remote, (void)local, (void)remote_port, (void)local_port;
+    a->sent = true;
+    touch(a);
+    fa_transfer_sent(a);
+    return CURL_PREREQFUNC_OK;
+}
+
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    attempt *a = context;
+    (void)purpose;
+    if (a->guard != NULL && !fa_guard_allows(a->guard, &address->addr)) {
+        a->guarded = true;
+        return CURL_SOCKET_BAD;
+    }
+    return fa_pool_open_socket(a->flight.pool, address);
+}
+
+/* ---- what goes ---- */
+
+static size_t on_read(char *out, size_t size, size_t count, void *context)
+{
+    attempt *a = context;
+    const fa_buffer *body = a->transfer->body;
+    size_t left = fa_buffer_length(body) - a->body_at, length = size * count < left ? size * count : left;
+    memcpy(out, fa_buffer_data(body) + a->body_at, length);
+    a->body_at += length;
+    touch(a);
+    return length;
+}
+
+static int on_seek(void *context, curl_off_t offset, int origin)
+{
+    attempt *a = context;
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > fa_buffer_length(a->transfer->body))
+        return CURL_SEEKFUNC_FAIL;
+    a->body_at = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+typedef struct part_reader {
+    attempt *attempt;
+    const form_item *item;
+    size_t at;
+} part_reader;
+
+static size_t on_part_read(char *out, size_t size, size_t count, void *context)
+{
+    part_reader *r = context;
+    size_t left = r->item->length - r->at, length = size * count < left ? size * count : left;
+    memcpy(out, fa_buffer_data(r->item->body) + r->item->offset + r->at, length);
+    r->at += length;
+    touch(r->attempt);
+    return length;
+}
+
+static int on_part_seek(void *context, curl_off_t offset, int origin)
+{
+    part_reader *r = context;
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > r->item->length)
+        return CURL_SEEKFUNC_FAIL;
+    r->at = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+/* The readers are in memory of the transfer and go with it. */
+static bool add_part(attempt *a, const form_item *item)
+{
+    part_reader *r = fa_scope_allocate(a->transfer->scope, sizeof(*r));
+    curl_mimepart *part = r != NULL ? curl_mime_addpart(a->mime) : NULL;
+    if (part == NULL)
+        return false;
+    *r = (part_reader){a, item, 0};
+    bool good = curl_mime_name(part, item->name) == CURLE_OK;
+    if (good && item->filename != NULL)
+        good = curl_mime_filename(part, item->filename) == CURLE_OK;
+    if (good && item->type != NULL)
+        good = curl_mime_type(part, item->type) == CURLE_OK;
+    return good && curl_mime_data_cb(part, (curl_off_t)item->length, on_part_read, on_part_seek, NULL, r) == CURLE_OK;
+}
+
+static bool set_multipart(attempt *a)
+{
+    const fa_transfer *t = a->transfer;
+    a->mime = curl_mime_init(a->easy);
+    if (a->mime == NULL)
+        return false;
+    for (size_t i = 0; i < t->part_count; ++i) {
+        if (!add_part(a, &t->parts[i]))
+            return false;
+    }
+    return curl_easy_setopt(a->easy, CURLOPT_MIMEPOST, a->mime) == CURLE_OK;
+}
+
+#define SET(option, value) good = good && curl_easy_setopt(a->easy, CURLOPT_##option, value) == CURLE_OK
+
+/* A small body leaves in one write with the head, a large one is read as the socket takes it. */
+static bool set_body(attempt *a)
+{
+    bool good = true;
+    const fa_buffer *body = a->transfer->body;
+    curl_off_t length = (curl_off_t)fa_buffer_length(body);
+    SET(POST, 1L);
+    SET(POSTFIELDSIZE_LARGE, length);
+    if (length <= AT_ONCE_BODY) {
+        SET(POSTFIELDS, length != 0 ? (const char *)fa_buffer_data(body) : "");
+        return good;
+    }
+    SET(READFUNCTION, on_read);
+    SET(READDATA, a);
+    SET(SEEKFUNCTION, on_seek);
+    SET(SEEKDATA, a);
+    return good;
+}
+
+static bool set_method(attempt *a)
+{
+    bool good = true;
+    const fa_transfer *t = a->transfer;
+    if (t->part_count > 0)
+        good = set_multipart(a);
+    else if (t->body != NULL)
+        good = set_body(a);
+    else if (strcmp(t->method, "HEAD") == 0)
+        SET(NOBODY, 1L);
+    else if (t->method[0] == 'P') { /* POST, PUT, PATCH: they say that they have none */
+        SET(POSTFIELDSIZE_LARGE, (curl_off_t)0);
+        SET(POSTFIELDS, "");
+    }
+    SET(CUSTOMREQUEST, t->method);
+    return good;
+}
+
+static bool add_line(attempt *a, const char *line)
+{
+    struct curl_slist *list = curl_slist_append(a->headers, line);
+    if (list != NULL)
+        a->headers = list;
+    return list != NULL;
+}
+
+/* What may go to a host that is not the one that was asked: nothing that could tell it who we are. */
+static bool is_harmless(const char *line)
+{
+    static const char *const names[] = {"accept", "accept-language", "content-type", "range", NULL};
+    size_t length = strcspn(line, ":;");
+    for (const char *const *name = names; *name != NULL; ++name) {
+        if (strlen(*name) == length && strncasecmp(*name, line, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool set_headers(attempt *a)
+{
+    const fa_transfer *t = a->transfer;
+    bool good = add_line(a, "Expect:");
+    for (const char *line = t->headers; good && *line != '\0'; line += strlen(line) + 1)
+        good = (t->foreign && !is_harmless(line)) || add_line(a, line);
+    if (good && !t->foreign && t->settled->secret != NULL)
+        good = add_line(a, t->settled->secret);
+    SET(HTTPHEADER, a->headers);
+    return good;
+}
+
+static bool set_tls(attempt *a, const fa_upstream_options *o)
+{
+    bool good = true;
+    SET(SSL_VERIFYPEER, o->tls_verify ? 1L : 0L);
+    SET(SSL_VERIFYHOST, o->tls_verify ? 2L : 0L);
+    if (o->ca_file != NULL)
+        SET(CAINFO, o->ca_file);
+    if (o->client_cert != NULL)
+        SET(SSLCERT, o->client_cert);
+    if (o->client_key != NULL)
+        SET(SSLKEY, o->client_key);
+    return good;
+}
+
+static long seconds(uint64_t ms)
+{
+    return (long)((ms + 999) / 1000);
+}
+
+static bool set_connection(attempt *a, const fa_upstream_options *o)
+{
+    bool good = set_tls(a, o);
+    SET(PROTOCOLS_STR, "http,https");
+    SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(PROXY, o->proxy != NULL && a->guard == NULL ? o->proxy : ""); /* "": not the environment's either */
+    SET(CONNECTTIMEOUT_MS, (long)o->connect_ms);
+    SET(MAXAGE_CONN, seconds(o->connection_max_idle_ms));
+    SET(MAXLIFETIME_CONN, seconds(o->connection_max_age_ms));
+    SET(FORBID_REUSE, o->keepalive ? 0L : 1L);
+    SET(FRESH_CONNECT, o->keepalive ? 0L : 1L);
+    SET(USERAGENT, o->user_agent);
+    SET(NOSIGNAL, 1L);
+    SET(QUICK_EXIT, 1L); /* a name that is being looked up is left to its thread, not waited for */
+    SET(OPENSOCKETFUNCTION, on_open);
+    SET(OPENSOCKETDATA, a);
+    SET(PREREQFUNCTION, on_connected);
+    SET(PREREQDATA, a);
+    return good;
+}
+
+static bool set_up(attempt *a, const char *url)
+{
+    bool good = true;
+    SET(URL, url);
+    SET(ERRORBUFFER, a->error);
+    SET(HEADERFUNCTION, on_header);
+    SET(HEADERDATA, a);
+    SET(WRITEFUNCTION, on_body);
+    SET(WRITEDATA, a);
+    return good && set_connection(a, &a->via->settled->options) && set_method(a) && set_headers(a);
+}
+
+/* ---- beginning and end ---- */
+
+static const char *write_url(const fa_transfer *t, const base *b, char *out)
+{
+    if (t->location != NULL)
+        return t->location;
+    if (b == NULL)
+        return t->target;
+    snprintf(out, URL_SIZE, "%s%s", b->url, t->target); /* whether it fits was seen at the start */
+    return out;
+}
+
+static void on_news(fa_flight *flight)
+{
+    attempt *a = FA_OBJECT(flight, attempt, flight);
+    fa_transfer_news(a->transfer, a);
+}
+
+static void on_landed(fa_flight *flight, CURLcode code)
+{
+    attempt *a = FA_OBJECT(flight, attempt, flight);
+    fa_transfer_landed(a->transfer, a, code);
+}
+
+fa_result fa_attempt_start(fa_transfer *t, base *b, bool hedge)
+{
+    fa_pool *pool;
+    char url[URL_SIZE];
+    fa_upstream *via = t->foreign ? t->upstream->all->fetch : t->upstream;
+    attempt **slot = &t->attempts[t->attempts[0] != NULL];
+    fa_result result = fa_upstream_pool(via, &pool);
+    if (result != FA_OK)
+        return result;
+    attempt *a = fa_scope_allocate(t->scope, sizeof(*a));
+    if (a == NULL)
+        return FA_NO_MEMORY;
+    a->transfer = t;
+    a->via = via;
+    a->base = b;
+    a->hedge = hedge;
+    a->length = -1;
+    a->guard = via == t->upstream->all->fetch || via->settled->options.guard ? &via->settled->guard : NULL;
+    a->flight.news = on_news;
+    a->flight.landed = on_landed;
+    a->last_ms = fa_worker_now(via->all->worker);
+    fa_list_init(&a->flight.in_pool);
+    fa_list_init(&a->flight.with_news);
+    a->easy = fa_easy_take(via->all);
+    *slot = a;
+    result = a->easy != NULL && set_up(a, write_url(t, b, url)) ? fa_pool_add(pool, &a->flight, a->easy) : FA_NO_MEMORY;
+    if (result != FA_OK) {
+        fa_attempt_drop(a);
+        return result;
+    }
+    t->attempt_count++;
+    return FA_OK;
+}
+
+void fa_attempt_drop(attempt *a)
+{
+    fa_transfer *t = a->transfer;
+    fa_upstream *via = a->via;
+    t->attempts[t->attempts[0] != a] = NULL;
+    if (t->attempts[0] == NULL) {
+        t->attempts[0] = t->attempts[1];
+        t->attempts[1] = NULL;
+    }
+    if (t->accepted == a)
+        t->accepted = NULL;
+    fa_pool_remove(&a->flight);
+    if (a->easy != NULL)
+        fa_easy_give(via->all, a->easy);
+    curl_mime_free(a->mime);
+    curl_slist_free_all(a->headers);
+    if (a->head != NULL)
+        fa_buffer_release(a->head);
+    if (a->base != NULL)
+        fa_breaker_forget(&a->base->breaker);
+    fa_scope_free(t->scope, a);
+    fa_upstream_landed(via);
+}
+
+void fa_attempt_resume(attempt *a)
+{
+    if (!a->paused)
+        return;
+    a->paused = false;
+    touch(a);
+    fa_pool_resume(&a->flight);
+}
