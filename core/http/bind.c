@@ -121,6 +121,31 @@ fa_result fa_http_bind(const char *address, int *out, char *name, size_t name_si
     return result;
 }
 
+/* IPv4 and IPv6 have the port at the same place. */
+bool fa_http_is_bound_to(int fd, const char *address)
+{
+    place wanted, bound = {.size = sizeof(bound.address)};
+    if (!parse_place(behind_scheme(address), &wanted) || getsockname(fd, &bound.address.any, &bound.size) != 0 ||
+        bound.address.any.sa_family != wanted.address.any.sa_family ||
+        (wanted.address.four.sin_port != 0 && wanted.address.four.sin_port != bound.address.four.sin_port))
+        return false;
+    if (bound.address.any.sa_family == AF_INET6)
+        return memcmp(&bound.address.six.sin6_addr, &wanted.address.six.sin6_addr, sizeof(struct in6_addr)) == 0;
+    return bound.address.four.sin_addr.s_addr == wanted.address.four.sin_addr.s_addr;
+}
+
+void fa_http_socket_name(int fd, const char *address, char *name, size_t name_size)
+{
+    print_name(fd, fa_http_is_secure(address) ? SECURE_SCHEME : PLAIN_SCHEME, name, name_size);
+}
+
+bool fa_http_is_shared(int fd)
+{
+    int shared = 0;
+    socklen_t size = sizeof(shared);
+    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared != 0;
+}
+
 fa_result fa_http_probe(const char *address, fa_error *error)
 {
     int fd = -1;

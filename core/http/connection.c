@@ -9,7 +9,13 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
-enum { LINGER_MS = 5000, LINGER_MOST_BYTES = 64 * 1024 * 1024, DISCARD_BYTES = 64 * 1024 };
+enum {
+    REST_MS = 150,
+    FIRST_REST_MS = 1000,
+    LINGER_MS = 5000,
+    LINGER_MOST_BYTES = 64 * 1024 * 1024,
+    DISCARD_BYTES = 64 * 1024
+};
 
 static void note_remote(fa_http_connection *connection, const struct sockaddr_storage *address)
 {
@@ -251,6 +257,15 @@ void fa_http_connection_cut(fa_http_connection *connection)
         shut(connection, SHUT_RDWR); /* h2o reads or writes here, and closes when that fails */
 }
 
+/* Whoever has just been answered, or has just come, is likely to ask this moment, and a close that crosses its request on the way is a request
+ * lost. It gets a moment to ask; then the answer tells it that this was the last one. */
+static bool has_rested(const fa_http_connection *connection)
+{
+    const fa_http_gate *gate = &connection->gate;
+    uint64_t moment_ms = gate->awaits == FA_AWAITS_FIRST ? FIRST_REST_MS : gate->awaits == FA_AWAITS_NEXT ? REST_MS : 0;
+    return fa_worker_now(connection->http->worker) >= gate->since_ms + moment_ms;
+}
+
 /* Idle is a connection that owes us nothing of a request: not parsed, not in h2o's buffer, not in the kernel's. */
 static int close_when_idle(h2o_req_t *req, void *context)
 {
@@ -259,8 +274,8 @@ static int close_when_idle(h2o_req_t *req, void *context)
     int fd = fa_http_connection_fd(connection);
     (void)context;
     h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
-    if (req->version == 0 && socket->input->size == 0 && !fa_http_secure_is_reading(socket) && fd >= 0 &&
-        ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0)
+    if (req->version == 0 && has_rested(connection) && socket->input->size == 0 && !fa_http_secure_is_reading(socket) &&
+        fd >= 0 && ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0)
         shut(connection, SHUT_RD); /* h2o reads an end of file and closes */
     return 0;
 }

@@ -89,6 +89,14 @@ void fa_http_free(fa_http *http);
  * it is in use, FA_IO. */
 fa_result fa_http_bind(const char *address, int *socket, char *name, size_t name_size, fa_error *error);
 
+/* For a listening socket that somebody else has made: whether it is bound to that address (port 0 in the address: to any port), and its
+ * name as above. */
+bool fa_http_is_bound_to(int socket, const char *address);
+void fa_http_socket_name(int socket, const char *address, char *name, size_t name_size);
+
+/* Whether others of this user may bind the address of that socket, too. */
+bool fa_http_is_shared(int socket);
+
 /* Whether an address is to be listened on with TLS. */
 bool fa_http_is_secure(const char *address);
 

@@ -24,12 +24,13 @@ typedef struct fa_command {
 struct fa_cli {
     const fa_command *command;
     const char *file; /* -c; NULL: look for one */
-    bool json, help, watch;
+    bool json, help, watch, supervise;
     const char *pid, *socket; /* which running server; NULL: not said */
     char **overrides;         /* "key=value" for fa_server_configure, in the order given */
     size_t override_count;
     char **arguments; /* what is no option; borrowed from argv */
     int argument_count;
+    char **argv; /* of main, the whole command line; NULL at its end */
 };
 
 /* Reads the options of cli->command; argv[0] is its name. FA_EXIT_DONE, or what is wrong was said. The strings are
@@ -47,9 +48,14 @@ int fa_cli_failed(const char *format, ...) __attribute__((format(printf, 1, 2)))
  * Valid until the next call. */
 const char *fa_cli_file(const fa_cli *cli);
 
+/* The control socket of the running server that is meant (--pid, --socket, or the only one), or what is wrong was said. path: FA_CONTROL_PATH
+ * bytes. */
+int fa_cli_find_server(const fa_cli *cli, char *path);
+
 /* A server configured with the file and the options, or what is wrong was said. The caller destroys it. */
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
-extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes;
+extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes,
+    fa_command_upgrade;
 
 #endif

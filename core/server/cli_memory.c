@@ -1,5 +1,4 @@
 /* `fitnessally memory`: asks a running server who holds its memory, and shows it. */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,29 +10,6 @@
 #include "server/control.h"
 
 enum { REDRAW_MS = 2000 };
-
-/* Where the server listens that was meant; what is wrong was said. */
-static int find_server(const fa_cli *cli, char path[FA_CONTROL_PATH])
-{
-    fa_error error = {{0}};
-    char *end = NULL;
-    long pid = 0;
-    if (cli->pid != NULL && cli->socket != NULL)
-        return fa_cli_misused("memory", "memory takes --pid or --socket, not both");
-    if (cli->socket != NULL) {
-        if (strlen(cli->socket) >= FA_CONTROL_PATH)
-            return fa_cli_misused("memory", "--socket: a socket's path has at most %d bytes", FA_CONTROL_PATH - 1);
-        memcpy(path, cli->socket, strlen(cli->socket) + 1);
-        return FA_EXIT_DONE;
-    }
-    if (cli->pid != NULL) {
-        errno = 0;
-        pid = strtol(cli->pid, &end, 10);
-        if (*cli->pid == '\0' || *end != '\0' || pid <= 0 || errno != 0)
-            return fa_cli_misused("memory", "--pid wants the number of a process, not \"%s\"", cli->pid);
-    }
-    return fa_control_find(pid, path, &error) == FA_OK ? FA_EXIT_DONE : fa_cli_failed("%s", error.text);
-}
 
 static int show(const char *path, const char *request)
 {
@@ -72,7 +48,7 @@ static int run(const fa_cli *cli)
     bool doctor = cli->argument_count > 0 && strcmp(cli->arguments[0], "doctor") == 0;
     if (cli->argument_count > (doctor ? 1 : 0))
         return fa_cli_misused("memory", "memory knows `doctor`, not \"%s\"", cli->arguments[doctor ? 1 : 0]);
-    int status = find_server(cli, path);
+    int status = fa_cli_find_server(cli, path);
     if (status != FA_EXIT_DONE)
         return status;
     const char *request = doctor ? (cli->json ? "memory doctor" : "memory doctor text")

@@ -1,4 +1,5 @@
 #include "server/cli.h"
+#include "server/handover.h"
 
 #include <getopt.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 10 };
+enum { OPTIONS = 11 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
@@ -18,6 +19,7 @@ static const struct option known_options[OPTIONS] = {
     {"set", required_argument, NULL, 's'},     {"json", no_argument, NULL, 'j'},
     {"pid", required_argument, NULL, 'p'},     {"socket", required_argument, NULL, 'u'},
     {"watch", no_argument, NULL, 'W'},         {"help", no_argument, NULL, 'h'},
+    {"supervise", no_argument, NULL, 'S'},
 };
 
 static void say(const char *format, va_list args)
@@ -39,10 +41,13 @@ int fa_cli_misused(const char *command, const char *format, ...)
 
 int fa_cli_failed(const char *format, ...)
 {
+    char text[600];
     va_list args;
     va_start(args, format);
-    say(format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    fprintf(stderr, "fitnessally: %s\n", text);
+    fa_inheritance_failed(text); /* whoever started us may want to know */
     return FA_EXIT_FAILED;
 }
 
@@ -99,6 +104,9 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         return FA_EXIT_DONE;
     case 'W':
         cli->watch = true;
+        return FA_EXIT_DONE;
+    case 'S':
+        cli->supervise = true;
         return FA_EXIT_DONE;
     case 'j':
         cli->json = true;

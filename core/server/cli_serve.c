@@ -1,11 +1,14 @@
 /* `fitnessally serve`: runs the server in the foreground until a signal ends it. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "server/cli.h"
 #include "server/server.h"
+#include "server/supervisor.h"
 
 /* The signals that this thread waits for. Blocked before the server starts, so that its threads never get them. */
 static void block_signals(sigset_t *awaited)
@@ -97,23 +100,79 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
     }
 }
 
-static int run(const fa_cli *cli)
+/* ---- from one process to the next ---- */
+
+typedef struct succession {
+    char *const *argv;
+    fa_inheritance inheritance;
+} succession;
+
+static fa_result start_by_ourselves(const succession *s, const fa_sockets *sockets, pid_t *pid, fa_error *said)
+{
+    int leash;
+    fa_result result = fa_handover_spawn(s->argv, sockets, false, pid, &leash, said);
+    return result == FA_OK ? fa_handover_await(*pid, leash, said) : result;
+}
+
+static fa_result ask_supervisor(const succession *s, pid_t *pid, fa_error *said)
+{
+    char text[FA_LEASH_TEXT] = "the supervisor does not answer";
+    char what = 'N';
+    if (fa_leash_send(s->inheritance.leash, 'U', "", NULL))
+        what = fa_leash_receive(s->inheritance.leash, 2 * FA_SUCCESSOR_PATIENCE_MS, text, NULL);
+    if (what != 'D')
+        return fa_fail(said, FA_IO, "%s", text);
+    *pid = (pid_t)strtol(text, NULL, 10);
+    return FA_OK;
+}
+
+/* On the control thread. Our own SIGTERM is the main thread's word to drain. */
+static fa_result start_successor(void *context, const fa_sockets *sockets, fa_error *said)
+{
+    pid_t pid = 0;
+    const succession *s = context;
+    fa_result result =
+        s->inheritance.supervised ? ask_supervisor(s, &pid, said) : start_by_ourselves(s, sockets, &pid, said);
+    if (result != FA_OK)
+        return result;
+    snprintf(said->text, sizeof(said->text), "process %ld serves now; process %ld finishes what it has, and ends",
+             (long)pid, (long)getpid());
+    kill(getpid(), SIGTERM);
+    return FA_OK;
+}
+
+static void say_ready(succession *s, const fa_server *server)
+{
+    char state[64];
+    const char *address;
+    for (size_t i = 0; (address = fa_server_address(server, i)) != NULL; ++i)
+        fprintf(stderr, "listening on %s\n", address);
+    size_t unused = 0;
+    for (size_t i = 0; i < s->inheritance.sockets.count; ++i)
+        unused += s->inheritance.sockets.fds[i] >= 0;
+    if (unused != 0)
+        fa_log_write(fa_server_log(server), FA_LOG_WARN,
+                     "%zu sockets that were handed over are for no address in `listen`, and are closed", unused);
+    fa_sockets_close(&s->inheritance.sockets);
+    snprintf(state, sizeof(state), "READY=1\nMAINPID=%ld",
+             s->inheritance.supervised ? (long)getppid() : (long)getpid());
+    fa_notify_systemd(state);
+    fa_inheritance_ready(&s->inheritance, fa_server_sockets(server)); /* last: whoever hears it may kill the old one */
+}
+
+static int serve(const fa_cli *cli, succession *s, const sigset_t *awaited)
 {
     fa_server *server;
     fa_error error = {{0}};
-    sigset_t awaited;
-    if (cli->argument_count > 0)
-        return fa_cli_misused("serve", "serve takes no argument \"%s\"", cli->arguments[0]);
-    block_signals(&awaited);
     int status = fa_cli_configure(cli, &server);
     if (status != FA_EXIT_DONE)
         return status;
+    fa_server_inherit(server, &s->inheritance.sockets);
+    fa_server_on_upgrade(server, start_successor, s);
     fa_result result = fa_server_start(server, &error);
     if (result == FA_OK) {
-        const char *address;
-        for (size_t i = 0; (address = fa_server_address(server, i)) != NULL; ++i)
-            fprintf(stderr, "listening on %s\n", address);
-        heed_signals(server, &awaited);
+        say_ready(s, server);
+        heed_signals(server, awaited);
         heed_second_signal(fa_server_drain_ms(server));
         fa_server_stop(server, fa_server_drain_ms(server));
     } else {
@@ -123,9 +182,24 @@ static int run(const fa_cli *cli)
     return status;
 }
 
+static int run(const fa_cli *cli)
+{
+    sigset_t awaited;
+    succession s = {.argv = cli->argv};
+    if (cli->argument_count > 0)
+        return fa_cli_misused("serve", "serve takes no argument \"%s\"", cli->arguments[0]);
+    block_signals(&awaited);
+    fa_inheritance_take(&s.inheritance);
+    if (cli->supervise && !s.inheritance.supervised)
+        return fa_supervise(cli->argv, &s.inheritance);
+    if (s.inheritance.supervised)
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody may be left behind with the sockets */
+    return serve(cli, &s, &awaited);
+}
+
 const fa_command fa_command_serve = {
     .name = "serve",
-    .options = "clwds",
+    .options = "clwdsS",
     .summary = "run the server in the foreground",
     .help = "usage: fitnessally serve [options]\n"
             "\n"
@@ -138,6 +212,8 @@ const fa_command fa_command_serve = {
             "  --workers N          threads that serve\n"
             "  --data DIR           folder with exercises.json and media/\n"
             "  --set KEY=VALUE      any key of the configuration; may be repeated\n"
+            "  --supervise          a small process stays above it, holds the sockets and starts it again when it "
+            "crashes\n"
             "\n"
             "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
             "SIGHUP               read the certificates again\n"

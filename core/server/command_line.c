@@ -25,7 +25,7 @@ static const fa_command help_command = {
 
 static const fa_command *const commands[] = {
     &fa_command_serve,   &fa_command_check, &fa_command_routes, &fa_command_memory,
-    &fa_command_records, &version_command,  &help_command,
+    &fa_command_records, &fa_command_upgrade, &version_command,  &help_command,
 };
 
 static const fa_command *find_command(const char *name)
@@ -70,7 +70,7 @@ static int run_help(const fa_cli *cli)
 
 static int run_command(const fa_command *command, int argc, char **argv)
 {
-    fa_cli cli = {.command = command};
+    fa_cli cli = {.command = command, .argv = argv - 1};
     int status = fa_cli_parse(&cli, argc, argv);
     if (status == FA_EXIT_DONE && cli.help)
         fputs(command->help, stdout);

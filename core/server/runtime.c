@@ -391,17 +391,9 @@ fa_scripts *fa_runtime_scripts(fa_runtime *runtime)
     return runtime->scripts;
 }
 
-fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error)
+fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
 {
-    fa_result result = FA_OK;
-    for (unsigned i = 0; i < runtime->crew.count && result == FA_OK; ++i) {
-        int socket;
-        /* The first one picks the port, where that was left open; its name is an address. */
-        result = fa_http_bind(i == 0 ? address : name, &socket, name, name_size, error);
-        if (result == FA_OK)
-            result = fa_http_listen(runtime->lanes[i].http, socket, fa_http_is_secure(address), error);
-    }
-    return result;
+    return runtime->lanes[worker].http;
 }
 
 /* ---- running it ---- */

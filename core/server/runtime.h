@@ -24,9 +24,8 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
 /* Each worker's answers are logged in the one of `access` with its index. Before fa_runtime_start. */
 void fa_runtime_log_access(fa_runtime *runtime, fa_access_log *access);
 
-/* Binds the address once for each worker; the kernel spreads connections over them. name: gets "http://HOST:PORT" or "https://HOST:PORT". Before
- * fa_runtime_start. */
-fa_result fa_runtime_listen(fa_runtime *runtime, const char *address, char *name, size_t name_size, fa_error *error);
+/* The edge of one worker. */
+fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker);
 
 /* Reads the certificates again, with what `config` says of them now, and uses them for connections to come; those that are open stay. When
  * one is wrong all stay as they were, and the error says which and why. Reads from the disk. Thread: any, but not a worker's. */

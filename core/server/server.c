@@ -13,13 +13,12 @@
 #include "memory/attributed.h"
 #include "memory/buffer.h"
 #include "server/control.h"
+#include "server/listening.h"
 #include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
-
-enum { MAX_LISTENERS = 16 };
 
 struct fa_server {
     fa_ledger *ledger;
@@ -37,8 +36,10 @@ struct fa_server {
     fa_control *control; /* NULL: there is none */
     fa_memory_sources memory;
     fa_attributed openssl;
-    char addresses[MAX_LISTENERS][80];
-    size_t address_count;
+    fa_listening listening;
+    fa_successor_starter start_successor;
+    void *successor_context;
+    bool has_successor;
 };
 
 const char *fa_version(void)
@@ -106,43 +107,6 @@ static fa_result make_media(fa_server *server, fa_error *error)
     return server->media != NULL ? FA_OK : fa_fail(error, FA_NO_MEMORY, "no memory for the media cache");
 }
 
-static fa_result bind_all(fa_server *server, fa_error *error)
-{
-    const char *const *addresses;
-    size_t count = fa_config_list(server->config, "listen", &addresses);
-    if (count > MAX_LISTENERS)
-        return fa_fail(error, FA_INVALID, "listen: at most %d addresses", MAX_LISTENERS);
-    for (size_t i = 0; i < count; ++i) {
-        fa_result result = fa_http_probe(addresses[i], error); /* SO_REUSEPORT would let a second server in silently */
-        if (result != FA_OK)
-            return result;
-        result =
-            fa_runtime_listen(server->runtime, addresses[i], server->addresses[i], sizeof(server->addresses[i]), error);
-        if (result != FA_OK)
-            return result;
-        server->address_count = i + 1;
-    }
-    return FA_OK;
-}
-
-/* Whoever turns TLS on expects HTTP/2. */
-static void say_what_is_spoken(const fa_server *server)
-{
-    bool trusted = strcmp(fa_config_text(server->config, "http2"), "trusted") == 0, secure = false;
-    for (size_t i = 0; i < server->address_count; ++i)
-        secure = secure || fa_http_is_secure(server->addresses[i]);
-    if (secure && trusted)
-        fa_log_write(
-            &server->log, FA_LOG_WARN,
-            "HTTP/2 is offered (http2 = \"trusted\"): let nobody but trusted clients reach it, see docs/http.md");
-    else if (secure)
-        fa_log_write(&server->log, FA_LOG_INFO,
-                     "HTTP/2 is off: libh2o 2.2.5 cannot stand hostile clients there (CVE-2023-44487, CVE-2025-8671); "
-                     "http2 = \"trusted\" offers it to trusted ones, see docs/http.md");
-    else if (trusted)
-        fa_log_write(&server->log, FA_LOG_WARN, "http2 = \"trusted\" has no effect without a listener with https://");
-}
-
 /* Everything that is needed to run, without a listener. Plugins open on their threads while scripts are loaded on this one. */
 static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *error)
 {
@@ -180,7 +144,7 @@ static void take_down(fa_server *server)
     server->runtime = NULL;
     server->tracker = NULL; /* its memory goes with the scope */
     server->media = NULL;
-    server->address_count = 0;
+    fa_listening_end(&server->listening);
     fa_scope_end(server->running, "server stopped", NULL);
     server->running = NULL;
 }
@@ -243,6 +207,25 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
     return FA_OK;
 }
 
+/* Once: from then on it is the other one that is to be asked. */
+static fa_result upgrade(fa_server *server, fa_buffer *out)
+{
+    char text[700];
+    fa_error said = {""};
+    fa_result result = FA_CONFLICT;
+    if (server->start_successor == NULL)
+        return FA_UNSUPPORTED;
+    if (server->has_successor)
+        fa_fail(&said, result, "this server has a successor already");
+    else
+        result = server->start_successor(server->successor_context, &server->listening.sockets, &said);
+    server->has_successor = server->has_successor || result == FA_OK;
+    if (result != FA_OK)
+        fa_log_write(&server->log, FA_LOG_ERROR, "no upgrade: %s", said.text);
+    int length = snprintf(text, sizeof(text), "%s%s\n", result == FA_OK ? "" : "error: ", said.text);
+    return fa_buffer_append(out, text, (size_t)length);
+}
+
 fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
 {
     if (server->running == NULL)
@@ -252,7 +235,9 @@ fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
 
 static fa_result answer_control(void *context, const char *request, fa_buffer *out)
 {
-    const fa_server *server = context;
+    fa_server *server = context;
+    if (strcmp(request, "upgrade") == 0)
+        return upgrade(server, out);
     if (strncmp(request, "memory ", 7) != 0)
         return FA_INVALID;
     return fa_memory_answer_outside(&server->memory, request + 7, out);
@@ -288,11 +273,10 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     if (result == FA_OK)
         result = start_logs(server, error);
     if (result == FA_OK)
-        result = bind_all(server, error);
+        result = fa_listening_begin(&server->listening, server->runtime, server->config, &server->log, error);
     if (result == FA_OK)
-        say_what_is_spoken(server);
-    if (result == FA_OK)
-        result = watch_memory(server, error);
+        if (result == FA_OK)
+            result = watch_memory(server, error);
     if (result == FA_OK)
         result = fa_runtime_start(server->runtime, error);
     if (result != FA_OK)
@@ -304,7 +288,7 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
 
 const char *fa_server_address(const fa_server *server, size_t index)
 {
-    return index < server->address_count ? server->addresses[index] : NULL;
+    return index < server->listening.count ? server->listening.addresses[index] : NULL;
 }
 
 void fa_server_stop(fa_server *server, uint64_t drain_ms)
@@ -314,6 +298,7 @@ void fa_server_stop(fa_server *server, uint64_t drain_ms)
     fa_control_stop(server->control); /* both ask workers, which must run for that */
     fa_tracker_stop(server->tracker);
     server->control = NULL;
+    fa_listening_let_go(&server->listening);
     fa_runtime_stop(server->runtime, drain_ms);
     take_down(server);
 }
@@ -330,6 +315,22 @@ void fa_server_destroy(fa_server *server)
 }
 
 /* ---- for the command line ---- */
+
+void fa_server_inherit(fa_server *server, fa_sockets *sockets)
+{
+    server->listening.inherited = sockets;
+}
+
+const fa_sockets *fa_server_sockets(const fa_server *server)
+{
+    return &server->listening.sockets;
+}
+
+void fa_server_on_upgrade(fa_server *server, fa_successor_starter start, void *context)
+{
+    server->start_successor = start;
+    server->successor_context = context;
+}
 
 uint64_t fa_server_drain_ms(const fa_server *server)
 {

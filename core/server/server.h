@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "server/config.h"
+#include "server/sockets.h"
 
 /* The configured `drain`. */
 uint64_t fa_server_drain_ms(const fa_server *server);
@@ -23,6 +24,17 @@ int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, i
 
 /* Loads everything that a start would load (plugins, scripts) without listening, and takes it down again. */
 fa_result fa_server_check(fa_server *server, fa_error *error);
+
+/* Listens on these where they fit the configuration, and takes them out. Borrowed until it has stopped. Before fa_server_start. */
+void fa_server_inherit(fa_server *server, fa_sockets *sockets);
+
+/* Duplicates of what it listens on, until it drains. */
+const fa_sockets *fa_server_sockets(const fa_server *server);
+
+/* Starts a server that takes over the sockets and returns when that serves; `said` gets what to tell whoever asked, also when it fails. It sees to
+ * it that this server is stopped after that. On the control thread. */
+typedef fa_result (*fa_successor_starter)(void *context, const fa_sockets *sockets, fa_error *said);
+void fa_server_on_upgrade(fa_server *server, fa_successor_starter start, void *context);
 
 /* Opens log files anew (SIGUSR1); says so in the log. */
 void fa_server_reopen_logs(fa_server *server);

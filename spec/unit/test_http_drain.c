@@ -54,7 +54,7 @@ static void draining_lets_requests_finish(void **state)
     world_order(&world, drain);
 
     assert_true(client_sees_end(idle, 500, NULL));
-    assert_true(client_sees_end(fresh, 500, NULL));
+    assert_true(client_sees_end(fresh, 2000, NULL));
     assert_int_equal(world.drained, 0);
     assert_true(client_read(busy, false, &reply));
     assert_string_equal(reply.body, "waited");
