@@ -33,7 +33,7 @@ app:get("/refilled", { use = ratelimit { limit = 20, per = "second", burst = 1 }
 app:group("/gzip", { use = gzip { min = 100 } }, function(group)
   group:get("/json", function(req)
     local list = {}
-    for i = 1, 200 do list[i] = { id = i, name = "number " .. i } end
+    for i = 1, 200 do list[i] = "number " .. i end
     if not req:fresh { etag = "v1" } then req:reply { json = { list = list } } end
   end)
   group:get("/small", function(req) req:reply { text = "small" } end)
