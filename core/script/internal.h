@@ -2,6 +2,8 @@
 #ifndef FA_SCRIPT_INTERNAL_H
 #define FA_SCRIPT_INTERNAL_H
 
+#include <signal.h>
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -30,11 +32,12 @@ typedef struct fa_heap {
     size_t bytes, peak, limit; /* limit 0: none */
     size_t wake_at;            /* bytes at which the collector is set to work again */
     size_t refused;
-    bool strict; /* the limit holds: whoever runs is protected */
-    bool graced; /* somebody was refused and has not come back yet */
+    char refused_at[80]; /* the script line that asked; empty once it was told */
+    bool strict;         /* the limit holds: whoever runs is protected */
+    bool graced;         /* somebody was refused and has not come back yet */
 } fa_heap;
 
-enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64 };
+enum { FA_MOST_JSON_DEPTH = 1000, FA_DEFAULT_JSON_DEPTH = 64, FA_MOST_JSON = 16 * 1024 * 1024 };
 
 /* script/route_options.h */
 typedef struct fa_route_options fa_route_options;
@@ -76,6 +79,8 @@ struct fa_script {
     void (*on_idle)(void *context);
     void *idle_context;
     struct fa_task *current;
+    const char *stack_base;      /* of C, where the slice began */
+    volatile sig_atomic_t armed; /* the time is over: every instruction raises until control is back in C */
     fa_list tasks;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
@@ -196,6 +201,29 @@ bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by confi
 /* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
 void fa_sandbox_freeze(lua_State *L, const char *name);
 void fa_sandbox_face(lua_State *L, int table); /* pushes the frozen face of the table, or nil; after fa_sandbox_seal */
+
+/* ---- time (slice.c) ---- */
+
+/* Around whatever enters Lua: the heap's limit holds, and the watchdog watches. */
+typedef struct fa_slice {
+    fa_watched *watched;
+    fa_turn_outside outside;
+    const char *stack_base;
+    bool strict;
+} fa_slice;
+void fa_slice_begin(fa_script *script, fa_slice *slice);
+void fa_slice_end(fa_script *script, const fa_slice *slice);
+/* lua_pcall within one. */
+int fa_script_call(fa_script *script, int arguments, int results, int handler);
+/* The script line at which L stands, or the nearest above that is known. Allocates nothing: for signal handlers and allocators, too. */
+void fa_lua_place(lua_State *L, char *out, size_t size);
+void fa_slice_over(lua_State *L);
+/* For functions in C that may take long: raises when the time is over. Costs nothing. */
+static inline void fa_slice_check(lua_State *L, const fa_script *script)
+{
+    if (script->armed)
+        fa_slice_over(L);
+}
 
 /* ---- the heap (lua_heap.c) ---- */
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
@@ -357,6 +385,8 @@ void fa_lua_push_result(fa_task *task, const char *problem); /* true, or nil and
 /* Those in events:wait get the reason. */
 void fa_lua_stream_tell(fa_lua_stream *stream, const char *reason);
 
+/* Raises when the value at `index` would be more than FA_MOST_JSON bytes of JSON. */
+void fa_lua_check_json_size(lua_State *L, int index);
 /* Encodes the value at `index` with cjson and pushes the string; raises. */
 void fa_lua_encode_json(lua_State *L, int index);
 /* Decodes: pushes the value, or nil and a message; returns how many. */
@@ -368,6 +398,12 @@ void fa_lua_count_copy(lua_State *L, size_t bytes);
 
 /* A task that was loading one is gone, and others may wait for it. */
 void fa_loader_wake(fa_script *script);
+/* Keeps the traceback of the error at `index` in `of`, a coroutine that has failed with it, and of L, which has resumed it. */
+void fa_lua_check_depth(lua_State *L); /* raises before the stack of C overflows */
+enum { FA_LONGEST_TRACEBACK = 16 * 1024 };
+/* Pushes on L the message (NULL: it is no text), with its line if it names none, and the traceback of `of`. */
+void fa_lua_push_traceback(lua_State *L, lua_State *of, const char *message, int level);
+void fa_lua_note_failure(lua_State *L, lua_State *of, int index);
 /* A message handler that adds the traceback, unless it was noted where the error was raised. */
 int fa_lua_with_traceback(lua_State *L);
 
@@ -399,6 +435,8 @@ void fa_script_upstreams_apply(const fa_script *script);
 void fa_script_readings_end(fa_script *script);
 void fa_open_loader(lua_State *L);
 void fa_open_structure(lua_State *L);
+void fa_open_language(lua_State *L);
+void fa_open_patterns(lua_State *L);
 void fa_open_store(lua_State *L);
 void fa_open_topics(lua_State *L);
 void fa_open_schedule(lua_State *L);

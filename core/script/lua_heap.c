@@ -30,7 +30,11 @@ static void *allocate(void *context, void *block, size_t old_size, size_t size)
     fa_heap *heap = context;
     size_t limit = heap->graced ? heap->limit + heap->limit / 8 : heap->limit;
     if (size > old_size && heap->strict && limit != 0 && heap->bytes + (size - old_size) > limit) {
+        fa_script *script = FA_OBJECT(heap, fa_script, heap);
         heap->refused++;
+        if (!heap->graced)
+            fa_lua_place(script->current != NULL ? script->current->co : heap->lua, heap->refused_at,
+                         sizeof(heap->refused_at));
         heap->graced = true;
         return NULL;
     }
@@ -76,5 +80,6 @@ void fa_heap_relieve(fa_script *script)
     if (script->heap.graced && script->current == NULL) {
         lua_gc(script->lua, LUA_GCCOLLECT, 0);
         script->heap.graced = false;
+        script->heap.refused_at[0] = '\0';
     }
 }

@@ -218,8 +218,7 @@ int fa_lua_with_traceback(lua_State *L)
         lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
         return 1;
     }
-    const char *message = lua_tostring(L, 1);
-    luaL_traceback(L, L, message != NULL ? message : "an error that is not a text", 1);
+    fa_lua_push_traceback(L, L, lua_tostring(L, 1), 1);
     return 1;
 }
 
@@ -232,14 +231,14 @@ fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *
     script->loading = true;
     bool strict = fa_heap_strict(script, true);
     int status = fa_script_load_text(L, path, "@app.lua");
+    fa_heap_strict(script, strict);
     if (status == 0) {
         fa_sandbox_enter(L, fa_sandbox_trusts(script, "app"));
         lua_pushvalue(L, 2);
-        status = lua_pcall(L, 0, 0, 1);
+        status = fa_script_call(script, 0, 0, 1);
         fa_sandbox_close(L, 2);
     }
     script->loading = false;
-    fa_heap_strict(script, strict);
     if (status != 0)
         fa_fail(error, FA_INVALID, "%s", lua_tostring(L, -1));
     if (status != 0 && failure != NULL)

@@ -97,7 +97,7 @@ static void on_progress(fa_call *call, void *context, uint64_t done_units, uint6
     lua_rawgeti(L, LUA_REGISTRYINDEX, op->progress);
     lua_pushnumber(L, (lua_Number)done_units);
     lua_pushnumber(L, (lua_Number)total_units);
-    if (lua_pcall(L, 2, 0, 0) != 0) { /* it may have ended its own task, and op with it */
+    if (fa_script_call(script, 2, 0, 0) != 0) { /* it may have ended its own task, and op with it */
         const char *message = lua_tostring(L, -1);
         fa_log_write(fa_worker_log(script->worker), FA_LOG_ERROR, "progress: %s",
                      message != NULL ? message : "an error that is not a text");

@@ -205,8 +205,7 @@ static int note_error(lua_State *L)
         lua_settop(L, 1);
         return 1;
     }
-    const char *message = lua_tostring(L, 1);
-    luaL_traceback(L, L, message != NULL ? message : "an error that is not a text", 1);
+    fa_lua_push_traceback(L, L, lua_tostring(L, 1), 1);
     lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
     lua_pushvalue(L, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.raised");

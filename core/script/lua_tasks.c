@@ -227,6 +227,7 @@ static int results(lua_State *L)
             lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
             lua_pushvalue(L, -1);
             lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.raised");
+            fa_lua_note_failure(L, L, lua_gettop(L));
         }
         return lua_error(L);
     }

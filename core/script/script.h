@@ -52,6 +52,10 @@ typedef struct fa_script_options {
     const char *app;            /* folder of the application */
     const char *library;        /* folder that holds fitnessally/ */
     size_t script_heap;         /* bytes of Lua heap; 0: no limit */
+    uint64_t slice_ms;          /* processor time between two waits, when a watchdog watches the worker; 0: no limit */
+    uint64_t load_ms;           /* the same while app.lua is loaded */
+    fa_watched *loads;          /* of the thread that loads; NULL: it is the worker's own */
+    bool jit;                   /* compile user code; only where fa_jit_can_be_interrupted */
     unsigned max_tasks;         /* tasks alive at once; 0: the default */
     size_t max_routes;          /* that the app may declare; 0: the default */
     const char *const *trusted; /* modules that get the whole of Lua; may be NULL */
@@ -72,6 +76,10 @@ typedef struct fa_script_options {
     size_t (*connections)(void *context);
     void *context;
 } fa_script_options;
+
+/* Whether this LuaJIT lets a loop that it has compiled be interrupted; stock builds do not. Takes some 30 ms. An error when it cannot be
+ * found out. */
+fa_result fa_jit_probe(fa_watchdog *dog, bool *interruptible, fa_error *error);
 
 /* Makes the state; nothing is loaded yet. */
 fa_result fa_script_new(const fa_script_options *options, fa_script **script, fa_error *error);

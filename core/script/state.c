@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <luajit.h>
+
 #include "base/random_id.h"
 #include "exchange/json_depth.h"
 #include "script/internal.h"
@@ -45,6 +47,7 @@ static int capped_rep(lua_State *L)
 static int print_to_log(lua_State *L)
 {
     int count = lua_gettop(L);
+    fa_lua_check_depth(L); /* __tostring may print */
     lua_getglobal(L, "tostring");
     luaL_Buffer line;
     luaL_buffinit(L, &line);
@@ -136,6 +139,11 @@ static int protected_decode(lua_State *L)
 {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
+    if (length > FA_MOST_JSON) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "it is longer than %d MB", FA_MOST_JSON / 1024 / 1024);
+        return 2;
+    }
     return fa_lua_decode_json(L, text, length);
 }
 
@@ -184,6 +192,7 @@ static void open_json(lua_State *L)
 void fa_lua_encode_json(lua_State *L, int index)
 {
     char quoted[64];
+    fa_lua_check_json_size(L, index);
     lua_pushvalue(L, index);
     lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.encode");
     lua_insert(L, -2);
@@ -268,6 +277,8 @@ static int open_all(lua_State *L)
     fa_open_routes(L);
     fa_open_crypto(L);
     fa_open_policies(L);
+    fa_open_language(L);
+    fa_open_patterns(L);
     fa_sandbox_seal(L); /* last */
     return 0;
 }
@@ -334,6 +345,8 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
         fa_script_free(script);
         return FA_INVALID;
     }
+    if (!options->jit)
+        luaJIT_setmode(script->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     *out = script;
     return FA_OK;
 }

@@ -125,8 +125,7 @@ static const char *push_traceback(lua_State *L, lua_State *of)
     if (noted) {
         lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
     } else {
-        const char *message = lua_tostring(of, -1);
-        luaL_traceback(L, of, message != NULL ? message : "an error that is not a text", 0);
+        fa_lua_push_traceback(L, of, lua_tostring(of, -1), 0);
     }
     return lua_tostring(L, -1);
 }
@@ -164,13 +163,14 @@ static int run(fa_task *task, int arguments)
     fa_task *outer = script->current;
     fa_handle_table *handles = fa_worker_handles(script->worker);
     fa_locator locator = fa_handle_table_locate(handles, (fa_locator){fa_task_locate, task});
-    bool strict = fa_heap_strict(script, true);
+    fa_slice slice;
     script->current = task;
     task->running = task->started = true;
+    fa_slice_begin(script, &slice);
     int status = lua_resume(task->co, arguments);
+    fa_slice_end(script, &slice);
     task->running = false;
     script->current = outer;
-    fa_heap_strict(script, strict);
     fa_handle_table_locate(handles, locator);
     return status;
 }

@@ -108,6 +108,13 @@ static const fa_config_key keys[] = {
     /* limits of requests */
     KEY("script_heap", SIZE, "64MB", 4 * MB, 64 * GB,
         "Lua heap of one script state; beyond it the request that asks for more fails"),
+    KEY("script_slice", DURATION, "100ms", 0, 1 * MINUTE,
+        "processor time a script may take without waiting; beyond it the request fails; 0: no limit"),
+    KEY("script_load", DURATION, "10s", 0, 10 * MINUTE, "the same while app.lua and its modules are loaded"),
+    KEY("script_hard", DURATION, "10s", 0, 10 * MINUTE,
+        "when a script cannot be stopped for so long the process is aborted, and the log says where; 0: never"),
+    CHOICE("script_jit", "auto",
+        "compile scripts: auto where loops can still be stopped; on: endless loops cannot be stopped", "auto|on|off"),
     KEY("store_budget", SIZE, "64MB", 0, 64 * GB,
         "memory for all stores of scripts (fitnessally.store) together; beyond it nothing more is put in; 0: no limit"),
     KEY("topic_budget", SIZE, "8MB", 0, 64 * GB,

@@ -51,6 +51,8 @@ struct fa_runtime {
     const fa_log *log;
     fa_turnstiles *turnstiles;
     fa_buckets *buckets;
+    fa_watchdog *watchdog;
+    bool jit; /* user code is compiled */
     fa_turnstiles *places; /* of upstreams */
     fa_stores *stores;
     fa_topics *topics;
@@ -265,6 +267,8 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     if (result != FA_OK)
         return result;
     runtime->crew.workers[runtime->crew.count++] = l->worker;
+    if (fa_watchdog_add(runtime->watchdog, fa_worker_watched(l->worker)) != FA_OK)
+        return fa_fail(error, FA_FULL, "too many workers for the watchdog");
     fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
     result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
     if (result == FA_OK)
@@ -272,6 +276,21 @@ static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config
     if (result == FA_OK)
         result = make_scripts(l, error);
     return result == FA_OK ? make_edge(l, config, workers, error) : result;
+}
+
+enum { MIN_TICK_MS = 5, MAX_TICK_MS = 20 };
+
+static fa_result make_watchdog(fa_runtime *runtime, const fa_config *config, const fa_log *log, fa_error *error)
+{
+    uint64_t tick = fa_config_duration(config, "script_slice") / 5;
+    const char *jit = fa_config_text(config, "script_jit");
+    tick = tick < MIN_TICK_MS ? MIN_TICK_MS : tick > MAX_TICK_MS ? MAX_TICK_MS : tick;
+    fa_result result = fa_watchdog_new(runtime->scope, log, tick, fa_config_duration(config, "script_hard"),
+                                       &runtime->watchdog, error);
+    runtime->jit = strcmp(jit, "on") == 0;
+    if (result == FA_OK && strcmp(jit, "auto") == 0)
+        result = fa_jit_probe(runtime->watchdog, &runtime->jit, error);
+    return result;
 }
 
 static fa_result make_tls(fa_runtime *runtime, const fa_config *config, fa_error *error)
@@ -334,6 +353,10 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     pthread_mutex_init(&runtime->lock, NULL);
     fa_scope_hook_add(scope, &runtime->at_end, on_end);
     fa_settings_fill(&runtime->settings, config);
+    result = make_watchdog(runtime, config, log, error);
+    if (result != FA_OK)
+        return result;
+    *out = runtime; /* it has a thread now, to be ended */
     fa_scripts_options scripts = {.config = config,
                                   .settings = &runtime->settings,
                                   .log = log,
@@ -344,10 +367,11 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .stores = runtime->stores,
                                   .topics = runtime->topics,
                                   .crew = &runtime->crew,
+                                  .watchdog = runtime->watchdog,
+                                  .jit = runtime->jit,
                                   .app = app};
     if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
-    *out = runtime;
     if (fa_config_number(config, "max_connections_per_address") != 0)
         result =
             fa_addresses_new(scope, (size_t)fa_config_number(config, "max_connections") * workers, &runtime->addresses);
@@ -472,6 +496,7 @@ void fa_runtime_free(fa_runtime *runtime)
 {
     if (runtime == NULL)
         return;
+    fa_watchdog_free(runtime->watchdog); /* scripts are closed without running any more */
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
         lane *l = &runtime->lanes[i];
         fa_pressure_detach(l->pressure_steps);

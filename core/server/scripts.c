@@ -23,6 +23,7 @@ struct fa_scripts {
     unsigned last; /* the last number that was given, to a broken one, too: logs tell them apart */
     uint64_t drain_ms;
     fa_scope_hook at_end;
+    fa_watched loads;     /* whichever thread loads an application; one does at a time */
     pthread_mutex_t lock; /* guards all below and seat.taken_up */
     pthread_cond_t changed;
     fa_generation_entry live[FA_MOST_GENERATIONS]; /* newest first */
@@ -44,7 +45,7 @@ fa_scripts *fa_scripts_new(fa_scope *scope, const fa_scripts_options *options, u
 {
     pthread_condattr_t attributes;
     fa_scripts *scripts = fa_scope_allocate(scope, sizeof(*scripts) + workers * sizeof(seat));
-    if (scripts == NULL)
+    if (scripts == NULL || fa_watchdog_add(options->watchdog, &scripts->loads) != FA_OK)
         return NULL;
     scripts->options = *options;
     scripts->scope = scope;
@@ -89,7 +90,7 @@ static void on_gone(void *context, unsigned generation)
         fa_log_write(scripts->options.log, FA_LOG_INFO, "nothing is left of generation %u", generation);
 }
 
-static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *worker, fa_script_options *options)
+static void fill_options(fa_scripts *scripts, const fa_scripts_worker *worker, fa_script_options *options)
 {
     const fa_config *config = scripts->options.config;
     const fa_settings *settings = scripts->options.settings;
@@ -103,6 +104,10 @@ static void fill_options(const fa_scripts *scripts, const fa_scripts_worker *wor
         .app = settings->app,
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),
+        .slice_ms = fa_config_duration(config, "script_slice"),
+        .load_ms = fa_config_duration(config, "script_load"),
+        .loads = &scripts->loads,
+        .jit = scripts->options.jit,
         .max_tasks = (unsigned)fa_config_number(config, "max_tasks"),
         .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = fa_settings_bodies(config),

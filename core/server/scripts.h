@@ -26,6 +26,8 @@ typedef struct fa_scripts_options {
     fa_stores *stores;
     fa_topics *topics;
     const fa_crew *crew;
+    fa_watchdog *watchdog;
+    bool jit; /* compile user code */
     bool app; /* load the application (false for tools) */
 } fa_scripts_options;
 

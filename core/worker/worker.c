@@ -23,6 +23,9 @@ struct fa_worker {
     pthread_mutex_t mail_lock; /* guards all below and every message in the lists */
     fa_list mail, in_delivery;
     bool finished;
+    char before[FA_CACHE_LINE];
+    fa_watched watched; /* another thread reads it all the time: not in the way of the rest */
+    char after[FA_CACHE_LINE];
 };
 
 static void ring_due(fa_message *due)
@@ -240,6 +243,11 @@ void fa_worker_alarm_due(fa_worker *worker)
 fa_list *fa_worker_timers(fa_worker *worker)
 {
     return &worker->timers;
+}
+
+fa_watched *fa_worker_watched(fa_worker *worker)
+{
+    return &worker->watched;
 }
 
 size_t *fa_worker_jobs(fa_worker *worker)

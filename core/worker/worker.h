@@ -16,6 +16,7 @@
 #include "memory/buffer.h"
 #include "memory/handle.h"
 #include "memory/scope.h"
+#include "worker/watchdog.h"
 
 typedef struct fa_worker fa_worker;
 
@@ -84,6 +85,9 @@ void fa_worker_settle(fa_worker *worker);
 /* For timer.c: NULL where time is real; and the timers that are due wait in the mail. */
 fa_clock *fa_worker_clock(const fa_worker *worker);
 void fa_worker_alarm_due(fa_worker *worker);
+
+/* What a watchdog sees of it (worker/watchdog.h). */
+fa_watched *fa_worker_watched(fa_worker *worker);
 
 /* For timer.c: those that have been started once. */
 fa_list *fa_worker_timers(fa_worker *worker);

@@ -38,7 +38,7 @@ describe("memory pressure", function()
       assert.are.equal(string.char(i):rep(1024 * 1024), answer.body)
     end
     assert.is_truthy(said(app, "memory pressure 3, shrink caches: "))
-    assert.is_truthy(app:log():find("most by owners of kind cache", 1, true))
+    assert.is_true(app:logged "most by owners of kind cache")
     assert.is_truthy(said(app, "memory pressure 3 is over"))
     assert.is_truthy(said(app, "memory pressure 1 is over"))
     local cache = http.get(app, "/api/health/memory").json.ledger.byKind.cache
@@ -77,7 +77,7 @@ describe("a plugin's budget", function()
   it("is its own key or the one for all, and reaching it is the plugin's matter", function()
     local app = server.start { ["plugins.records.memory_budget"] = "20KB" }
     assert.is_truthy(said(app, "plugin records: "))
-    assert.is_truthy(app:log():find("no memory for the", 1, true))
+    assert.is_true(app:logged "no memory for the")
     assert.are.equal(200, http.get(app, "/api/health/memory").status)
     app:stop()
     local ok, problem = pcall(server.start, { plugin_budget = "1KB" })

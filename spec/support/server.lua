@@ -122,6 +122,13 @@ function server.start(settings, data)
   return self
 end
 
+---Whether the log has this text, or comes to have it within 5 s: lines are written by a thread of their own.
+function server:logged(text)
+  return server.wait(5, function()
+    return self:log():find(text, 1, true)
+  end) ~= nil
+end
+
 function server:log()
   return server.read(self.folder .. "/log") or ""
 end

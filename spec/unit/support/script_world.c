@@ -87,6 +87,10 @@ static fa_result make(script_world *w, int with)
             fa_scope_new(w->ledger, fa_worker_scope(w->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &w->clients);
     if (result == FA_OK)
         result = fa_dialogues_new(w->worker, &dialogues, &w->dialogues, &w->error);
+    if (result == FA_OK && w->slice_ms != 0)
+        result = fa_watchdog_new(w->server, &w->log, 5, 0, &w->watchdog, &w->error);
+    if (result == FA_OK && w->slice_ms != 0)
+        result = fa_watchdog_add(w->watchdog, fa_worker_watched(w->worker));
     if (result == FA_OK && (with & WITH_UPSTREAMS))
         result = make_upstreams(w);
     w->options = (fa_script_options){
@@ -102,6 +106,8 @@ static fa_result make(script_world *w, int with)
         .script_heap = w->script_heap,
         .answer_queue = w->answer_queue,
         .library = FA_SOURCE_HOME "/lua",
+        .slice_ms = w->slice_ms,
+        .load_ms = w->slice_ms,
         .trusted = &w->trusted,
         .trusted_count = w->trusted != NULL,
         .development = with & WITH_DEVELOPMENT,
@@ -186,6 +192,8 @@ void script_world_close(script_world *w)
     fa_generations_free(w->generations);
     if (w->generations == NULL)
         fa_script_free(w->script);
+    fa_watchdog_free(w->watchdog);
+    w->watchdog = NULL;
     fa_worker_free(w->worker);
     fa_native_close(w->natives[0]);
     fa_media_free(w->media);

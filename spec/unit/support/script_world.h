@@ -33,6 +33,8 @@ typedef struct script_world {
     fa_setting settings[4];
     size_t script_heap;  /* 0: no limit */
     size_t answer_queue; /* 0: the default */
+    uint64_t slice_ms;   /* 0: no watchdog */
+    fa_watchdog *watchdog;
     const char *trusted; /* a module that is trusted; NULL: none */
     fa_error error;      /* what script_world_try says */
     char folder[64];
