@@ -11,11 +11,11 @@ static void on_scope_end(fa_scope_hook *hook)
     fa_hold_end(hold);
 }
 
-void fa_hold_begin(fa_hold *hold, fa_script *script, fa_scope *scope, fa_exchange *exchange, const char *what)
+void fa_hold_begin(fa_hold *hold, fa_script *script, fa_scope *scope, fa_exchange *exchange, fa_hold_kind kind)
 {
     hold->script = script;
     hold->exchange = exchange;
-    hold->what = what;
+    hold->kind = kind;
     hold->hooked = scope != NULL;
     if (scope != NULL)
         fa_scope_hook_add(scope, &hold->at_end, on_scope_end);
@@ -48,6 +48,25 @@ void fa_script_look_idle(fa_script *script)
 unsigned fa_script_generation(const fa_script *script)
 {
     return script->options.generation;
+}
+
+void fa_script_read_left(const fa_script *script, fa_script_left *left)
+{
+    *left = (fa_script_left){.tasks = script->task_count};
+    FA_LIST_EACH(node, &script->tasks)
+    {
+        const fa_task *task = FA_OBJECT(node, fa_task, link);
+        if (task->scope == NULL || task->lost != NULL) /* told of its end, or spawned by another one */
+            continue;
+        left->turns += task->turn != NULL ? 1 : 0;
+        left->requests += task->exchange != NULL ? 1 : 0;
+    }
+    FA_LIST_EACH(node, &script->holds)
+    {
+        const fa_hold *hold = FA_OBJECT(node, fa_hold, link);
+        left->streams += hold->kind == FA_HOLD_STREAM ? 1 : 0;
+        left->requests += hold->kind == FA_HOLD_REQUEST ? 1 : 0;
+    }
 }
 
 /* ---- retiring ---- */

@@ -102,17 +102,23 @@ struct fa_script {
 
 /* Something beside a task that will still need the state: a request that waits to be let in, a stream that a script has begun, a
  * question under way. Lies in the object that it is about. */
+typedef enum fa_hold_kind {
+    FA_HOLD_REQUEST, /* waits to be let in */
+    FA_HOLD_STREAM,  /* an answer in pieces */
+    FA_HOLD_QUESTION /* has not come back yet */
+} fa_hold_kind;
+
 typedef struct fa_hold {
     fa_list link;
     fa_script *script;
     fa_exchange *exchange; /* that it is about; NULL without */
     fa_scope_hook at_end;
     bool hooked;
-    const char *what; /* "a request that waits to be let in" */
+    fa_hold_kind kind;
 } fa_hold;
 
 /* Until fa_hold_end or the end of the scope. scope: NULL for none. */
-void fa_hold_begin(fa_hold *hold, fa_script *script, fa_scope *scope, fa_exchange *exchange, const char *what);
+void fa_hold_begin(fa_hold *hold, fa_script *script, fa_scope *scope, fa_exchange *exchange, fa_hold_kind kind);
 void fa_hold_end(fa_hold *hold); /* harmless twice, and on a zeroed one */
 /* A task or a hold is gone: whoever waits for the retired state hears of it when it was the last. */
 void fa_script_look_idle(fa_script *script);

@@ -1,5 +1,5 @@
-/* fitnessally.memory: asks the server what holds memory, and waits until every worker has been heard. The answer is made above us
- * (server/memory_report.c), as JSON text. */
+/* fitnessally.memory: asks the server what holds memory, and waits until every worker has been heard. fitnessally.reload and generations ask
+ * in the same way. The answer is made above us (server/memory_report.c, server/reloader.c), as JSON text. */
 #include <string.h>
 
 #include "script/internal.h"
@@ -61,7 +61,7 @@ static int answer_task(const fa_task *task, fa_result result, const fa_buffer *j
             return 1;
     }
     lua_pushnil(task->co);
-    lua_pushliteral(task->co, "there is no memory to say who holds it");
+    lua_pushliteral(task->co, "there is no memory for the answer");
     return 2;
 }
 
@@ -77,44 +77,59 @@ static void on_answered(fa_memory_question *question, fa_result result, const fa
     fa_task_resume(task, answer_task(task, result, json, as_json));
 }
 
-static int memory(lua_State *L)
+static int ask(lua_State *L, const char *name, const char *what, int format_at)
 {
-    static const char *const whats[] = {"report", "analysis", "tracker", "doctor", NULL};
     static const char *const formats[] = {"table", "json", NULL};
-    int what = luaL_checkoption(L, 1, "report", whats), format = luaL_checkoption(L, 2, "table", formats);
-    fa_task *task = fa_task_waiting(L, "fitnessally.memory");
+    int format = luaL_checkoption(L, format_at, "table", formats);
+    fa_task *task = fa_task_waiting(L, name);
     fa_script *script = task->script;
     memory_op *op = script->memory != NULL ? fa_scope_allocate(script->scope, sizeof(*op)) : NULL;
     if (op == NULL) {
         lua_pushnil(L);
-        lua_pushstring(L, script->memory == NULL ? "there is no memory report here"
-                                                 : "there is no memory to ask who holds it");
+        lua_pushstring(L, script->memory == NULL ? "nobody here knows" : "there is no memory to ask");
         return 2;
     }
     op->task = task;
     op->script = script;
     op->as_json = format == 1;
     op->wait.cancel = cancel_memory;
-    op->question = (fa_memory_question){.what = whats[what],
+    op->question = (fa_memory_question){.what = what,
                                         .worker = script->worker,
                                         .asking = task->exchange != NULL ? task->exchange->scope : NULL,
                                         .answered = on_answered};
-    fa_hold_begin(&op->hold, script, NULL, NULL, "a question about memory");
+    fa_hold_begin(&op->hold, script, NULL, NULL, FA_HOLD_QUESTION);
     if (script->memory(script->memory_context, &op->question) != FA_OK) {
         free_op(op);
         lua_pushnil(L);
-        lua_pushliteral(L, "there is no memory to ask who holds it");
+        lua_pushliteral(L, "there is no memory to ask");
         return 2;
     }
     return fa_task_wait(L, task, &op->wait);
 }
 
+static int memory(lua_State *L)
+{
+    static const char *const whats[] = {"report", "analysis", "tracker", "doctor", NULL};
+    return ask(L, "fitnessally.memory", whats[luaL_checkoption(L, 1, "report", whats)], 2);
+}
+
+static int reload(lua_State *L)
+{
+    return ask(L, "fitnessally.reload", "reload", 1);
+}
+
+static int generations(lua_State *L)
+{
+    return ask(L, "fitnessally.generations", "generations", 1);
+}
+
 void fa_open_memory(lua_State *L)
 {
     lua_getglobal(L, "fitnessally");
-    lua_pushcfunction(L, memory);
-    lua_setfield(L, -2, "memory");
-    fa_lua_waits(L, (const char *const[]){"memory", NULL});
+    static const luaL_Reg functions[] = {
+        {"memory", memory}, {"reload", reload}, {"generations", generations}, {NULL, NULL}};
+    luaL_register(L, NULL, functions);
+    fa_lua_waits(L, (const char *const[]){"memory", "reload", "generations", NULL});
     lua_pop(L, 1);
 }
 

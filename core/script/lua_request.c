@@ -120,7 +120,7 @@ static request *take_up(fa_script *script, fa_exchange *exchange, const fa_route
     r->declared = &script->routes[route->target];
     r->locals = LUA_NOREF;
     exchange->route_state = r;
-    fa_hold_begin(&r->hold, script, exchange->scope, exchange, "a request that waits to be let in");
+    fa_hold_begin(&r->hold, script, exchange->scope, exchange, FA_HOLD_REQUEST);
     return r;
 }
 

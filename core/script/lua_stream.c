@@ -32,7 +32,7 @@ static fa_result make_stream(lua_State *L, fa_exchange *exchange, fa_events *eve
     fa_list_init(&s->link);
     fa_list_init(&s->waiting);
     fa_scope_hook_add(exchange->scope, &s->at_end, on_end);
-    fa_hold_begin(&s->hold, script, exchange->scope, exchange, "an answer in pieces");
+    fa_hold_begin(&s->hold, script, exchange->scope, exchange, FA_HOLD_STREAM);
     *out = s;
     return fa_handle_make(fa_worker_handles(script->worker), events != NULL ? &fa_type_events : &fa_type_stream, s,
                           exchange->scope, exchange->request_id, fa_script_here(L), &s->handle);

@@ -359,7 +359,7 @@ static fa_result attach(fa_script *script, fa_exchange *exchange, fa_websocket *
     w->script = script;
     w->exchange = exchange;
     w->websocket = websocket;
-    fa_hold_begin(&w->hold, script, exchange->scope, exchange, "a WebSocket");
+    fa_hold_begin(&w->hold, script, exchange->scope, exchange, FA_HOLD_STREAM);
     fa_result result = fa_handle_make(fa_worker_handles(script->worker), &fa_type_websocket, w, exchange->scope,
                                       exchange->request_id, FA_HERE, &w->handle);
     if (result != FA_OK)

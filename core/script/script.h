@@ -116,6 +116,15 @@ unsigned fa_script_generation(const fa_script *script);
 void fa_script_retire(fa_script *script, void (*on_idle)(void *context), void *context);
 bool fa_script_idle(const fa_script *script);
 
+/* What keeps it. */
+typedef struct fa_script_left {
+    size_t requests; /* that are being answered, or wait to be let in */
+    size_t turns;
+    size_t streams; /* answers in pieces */
+    size_t tasks;   /* all of them */
+} fa_script_left;
+void fa_script_read_left(const fa_script *script, fa_script_left *left);
+
 /* Ends what is left on it, each as gently as it can still be: an unanswered request is answered 503, a begun answer is cut, a turn ends
  * as cancelled, other tasks are cancelled. From the loop, with no script above on the stack. */
 void fa_script_cut(fa_script *script, const char *reason);
@@ -126,9 +135,9 @@ fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char
 
 /* ---- memory: scripts ask, whoever stands above answers ---- */
 
-/* A question of fitnessally.memory. It stands until it is answered. */
+/* A question of fitnessally.memory, and of fitnessally.reload and generations. It stands until it is answered. */
 typedef struct fa_memory_question {
-    const char *what;  /* "report", "analysis", "tracker", "doctor" */
+    const char *what;  /* "report", "analysis", "tracker", "doctor"; "reload", "generations" */
     fa_worker *worker; /* who asks, and on whose thread it is answered */
     fa_scope *
         asking; /* the request to leave out, with all below it; NULL: none, or it has ended since. That worker's to read */

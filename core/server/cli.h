@@ -24,7 +24,7 @@ typedef struct fa_command {
 struct fa_cli {
     const fa_command *command;
     const char *file; /* -c; NULL: look for one */
-    bool json, help, watch, supervise;
+    bool json, help, watch, supervise, status;
     const char *pid, *socket; /* which running server; NULL: not said */
     char **overrides;         /* "key=value" for fa_server_configure, in the order given */
     size_t override_count;
@@ -56,6 +56,6 @@ int fa_cli_find_server(const fa_cli *cli, char *path);
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
 extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes,
-    fa_command_upgrade;
+    fa_command_upgrade, fa_command_reload;
 
 #endif

@@ -10,7 +10,7 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 11 };
+enum { OPTIONS = 12 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
@@ -19,7 +19,7 @@ static const struct option known_options[OPTIONS] = {
     {"set", required_argument, NULL, 's'},     {"json", no_argument, NULL, 'j'},
     {"pid", required_argument, NULL, 'p'},     {"socket", required_argument, NULL, 'u'},
     {"watch", no_argument, NULL, 'W'},         {"help", no_argument, NULL, 'h'},
-    {"supervise", no_argument, NULL, 'S'},
+    {"supervise", no_argument, NULL, 'S'},     {"status", no_argument, NULL, 'T'},
 };
 
 static void say(const char *format, va_list args)
@@ -107,6 +107,9 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         return FA_EXIT_DONE;
     case 'S':
         cli->supervise = true;
+        return FA_EXIT_DONE;
+    case 'T':
+        cli->status = true;
         return FA_EXIT_DONE;
     case 'j':
         cli->json = true;

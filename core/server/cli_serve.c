@@ -69,8 +69,7 @@ static void reload_certificates(fa_server *server)
 {
     fa_error error = {{0}};
     if (fa_server_reload_certificates(server, &error) == FA_OK)
-        fa_log_write(fa_server_log(server), FA_LOG_INFO,
-                     "SIGHUP: certificates reloaded; restart to load changed scripts");
+        fa_log_write(fa_server_log(server), FA_LOG_INFO, "SIGHUP: certificates reloaded");
     else
         fa_log_write(fa_server_log(server), FA_LOG_ERROR, "SIGHUP: the certificates stay as they were: %s", error.text);
 }
@@ -85,6 +84,7 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
         switch (number) {
         case SIGHUP:
             reload_certificates(server);
+            fa_server_reload(server, NULL); /* the log says how it went */
             break;
         case SIGUSR1:
             fa_server_reopen_logs(server);
@@ -216,7 +216,8 @@ const fa_command fa_command_serve = {
             "crashes\n"
             "\n"
             "SIGTERM, SIGINT      finish what runs and exit 0; a second one stops at once\n"
-            "SIGHUP               read the certificates again\n"
+            "SIGHUP               read the certificates again and load the scripts anew; what is under way finishes on "
+            "the old ones\n"
             "SIGUSR1              open log files anew\n"
             "SIGUSR2              write a memory report into state_dir and go on\n",
     .run = run,

@@ -285,6 +285,39 @@ fa_result fa_plugins_start(fa_plugins *plugins, fa_scope *scope, const fa_config
     return FA_OK;
 }
 
+/* "plugin NAME: /somewhere/plugin.lua:3: ..." */
+static void tell_failure(fa_load_failure *failure, const char *text, const char *folder, const char *name)
+{
+    const char *at = strstr(text, "plugin.lua:");
+    fa_load_failure_read(failure, at != NULL ? at : text, folder, NULL);
+    if (failure->line != 0)
+        snprintf(failure->file, sizeof(failure->file), "plugins/%s/plugin.lua", name);
+}
+
+fa_result fa_plugins_check(const fa_config *config, fa_scope *scope, fa_load_failure *failure, fa_error *error)
+{
+    const char *const *names;
+    fa_result result = FA_OK;
+    size_t count = fa_config_list(config, "plugins_enabled", &names);
+    for (size_t i = 0; i < count && result == FA_OK; ++i) {
+        char folder[4000], manifest[4096];
+        size_t budget;
+        values *v = fa_scope_allocate(scope, sizeof(*v));
+        if (v == NULL)
+            return fa_fail(error, FA_NO_MEMORY, "plugin %s: no memory", names[i]);
+        if (!find_manifest(config, names[i], folder, sizeof(folder), manifest, sizeof(manifest)))
+            return fa_fail(error, FA_INVALID, "plugin %s: there is no %s", names[i], manifest);
+        result = load_manifest(manifest, names[i], config, scope, v, error);
+        if (result == FA_OK)
+            result = find_budget(config, names[i], &budget, error);
+        if (result != FA_OK && result != FA_NO_MEMORY) {
+            tell_failure(failure, error->text, folder, names[i]);
+            result = FA_INVALID;
+        }
+    }
+    return result;
+}
+
 fa_result fa_plugins_wait(fa_plugins *plugins, fa_error *error)
 {
     for (size_t i = 0; i < plugins->count; ++i) {

@@ -410,6 +410,11 @@ fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker)
     return runtime->lanes[worker].generations;
 }
 
+const fa_settings *fa_runtime_settings(const fa_runtime *runtime)
+{
+    return &runtime->settings;
+}
+
 fa_scripts *fa_runtime_scripts(fa_runtime *runtime)
 {
     return runtime->scripts;

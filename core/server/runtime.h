@@ -44,6 +44,7 @@ int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **
 const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
 fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker);
 fa_scripts *fa_runtime_scripts(fa_runtime *runtime);
+const fa_settings *fa_runtime_settings(const fa_runtime *runtime);
 
 /* After it was stopped, or when it never ran. NULL is ignored. */
 void fa_runtime_free(fa_runtime *runtime);

@@ -20,8 +20,9 @@ struct fa_scripts {
     fa_memory_source memory;
     void *memory_context;
     _Atomic unsigned serving;
-    unsigned last; /* the last number that was given, to a broken one, too: logs tell them apart */
     uint64_t drain_ms;
+    void (*on_gone)(void *context);
+    void *gone_context;
     fa_scope_hook at_end;
     fa_watched loads;     /* whichever thread loads an application; one does at a time */
     pthread_mutex_t lock; /* guards all below and seat.taken_up */
@@ -49,7 +50,7 @@ fa_scripts *fa_scripts_new(fa_scope *scope, const fa_scripts_options *options, u
         return NULL;
     scripts->options = *options;
     scripts->scope = scope;
-    scripts->serving = scripts->last = 1;
+    scripts->serving = 1;
     scripts->drain_ms = fa_config_duration(options->config, "reload_drain");
     scripts->live[0].number = 1;
     scripts->live_count = 1;
@@ -86,8 +87,11 @@ static void on_gone(void *context, unsigned generation)
     }
     pthread_cond_broadcast(&scripts->changed);
     pthread_mutex_unlock(&scripts->lock);
-    if (last)
-        fa_log_write(scripts->options.log, FA_LOG_INFO, "nothing is left of generation %u", generation);
+    if (!last)
+        return;
+    fa_log_write(scripts->options.log, FA_LOG_INFO, "nothing is left of generation %u", generation);
+    if (scripts->on_gone != NULL)
+        scripts->on_gone(scripts->gone_context);
 }
 
 static void fill_options(fa_scripts *scripts, const fa_scripts_worker *worker, fa_script_options *options)
@@ -247,7 +251,7 @@ static void cut_oldest(fa_scripts *scripts, unsigned number)
     pthread_mutex_unlock(&scripts->lock);
 }
 
-static fa_result make_room(fa_scripts *scripts, fa_error *error)
+static fa_result make_room(fa_scripts *scripts, uint64_t *retry_ms, fa_error *error)
 {
     uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(fa_scope_ledger(scripts->scope))), waited_ms = 0;
     fa_generation_entry oldest = {0};
@@ -271,12 +275,23 @@ static fa_result make_room(fa_scripts *scripts, fa_error *error)
     pthread_mutex_unlock(&scripts->lock);
     if (!full)
         return FA_OK;
+    *retry_ms = waited_ms < scripts->drain_ms ? scripts->drain_ms - waited_ms : 0;
     return fa_fail(error, FA_FULL,
                    "%d generations are alive, the most there may be: generation %u has requests or turns to finish "
                    "(fitnessally reload --status names them); from %llu s on they are cut by a reload",
-                   FA_MOST_GENERATIONS, oldest.number,
-                   waited_ms < scripts->drain_ms ? (unsigned long long)(scripts->drain_ms - waited_ms + 999) / 1000
-                                                 : 0ULL);
+                   FA_MOST_GENERATIONS, oldest.number, (unsigned long long)(*retry_ms + 999) / 1000);
+}
+
+static fa_result check_plugins(const fa_scripts *scripts, fa_load_failure *failure, fa_error *error)
+{
+    fa_scope *scope;
+    fa_result result = fa_scope_new_apart(fa_scope_ledger(scripts->scope), scripts->scope, FA_KIND_SERVER, 0,
+                                          "plugin manifests", FA_HERE, &scope);
+    if (result != FA_OK)
+        return fa_fail(error, result, "no memory to read the manifests of plugins");
+    result = fa_plugins_check(scripts->options.config, scope, failure, error);
+    fa_scope_end(scope, "read", NULL);
+    return result;
 }
 
 static void discard_built(fa_scripts *scripts)
@@ -290,7 +305,7 @@ static void discard_built(fa_scripts *scripts)
 static fa_result build(fa_scripts *scripts, fa_load_failure *failure, fa_error *error)
 {
     fa_result result = FA_OK;
-    unsigned number = ++scripts->last;
+    unsigned number = scripts->serving + 1;
     for (unsigned i = 0; i < scripts->count && result == FA_OK; ++i) {
         seat *s = &scripts->seats[i];
         fa_script_options options = s->options;
@@ -307,7 +322,7 @@ static fa_result build(fa_scripts *scripts, fa_load_failure *failure, fa_error *
 /* Cannot fail. */
 static void change_over(fa_scripts *scripts, fa_reload_report *report)
 {
-    unsigned number = scripts->last;
+    unsigned number = scripts->serving + 1;
     const struct timespec deadline = time_in(CHANGE_PATIENCE_MS);
     pthread_mutex_lock(&scripts->lock);
     memmove(&scripts->live[1], &scripts->live[0], scripts->live_count * sizeof(scripts->live[0]));
@@ -334,7 +349,9 @@ fa_result fa_scripts_reload(fa_scripts *scripts, fa_reload_report *report)
     fa_error error = {""};
     uint64_t begun_us = now_us();
     memset(report, 0, sizeof(*report));
-    report->result = make_room(scripts, &error);
+    report->result = make_room(scripts, &report->retry_ms, &error);
+    if (report->result == FA_OK)
+        report->result = check_plugins(scripts, &report->failure, &error);
     if (report->result == FA_OK)
         report->result = build(scripts, &report->failure, &error);
     uint64_t built_us = now_us();
@@ -345,4 +362,67 @@ fa_result fa_scripts_reload(fa_scripts *scripts, fa_reload_report *report)
     report->generation = scripts->serving;
     snprintf(report->message, sizeof(report->message), "%s", error.text);
     return report->result;
+}
+
+/* ---- what is left ---- */
+
+typedef struct left_visit {
+    fa_scripts *scripts;
+    fa_generations_left *left;
+    pthread_mutex_t lock; /* guards left */
+} left_visit;
+
+/* The lock of the visit is held. */
+static void add_left(fa_generation_left *entry, fa_script *script)
+{
+    fa_script_left left;
+    fa_script_figures figures = {0};
+    fa_script_read_left(script, &left);
+    fa_script_read_figures(script, &figures);
+    entry->left.requests += left.requests;
+    entry->left.turns += left.turns;
+    entry->left.streams += left.streams;
+    entry->left.tasks += left.tasks;
+    entry->heap += figures.heap;
+    if (!entry->serves)
+        fa_script_take_inventory(script, &entry->tasks, NULL);
+}
+
+static void visit_left(void *context, fa_worker *worker)
+{
+    left_visit *v = context;
+    fa_script *all[FA_MOST_GENERATIONS + 1];
+    fa_generations_all(v->scripts->seats[fa_worker_index(worker)].generations, all);
+    pthread_mutex_lock(&v->lock);
+    for (fa_script **script = all; *script != NULL; ++script) {
+        for (size_t i = 0; i < v->left->count; ++i) {
+            if (v->left->list[i].number == fa_script_generation(*script))
+                add_left(&v->left->list[i], *script);
+        }
+    }
+    pthread_mutex_unlock(&v->lock);
+}
+
+void fa_scripts_read_left(fa_scripts *scripts, fa_generations_left *left)
+{
+    fa_generation_entry live[FA_MOST_GENERATIONS];
+    left_visit v = {.scripts = scripts, .left = left};
+    uint64_t now_ms = fa_clock_now_ms(fa_ledger_clock(fa_scope_ledger(scripts->scope)));
+    left->count = fa_scripts_list(scripts, live);
+    for (size_t i = 0; i < left->count; ++i) {
+        fa_generation_left *entry = &left->list[i];
+        entry->number = live[i].number;
+        entry->workers = live[i].workers;
+        entry->serves = i == 0;
+        entry->replaced_ms = i == 0 ? 0 : now_ms - live[i].replaced_ms;
+    }
+    pthread_mutex_init(&v.lock, NULL);
+    fa_crew_visit_and_wait(scripts->options.crew, CHANGE_PATIENCE_MS, visit_left, &v);
+    pthread_mutex_destroy(&v.lock);
+}
+
+void fa_scripts_on_gone(fa_scripts *scripts, void (*on_gone_too)(void *context), void *context)
+{
+    scripts->on_gone = on_gone_too;
+    scripts->gone_context = context;
 }

@@ -61,11 +61,12 @@ typedef struct fa_reload_report {
     uint64_t load_us;    /* to make and load the states of all workers; nobody waits for that */
     uint64_t switch_us;  /* from then until all workers have changed over */
     unsigned late;       /* workers that a script did not let go in time: they change over before their next request */
+    uint64_t retry_ms;   /* FA_FULL: after so long the oldest would be cut; 0: now, or nobody knows */
     char message[400];   /* what went wrong, in one line */
     fa_load_failure failure; /* FA_INVALID: more of it */
 } fa_reload_report;
 
-/* Loads the application anew, aside, on the calling thread, and lets it take all requests that come from then on. When it says FA_OK no
+/* Reads the manifests of plugins, and loads the application anew, aside, on the calling thread, and lets it take all requests that come from then on. When it says FA_OK no
  * request that comes after that is handled by older scripts. Otherwise nothing has changed. Thread: one that is no worker's, while they all
  * run; one at a time. */
 fa_result fa_scripts_reload(fa_scripts *scripts, fa_reload_report *report);
@@ -79,6 +80,28 @@ typedef struct fa_generation_entry {
 
 /* How many. Thread: any. */
 size_t fa_scripts_list(fa_scripts *scripts, fa_generation_entry list[FA_MOST_GENERATIONS]);
+
+/* What is left on each generation. Waits for workers that are busy, but not for long. */
+typedef struct fa_generation_left {
+    unsigned number;
+    bool serves;
+    uint64_t replaced_ms; /* ago */
+    unsigned workers;     /* that still have it */
+    size_t heap;
+    fa_script_left left;
+    fa_inventory tasks; /* of one that has been replaced */
+} fa_generation_left;
+
+typedef struct fa_generations_left {
+    size_t count;
+    fa_generation_left list[FA_MOST_GENERATIONS]; /* newest first */
+} fa_generations_left;
+
+/* left: zeroed. Thread: as fa_scripts_reload. */
+void fa_scripts_read_left(fa_scripts *scripts, fa_generations_left *left);
+
+/* Called each time that nothing is left of a generation, on the thread of whatever worker; before any runs. */
+void fa_scripts_on_gone(fa_scripts *scripts, void (*on_gone)(void *context), void *context);
 
 /* After the workers have ended, or when they never ran. NULL is ignored. */
 void fa_scripts_free(fa_scripts *scripts);

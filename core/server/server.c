@@ -17,6 +17,7 @@
 #include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
+#include "server/reloader.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
 
@@ -34,6 +35,9 @@ struct fa_server {
     fa_runtime *runtime;
     fa_tracker *tracker; /* NULL: switched off */
     fa_control *control; /* NULL: there is none */
+    fa_reloader *reloader;
+    const char *watched[3];
+    char own_library[4200];
     fa_memory_sources memory;
     fa_attributed openssl;
     fa_listening listening;
@@ -135,7 +139,10 @@ static void take_down(fa_server *server)
 {
     if (server->running == NULL)
         return;
+    fa_reloader_stop(server->reloader); /* once more, when the start has failed */
     fa_runtime_free(server->runtime);
+    fa_reloader_free(server->reloader);
+    server->reloader = NULL;
     fa_plugins_close(&server->plugins);
     fa_media_free(server->media);
     fa_pressure_free(server->pressure);
@@ -172,6 +179,14 @@ static size_t lua_heap(void *context, unsigned worker)
     return sum;
 }
 
+/* What scripts ask of the rest of the server. */
+static fa_result answer_script(void *context, fa_memory_question *question)
+{
+    fa_server *server = context;
+    bool about_reload = strcmp(question->what, "reload") == 0 || strcmp(question->what, "generations") == 0;
+    return about_reload ? fa_reloader_answer(server->reloader, question) : fa_memory_answer(&server->memory, question);
+}
+
 static bool wants_tracker(const fa_config *config)
 {
     const char *disabled = getenv("DISABLE_MEMORY_TRACKER"); /* the name that the original's operators know */
@@ -203,7 +218,7 @@ static fa_result watch_memory(fa_server *server, fa_error *error)
                                          .tracker = server->tracker,
                                          .tracker_interval_ms = options.interval_ms,
                                          .started_ms = fa_clock_now_ms(fa_ledger_clock(server->ledger))};
-    fa_scripts_set_memory(fa_runtime_scripts(server->runtime), fa_memory_answer, &server->memory);
+    fa_scripts_set_memory(fa_runtime_scripts(server->runtime), answer_script, server);
     return FA_OK;
 }
 
@@ -233,9 +248,26 @@ fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
     return fa_runtime_reload_tls(server->runtime, server->config, error);
 }
 
+/* "json", "text", "status json", "status text" */
+static fa_result answer_reload(const fa_server *server, const char *what, fa_buffer *out)
+{
+    fa_reload_wish wish = {.out = out, .marked = true, .kind = FA_WISH_RELOAD};
+    if (strncmp(what, "status ", 7) == 0) {
+        wish.kind = FA_WISH_STATUS;
+        what += 7;
+    }
+    wish.text = strcmp(what, "text") == 0;
+    if (!wish.text && strcmp(what, "json") != 0)
+        return FA_INVALID;
+    fa_reloader_ask_and_wait(server->reloader, &wish);
+    return wish.written;
+}
+
 static fa_result answer_control(void *context, const char *request, fa_buffer *out)
 {
     fa_server *server = context;
+    if (strncmp(request, "reload ", 7) == 0)
+        return answer_reload(server, request + 7, out);
     if (strcmp(request, "upgrade") == 0)
         return upgrade(server, out);
     if (strncmp(request, "memory ", 7) != 0)
@@ -253,6 +285,21 @@ static void open_control(fa_server *server)
     if (fa_control_start(server->root, folder, answer_control, server, &server->control, &error) != FA_OK)
         fa_log_write(&server->log, FA_LOG_WARN, "no control socket, `fitnessally memory` will not find this server: %s",
                      error.text);
+}
+
+/* In dev mode saving a file is enough. */
+static fa_result start_reloader(fa_server *server, fa_error *error)
+{
+    bool dev = strcmp(fa_config_text(server->config, "mode"), "dev") == 0;
+    const fa_settings *settings = fa_runtime_settings(server->runtime);
+    snprintf(server->own_library, sizeof(server->own_library), "%s/fitnessally", settings->library);
+    server->watched[0] = settings->app;
+    server->watched[1] = server->own_library;
+    fa_reloader_options options = {.scripts = fa_runtime_scripts(server->runtime),
+                                   .log = &server->log,
+                                   .workers = fa_runtime_crew(server->runtime)->count,
+                                   .watched = dev ? server->watched : NULL};
+    return fa_reloader_start(server->running, &options, &server->reloader, error);
 }
 
 /* Before that, whatever is said is written at once. */
@@ -275,8 +322,9 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     if (result == FA_OK)
         result = fa_listening_begin(&server->listening, server->runtime, server->config, &server->log, error);
     if (result == FA_OK)
-        if (result == FA_OK)
-            result = watch_memory(server, error);
+        result = watch_memory(server, error);
+    if (result == FA_OK)
+        result = start_reloader(server, error);
     if (result == FA_OK)
         result = fa_runtime_start(server->runtime, error);
     if (result != FA_OK)
@@ -284,6 +332,16 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     else
         open_control(server);
     return result;
+}
+
+fa_result fa_server_reload(fa_server *server, fa_error *error)
+{
+    fa_reload_wish wish = {.kind = FA_WISH_RELOAD};
+    if (server->running == NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server does not run");
+    if (fa_reloader_ask_and_wait(server->reloader, &wish) != FA_OK)
+        return fa_fail(error, wish.result, "%s", wish.message);
+    return FA_OK;
 }
 
 const char *fa_server_address(const fa_server *server, size_t index)
@@ -295,7 +353,8 @@ void fa_server_stop(fa_server *server, uint64_t drain_ms)
 {
     if (server->running == NULL)
         return;
-    fa_control_stop(server->control); /* both ask workers, which must run for that */
+    fa_control_stop(server->control); /* all three ask workers, which must run for that */
+    fa_reloader_stop(server->reloader);
     fa_tracker_stop(server->tracker);
     server->control = NULL;
     fa_listening_let_go(&server->listening);

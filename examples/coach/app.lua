@@ -3,6 +3,7 @@
 require "routes.voice"
 require "routes.records"
 require "routes.health"
+require "routes.admin"
 
 app:static("/media", { root = settings.media_root, immutable = true })
 app:static("/", { root = settings.app .. "/public", index = "index.html" })

@@ -557,6 +557,20 @@ function fitnessally.sleep(milliseconds) end
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.memory(what, format) end
+---Loads the scripts anew, as `fitnessally reload` does. The request that asks finishes on the scripts it began with. As a table, or
+---("json") as JSON text: {ok=true, generation=, previous=, loadMs=, switchMs=, workers=, lateWorkers=}, or {ok=false, generation=,
+---error={code=, message=, file?=, line?=, excerpt?=, traceback?=}}, and then nothing has changed. nil, message when nobody could be asked.
+---Whoever may call a route with this can hold the processor: let only operators in. Yields: yes. Copies: the answer.
+---@param format? "table"|"json"
+---@return table|string? answer, string? message
+function fitnessally.reload(format) end
+---Which generations of the scripts live, newest first, and what each still has to finish: {serving=, generations={{generation=, serves=,
+---workers=, heapBytes=, requests=, turns=, streams=, tasks=, replacedMsAgo?=, left?={"task of …, waits at app.lua:2"}}}, failed?={…}};
+---failed: the error of the last reload, when that has failed, and `at`, when, in milliseconds since 1970. nil, message when nobody could
+---be asked. Yields: yes. Copies: the answer.
+---@param format? "table"|"json"
+---@return table|string? answer, string? message
+function fitnessally.generations(format) end
 ---{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}, routes={{route, limit, queue, running,
 ---waiting, admitted, refused, timedOut}}}; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
 ---@return table

@@ -229,17 +229,17 @@ static void memory_is_asked_of_whoever_stands_above(void **state)
     script_world *w = script_world_begin(memory_app);
     oracle o = {.scope = w->clients, .json = "{\"ours\":41,\"warnings\":[]}"};
     fa_message_init(&o.message, speak);
-    assert_answer(w, "GET /", "200 there is no memory report here");
+    assert_answer(w, "GET /", "200 nobody here knows");
     fa_script_set_memory(w->script, take_and_speak, &o);
     assert_answer(w, "GET /", "200 42");
     assert_answer(w, "GET /json", "200 {\"ours\":41,\"warnings\":[]}");
     assert_answer_has(w, "GET /wrong", "invalid option 'all'");
     o.json = "{\"ours\":";
-    assert_answer(w, "GET /", "200 there is no memory to say who holds it");
+    assert_answer(w, "GET /", "200 there is no memory for the answer");
     o.json = NULL;
-    assert_answer(w, "GET /", "200 there is no memory to say who holds it");
+    assert_answer(w, "GET /", "200 there is no memory for the answer");
     fa_script_set_memory(w->script, refuse, &o);
-    assert_answer(w, "GET /", "200 there is no memory to ask who holds it");
+    assert_answer(w, "GET /", "200 there is no memory to ask");
     assert_answer_has(w, "GET /status", "\"draining\":false");
     script_world_end(w);
 }

@@ -58,6 +58,11 @@ fa_result fa_server_start(fa_server *server, fa_error *error);
  * fa_server_stop. */
 const char *fa_server_address(const fa_server *server, size_t index);
 
+/* Loads the scripts anew, beside those that run, and lets them take every request from then on; what is under way finishes on the old
+ * ones. Returns when they serve on all workers. FA_INVALID with file, line and message when something in them is broken, FA_FULL when
+ * too many older ones still have work: nothing has changed then. FA_WRONG_STATE when the server does not run. */
+fa_result fa_server_reload(fa_server *server, fa_error *error);
+
 /* Stops accepting, lets requests and turns finish for at most `drain_ms` milliseconds, ends the rest, joins the threads.
  * Harmless when it does not run. */
 void fa_server_stop(fa_server *server, uint64_t drain_ms);

@@ -1,0 +1,21 @@
+/* What a reload has done, and what is left of older generations: as JSON, and as text for a terminal. */
+#ifndef FA_SERVER_RELOAD_REPORT_H
+#define FA_SERVER_RELOAD_REPORT_H
+
+#include "memory/buffer.h"
+#include "server/scripts.h"
+
+/* {"ok":true,"generation":4,"previous":3,"loadMs":…,"switchMs":…,"lateWorkers":0} or
+ * {"ok":false,"generation":3,"error":{"code":"broken_scripts","message":…,"file":…,"line":…,"excerpt":…,"traceback":…}} */
+fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers, fa_buffer *out);
+fa_result fa_reload_report_text(const fa_reload_report *report, unsigned workers, fa_buffer *out);
+
+/* failed: the last reload, when that has failed; else NULL. failed_ms: when, wall clock. */
+fa_result fa_generations_left_json(const fa_generations_left *left, const fa_reload_report *failed, uint64_t failed_ms,
+                                   fa_buffer *out);
+fa_result fa_generations_left_text(const fa_generations_left *left, const fa_reload_report *failed, fa_buffer *out);
+
+/* A worker that was asked to let go and did not, and so on: one line for the log. Returns `out`. */
+const char *fa_reload_report_line(const fa_reload_report *report, unsigned workers, char *out, size_t size);
+
+#endif
