@@ -103,9 +103,10 @@ struct fa_script {
 /* Something beside a task that will still need the state: a request that waits to be let in, a stream that a script has begun, a
  * question under way. Lies in the object that it is about. */
 typedef enum fa_hold_kind {
-    FA_HOLD_REQUEST, /* waits to be let in */
-    FA_HOLD_STREAM,  /* an answer in pieces */
-    FA_HOLD_QUESTION /* has not come back yet */
+    FA_HOLD_REQUEST,  /* waits to be let in */
+    FA_HOLD_STREAM,   /* an answer in pieces */
+    FA_HOLD_QUESTION, /* has not come back yet */
+    FA_HOLD_LOCALS    /* what a request keeps with it lies in the state */
 } fa_hold_kind;
 
 typedef struct fa_hold {

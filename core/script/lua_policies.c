@@ -1,9 +1,19 @@
-/* What the middleware of lua/fitnessally needs of the core: buckets that all workers share, and compression. */
+/* What the library in lua/fitnessally needs of the core for itself: buckets that all workers share, compression, files of the app
+ * while it is loaded, dates as in headers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "http/addresses.h"
 #include "media/gzip.h"
+#include "media/validators.h"
 #include "script/internal.h"
 
-enum { MOST_BUCKET_KEYS = 10000000 };
+enum { MOST_BUCKET_KEYS = 10000000, MOST_FILE = 1024 * 1024 };
 
 typedef struct limiter {
     fa_bucket_table *table;
@@ -82,9 +92,99 @@ static int new_gzip(lua_State *L)
     return 1;
 }
 
+/* ---- files of the app ---- */
+
+/* The file, open, when it lies below the app's folder, links followed; -1. */
+static int open_below(const char *folder, const char *name)
+{
+    char path[PATH_MAX], real[PATH_MAX], root[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) || realpath(path, real) == NULL ||
+        realpath(folder, root) == NULL)
+        return -1;
+    size_t length = strlen(root);
+    if (strncmp(real, root, length) != 0 || real[length] != '/') {
+        errno = EACCES;
+        return -1;
+    }
+    return open(real, O_RDONLY | O_CLOEXEC);
+}
+
+static int answer_problem(lua_State *L, const char *name, const char *problem)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", name, problem);
+    return 2;
+}
+
+/* read(name): the text of a file of the app, at most 1 MB; nil and a message. While the app is loaded: it blocks. */
+static int read_file(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const fa_script *script = fa_script_of(L);
+    if (!script->loading)
+        return answer_problem(L, name, "files of the app are read while it is loaded, not later");
+    char *text = lua_newuserdata(L, MOST_FILE + 1);
+    int fd = open_below(script->options.app, name);
+    if (fd < 0)
+        return answer_problem(L, name, strerror(errno));
+    size_t length = 0;
+    ssize_t got = 1;
+    while (got > 0 && length <= MOST_FILE) {
+        got = read(fd, text + length, MOST_FILE + 1 - length);
+        length += got > 0 ? (size_t)got : 0;
+    }
+    int problem = errno;
+    close(fd);
+    if (got < 0)
+        return answer_problem(L, name, strerror(problem));
+    if (length > MOST_FILE)
+        return answer_problem(L, name, "it is larger than 1 MB");
+    lua_pushlstring(L, text, length);
+    return 1;
+}
+
+/* ---- time ---- */
+
+static int monotonic(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)fa_worker_now_us(fa_script_of(L)->worker) / 1000);
+    return 1;
+}
+
+static int http_date(lua_State *L)
+{
+    char out[FA_HTTP_DATE_SIZE];
+    lua_Number seconds = luaL_checknumber(L, 1);
+    if (!(seconds >= 0 && seconds < 253402300800.0))
+        return luaL_error(L, "a date in a header is of the years 1970 to 9999");
+    fa_http_date_write(out, (int64_t)seconds);
+    lua_pushstring(L, out);
+    return 1;
+}
+
+static int parse_http_date(lua_State *L)
+{
+    int64_t seconds;
+    fa_text text;
+    text.data = luaL_checklstring(L, 1, &text.length);
+    if (fa_http_date_read(text, &seconds))
+        lua_pushnumber(L, (lua_Number)seconds);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 void fa_open_policies(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"bucket", new_bucket}, {"gzip", new_gzip}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"bucket", new_bucket},
+        {"gzip", new_gzip},
+        {"read", read_file},
+        {"monotonic", monotonic},
+        {"http_date", http_date},
+        {"parse_http_date", parse_http_date},
+        {NULL, NULL},
+    };
     lua_getglobal(L, "fitnessally");
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -308,7 +308,7 @@ static void push_locals(lua_State *L, request *r)
     if (r->locals == LUA_NOREF) {
         lua_newtable(L);
         r->locals = luaL_ref(L, LUA_REGISTRYINDEX);
-        fa_hold_begin(&r->locals_hold, r->script, NULL, r->exchange, "what a request keeps");
+        fa_hold_begin(&r->locals_hold, r->script, NULL, r->exchange, FA_HOLD_LOCALS);
         fa_scope_hook_add(r->exchange->scope, &r->at_end, drop_locals);
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, r->locals);
