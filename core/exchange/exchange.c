@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "exchange/head.h"
+#include "exchange/relay.h"
 
 void fa_exchange_init(fa_exchange *exchange, const fa_exchange_back_end *back_end, fa_worker *worker, fa_scope *scope)
 {
@@ -31,7 +32,8 @@ void fa_exchange_note_dialogue(fa_exchange *exchange, fa_text dialogue_id)
     char *to = exchange->story.dialogue_id;
     size_t most = sizeof(exchange->story.dialogue_id) - 1;
     size_t length = dialogue_id.length < most ? dialogue_id.length : most;
-    memcpy(to, dialogue_id.data, length);
+    if (length != 0)
+        memcpy(to, dialogue_id.data, length);
     to[length] = '\0';
 }
 
@@ -210,6 +212,7 @@ fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size
 {
     fa_header all[FA_MAX_HEAD];
     bool begun = exchange->status != 0;
+    size_t own = count;
     if (exchange->gone || exchange->finished || exchange->sending)
         return FA_WRONG_STATE;
     if (exchange->back_end->move == NULL || exchange->head_only)
@@ -220,6 +223,8 @@ fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size
         count = fa_head_assemble(exchange, 200, headers, count, all);
     fa_result result = begun ? exchange->back_end->move(exchange, NULL, 0, moved, context)
                              : exchange->back_end->move(exchange, all, count, moved, context);
+    if (result == FA_UNSUPPORTED && !begun)
+        return fa_relay_start(exchange, headers, own, moved, context);
     if (result != FA_OK)
         return result;
     exchange->status = 200;
@@ -259,7 +264,8 @@ fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, s
 
 void fa_exchange_read(fa_exchange *exchange)
 {
-    if (!exchange->gone && !exchange->finished)
+    bool reads = exchange->back_end->read != NULL; /* not yet, while the head is leaving */
+    if (reads && !exchange->gone && !exchange->finished)
         exchange->back_end->read(exchange);
 }
 

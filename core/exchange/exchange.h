@@ -72,7 +72,7 @@ typedef struct fa_exchange_back_end {
     /* See fa_exchange_upgrade; NULL when this back end cannot. headers: of the 101 head, checked, borrowed for the call.
      * It counts as a send under way: fa_exchange_sent when the head has left. Anything but FA_OK: nothing has happened. */
     fa_result (*upgrade)(fa_exchange *exchange, const fa_header *headers, size_t count);
-    /* See fa_exchange_read. NULL where there is no upgrade. */
+    /* See fa_exchange_read. NULL where there is nothing to read from, perhaps not yet. */
     void (*read)(fa_exchange *exchange);
 } fa_exchange_back_end;
 
@@ -178,6 +178,9 @@ fa_result fa_exchange_send(fa_exchange *exchange, const fa_piece *pieces, size_t
  * ends with the connection) and, once it has left, calls `moved` from the loop with the ticket, which is the caller's
  * from then on; with NULL when the client vanished meanwhile. Exactly once, after the request scope has ended ("moved
  * to another worker"); context is not tied to that scope. fa_http_adopt makes an exchange of the ticket again.
+ *
+ * Where the back end cannot give the exchange away (HTTP/2), it stays, and the ticket is a relay to it (exchange/relay.h); the caller need
+ * not know.
  *
  * On an exchange that has been adopted it moves the stream on, between two sends; headers are ignored then.
  *

@@ -4,6 +4,7 @@
  * was. It hangs from no scope, because between two workers there is none; the account that pays for it may outlive the
  * worker it was opened for. */
 #include "exchange/moving.h"
+#include "exchange/relay.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -102,8 +103,8 @@ fa_result fa_moving_new(fa_account *account, const fa_exchange *exchange, int fd
     moving->copied = copied;
     moving->moved = moved;
     moving->context = context;
-    moving->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (moving->fd < 0) {
+    moving->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (fd >= 0 && moving->fd < 0) {
         fa_moving_discard(moving);
         return FA_IO;
     }
@@ -128,6 +129,8 @@ void fa_moving_discard(fa_moving *moving)
     if (moving == NULL)
         return;
     fa_account *account = moving->account;
+    if (moving->relay != NULL)
+        fa_relay_abandon(moving->relay);
     if (moving->secret != NULL)
         moving->free_secret(moving->secret);
     if (moving->fd >= 0) {

@@ -16,8 +16,9 @@ struct fa_moving {
     fa_text method, target, remote;
     const fa_header *headers;
     size_t header_count;
-    size_t copied; /* bytes at `bytes`: what fa_moving_unpack needs */
-    void *secret;  /* what enciphers the connection, and how it is freed; NULL: nothing does */
+    size_t copied;          /* bytes at `bytes`: what fa_moving_unpack needs */
+    struct fa_relay *relay; /* instead of a descriptor: what leads back to the exchange (relay.h) */
+    void *secret;           /* what enciphers the connection, and how it is freed; NULL: nothing does */
     void (*free_secret)(void *secret);
     bool lost; /* the connection was cut on its way */
     void (*on_lost)(
@@ -28,7 +29,7 @@ struct fa_moving {
     _Alignas(fa_header) char bytes[];
 };
 
-/* fd: duplicated. FA_FULL when the request's texts take more than FA_MOVING_MOST_BYTES, FA_IO when there is no
+/* fd: duplicated; -1: there is none, but a relay to come. FA_FULL when the request's texts take more than FA_MOVING_MOST_BYTES, FA_IO when there is no
  * descriptor, FA_NO_MEMORY, FA_OVER_BUDGET. */
 fa_result fa_moving_new(fa_account *account, const fa_exchange *exchange, int fd,
                         void (*moved)(fa_moving *moving, void *context), void *context, fa_moving **moving);

@@ -143,8 +143,10 @@ static size_t on_input(fa_exchange *exchange, const uint8_t *bytes, size_t lengt
 {
     fa_websocket *ws = context;
     (void)exchange;
-    ws->heard_ms = now(ws);
-    ws->pinged_ms = 0;
+    if (length != 0) {
+        ws->heard_ms = now(ws);
+        ws->pinged_ms = 0;
+    }
     if (ws->end != FA_WEBSOCKET_GOES_ON || ws->done)
         return length;
     fa_frames_feed(ws->frames, bytes, length);

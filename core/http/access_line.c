@@ -60,7 +60,8 @@ static void put(pen *p, const char *bytes, size_t length)
 {
     size_t room = FA_ACCESS_LINE_SIZE - 1 - p->used;
     length = length < room ? length : room;
-    memcpy(p->line + p->used, bytes, length);
+    if (length != 0) /* then there may be no bytes at all */
+        memcpy(p->line + p->used, bytes, length);
     p->used += length;
 }
 

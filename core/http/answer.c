@@ -77,11 +77,37 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
 
 /* ---- cutting ---- */
 
+/* Its stream is reset, as soon as h2o may be called. */
+static void cut_http2(fa_http_request *request)
+{
+    if (request->phase != FA_PHASE_READY)
+        return; /* h2o goes on, or fa_http_stall cuts all */
+    request->phase = FA_PHASE_ENDING;
+    fa_exchange_gone(&request->exchange);
+    end_later(request);
+}
+
+/* Of one that takes nothing: with HTTP/2 everybody on that connection pays for it. */
+static void cut_stalled(fa_exchange *exchange, const char *why)
+{
+    fa_http_request *request = fa_http_request_of(exchange);
+    if (request->req == NULL || !fa_http_is_http2(request->req)) {
+        fa_http_cut_request(request, why);
+        return;
+    }
+    request->cut = why;
+    shutdown(fa_http_connection_fd(request->connection), SHUT_RDWR);
+}
+
 void fa_http_cut_request(fa_http_request *request, const char *why)
 {
     if (request->cut != NULL || request->req == NULL)
         return;
     request->cut = why;
+    if (fa_http_is_http2(request->req)) {
+        cut_http2(request);
+        return;
+    }
     request->req->http1_is_persistent = 0;
     shutdown(fa_http_connection_fd(request->connection), SHUT_RDWR);
     if (request->phase != FA_PHASE_READY)
@@ -91,14 +117,9 @@ void fa_http_cut_request(fa_http_request *request, const char *why)
     end_later(request);
 }
 
-static void cut_exchange(fa_exchange *exchange, const char *why)
-{
-    fa_http_cut_request(fa_http_request_of(exchange), why);
-}
-
 static void back_abort(fa_exchange *exchange)
 {
-    cut_exchange(exchange, "aborted");
+    fa_http_cut_request(fa_http_request_of(exchange), "aborted");
 }
 
 static void back_watch(fa_exchange *exchange)
@@ -112,6 +133,8 @@ void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count
 {
     for (size_t i = 0; i < count; ++i) {
         h2o_iovec_t name = h2o_strdup(&req->pool, headers[i].name.data, headers[i].name.length);
+        if (fa_http_is_http2(req))
+            h2o_strtolower(name.base, name.len); /* it knows no others */
         h2o_iovec_t value = h2o_strdup(&req->pool, headers[i].value.data, headers[i].value.length);
         h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 0, NULL, value.base, value.len);
     }
@@ -166,7 +189,7 @@ void fa_http_answer_init(fa_http_request *request)
 {
     request->generator.proceed = on_proceed; /* no stop: the end of the request says it all */
     request->later.cb = on_later;
-    fa_http_stall_init(&request->stall, &request->exchange, request->connection, cut_exchange);
+    fa_http_stall_init(&request->stall, &request->exchange, request->connection, cut_stalled);
 }
 
 void fa_http_answer_end(fa_http_request *request)

@@ -23,12 +23,14 @@ static void configure(fa_http *http)
 {
     h2o_config_init(&http->config);
     http->config.server_name = h2o_iovec_init(H2O_STRLIT("fitnessally"));
-    http->config.max_request_entity_size = SIZE_MAX; /* the gate has the limit */
+    http->config.max_request_entity_size =
+        http->options.http2 ? http->options.max_body : SIZE_MAX; /* the gate has the limit */
     http->config.http1.req_timeout = 2 * (http->options.head_timeout_ms + http->options.idle_timeout_ms +
                                           http->options.request_timeout_ms); /* deadline.c comes first */
     http->config.http1.upgrade_to_http2 = 0;                                 /* neither h2c nor prior knowledge */
-    http->config.http2.callbacks.request_shutdown =
-        NULL; /* its timer would outlive the context and fail an assertion */
+    http->config.http2.idle_timeout = http->options.idle_timeout_ms;
+    if (!http->options.http2) /* nobody to shut down, and it would start a timer */
+        http->config.http2.callbacks.request_shutdown = NULL;
     h2o_hostconf_t *host = h2o_config_register_host(&http->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     fa_http_register_handler(http, path);
@@ -137,7 +139,9 @@ bool fa_http_draining(const fa_http *http)
 static void dispose_context(h2o_context_t *context)
 {
     uv_loop_t empty;
-    if (uv_loop_init(&empty) != 0) { /* out of descriptors: the lesser evil */
+    h2o_timeout_unlink(
+        &context->http2._graceful_shutdown_timeout); /* else it would outlive the context and fail an assertion */
+    if (uv_loop_init(&empty) != 0) {                 /* out of descriptors: the lesser evil */
         h2o_context_dispose(context);
         return;
     }

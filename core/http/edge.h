@@ -6,6 +6,7 @@
  *   connection.c  accepted sockets: counted, closed, lingering
  *   secure.c      TLS between a socket and h2o
  *   gate.c        what of the input h2o gets to see: one request at a time, checked
+ *   http2.c       the other protocol, where clients are trusted
  *   deadline.c    how long a client may take for a request
  *   refusal.c     the gate's no
  *   addresses.c   how many connections an address has
@@ -54,6 +55,7 @@ struct fa_http {
     bool refusing;              /* new connections: memory is short */
     size_t refused;             /* since then */
     h2o_socket_cb h2o_read;     /* h2o's own callback for a connection it reads from */
+    h2o_socket_cb http2_read;   /* the same for HTTP/2 */
     uint64_t next_accept_at_ns; /* when the next connection would be due at accept_rate, see listener.c */
 
     bool draining;
@@ -100,8 +102,9 @@ typedef struct fa_http_connection {
     uv_tcp_t tcp; /* first: h2o hands it back to its close callback */
     fa_list link; /* in fa_http.connections */
     fa_http *http;
-    fa_account *account;       /* a reference */
-    fa_http_request *request;  /* the one that is being handled, or NULL */
+    fa_account *account;      /* a reference */
+    fa_http_request *request; /* the one that is being handled, or NULL; with HTTP/2 always NULL */
+    bool http2;
     fa_http_request *upgraded; /* it speaks another protocol, until it is closed; h2o has no part in it */
     fa_http_stream *stream;    /* of an adopted one, until it is closed; h2o has no part in it */
     char remote[INET6_ADDRSTRLEN];
@@ -213,6 +216,16 @@ bool fa_http_secure_is_spurious(const h2o_socket_t *socket, const char *error);
 bool fa_http_secure_is_reading(const h2o_socket_t *socket);
 SSL *fa_http_secure_take(h2o_socket_t *socket);
 void fa_http_secure_free(void *ssl);
+
+/* http2.c. begin: h2o has the connection for itself. trouble: why a request is refused, or NULL. */
+bool fa_http2_is_chosen(h2o_socket_t *socket);
+void fa_http2_begin(fa_http_connection *connection, h2o_socket_t *socket);
+const char *fa_http2_trouble(const h2o_req_t *req);
+size_t fa_http2_most_body(const fa_http *http, const h2o_req_t *req);
+static inline bool fa_http_is_http2(const h2o_req_t *req)
+{
+    return req->version >= 0x200;
+}
 
 /* secure_stream.c: TLS over the bare socket of a stream. seal: what is to be written for the pieces, and for the end when it is
  * `final`; the caller's to BIO_free, NULL when it cannot be had. open: what was read; false at the client's end, by its word or its

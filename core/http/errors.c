@@ -98,7 +98,7 @@ static void on_setup(h2o_filter_t *super, h2o_req_t *req, h2o_ostream_t **slot)
     if (!self->http->answering) {
         rewrite(req, slot);
         slot = &(*slot)->next;
-        if (req->res.status != 503) /* ours, and its body has been read */
+        if (req->res.status != 503 && !fa_http_is_http2(req)) /* ours, and its body has been read */
             fa_http_connection_linger_after(fa_http_connection_of(req));
     }
     h2o_setup_next_ostream(req, slot);

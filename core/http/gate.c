@@ -219,6 +219,10 @@ void fa_http_gate_begin(fa_http_connection *connection)
     fa_http *http = connection->http;
     fa_http_gate *gate = &connection->gate;
     h2o_socket_t *socket = gate->socket;
+    if (http->options.http2 && fa_http2_is_chosen(socket)) {
+        fa_http2_begin(connection, socket);
+        return;
+    }
     if (socket->input->size != 0) {
         gate->ahead = socket->input;
         h2o_buffer_init(&socket->input, &h2o_socket_buffer_prototype);

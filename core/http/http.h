@@ -37,6 +37,7 @@ typedef struct fa_http_options {
     size_t default_count, secure_default_count;
     size_t spool_threshold; /* bodies above this lie in an unlinked file, not in memory */
     const char *spool_dir;  /* borrowed for the call */
+    bool http2;             /* tls offers HTTP/2, and those who choose it are trusted */
     fa_tls *tls;            /* borrowed until fa_http_free; may be NULL when nobody listens with TLS */
     size_t request_budget;  /* bytes of all that one request owns, its body included; 0: no limit of its own */
 } fa_http_options;

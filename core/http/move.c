@@ -13,6 +13,7 @@
 #include <h2o/http1.h>
 
 #include "exchange/moving.h"
+#include "exchange/relay.h"
 
 static void take_secret(fa_moving *moving, h2o_socket_t *socket)
 {
@@ -33,12 +34,6 @@ static void on_head_left(void *context, h2o_socket_t *socket, size_t request_siz
     else
         take_secret(moving, socket);
     fa_moving_deliver(moving);
-}
-
-/* A stream of HTTP/2 cannot go alone. */
-static bool has_own_connection(const h2o_req_t *req)
-{
-    return req->version < 0x200;
 }
 
 /* The one line of an answer that ends between two workers. */
@@ -71,8 +66,8 @@ fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t c
     h2o_req_t *req = request->req;
     if (exchange->status != 0 || req == NULL || request->cut != NULL || request->phase != FA_PHASE_READY)
         return FA_WRONG_STATE;
-    if (!has_own_connection(req))
-        return FA_UNSUPPORTED;
+    if (fa_http_is_http2(req))
+        return FA_UNSUPPORTED; /* its stream cannot go alone */
     fa_result result = fa_moving_new(request->http->account, exchange, fa_http_connection_fd(request->connection),
                                      moved, context, &request->moving);
     if (result != FA_OK)
@@ -108,13 +103,13 @@ static fa_result adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange)
     fa_result result = open_scope(http, moving, &scope);
     if (result != FA_OK)
         return result;
-    result = fa_http_stream_new(http, scope, moving, &stream);
-    if (result != FA_OK) {
+    if (moving->relay != NULL)
+        result = fa_relay_adopt(moving, http->worker, scope, exchange);
+    else if ((result = fa_http_stream_new(http, scope, moving, &stream)) == FA_OK)
+        *exchange = &stream->exchange;
+    if (result != FA_OK)
         fa_scope_end(scope, fa_result_name(result), NULL);
-        return result;
-    }
-    *exchange = &stream->exchange;
-    return FA_OK;
+    return result;
 }
 
 fa_result fa_http_adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange)

@@ -7,6 +7,7 @@
 #include "http/edge.h"
 
 #include "base/random_id.h"
+#include "exchange/error_reply.h"
 #include "exchange/moving.h"
 
 typedef struct handler {
@@ -79,7 +80,7 @@ static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
 static void take_defaults(fa_exchange *exchange, const fa_http_request *request)
 {
     const fa_http_options *options = &request->http->options;
-    bool secure = request->connection->gate.socket != NULL && request->connection->gate.socket->ssl != NULL;
+    bool secure = request->connection->gate.context != NULL;
     exchange->defaults = secure ? options->secure_defaults : options->defaults;
     exchange->default_count = secure ? options->secure_default_count : options->default_count;
 }
@@ -98,6 +99,8 @@ static fa_result fill_in(fa_http_request *request, fa_scope *scope)
 {
     fa_exchange *exchange = &request->exchange;
     exchange->story = fa_http_story(request->connection);
+    if (fa_http_is_http2(request->req))
+        exchange->story = (fa_exchange_story){.began_us = fa_worker_now_us(request->http->worker), .version = 20};
     fa_exchange_init(exchange, &fa_http_back_end, request->http->worker, scope);
     take_defaults(exchange, request);
     fa_http_request_id(&request->req->headers, exchange->request_id);
@@ -168,7 +171,8 @@ static void on_dispose(void *cell)
     if (request->moving == NULL) /* else it goes on, and the ticket sees to it */
         fa_access_log_exchange(request->http->options.access, &request->exchange, reason);
     request->req = NULL;
-    request->connection->request = NULL;
+    if (request->connection->request == request)
+        request->connection->request = NULL;
     request->http->request_count--;
     fa_exchange_gone(&request->exchange);
     fa_scope_end(request->exchange.scope, reason, NULL); /* and the request lies in it */
@@ -194,11 +198,28 @@ static fa_http_request *new_request(fa_http *http, h2o_req_t *req)
         fa_scope_end(scope, "no memory", NULL);
         return NULL;
     }
-    request->connection->request = request;
+    if (!fa_http_is_http2(req))
+        request->connection->request = request;
     http->request_count++;
     pool_cell *cell = h2o_mem_alloc_shared(&req->pool, sizeof(*cell), on_dispose);
     cell->request = request;
     return request;
+}
+
+/* What the gate does for HTTP/1. */
+static bool refuse_http2(fa_http_request *request, const h2o_req_t *req)
+{
+    if (!fa_http_is_http2(req))
+        return false;
+    const char *why = fa_http2_trouble(req);
+    if (why != NULL)
+        fa_exchange_fail(&request->exchange, 400, fa_status_code_name(400), why, NULL);
+    else if (req->entity.len > fa_http2_most_body(request->http, req))
+        fa_exchange_fail(&request->exchange, 413, fa_status_code_name(413),
+                         "the request body is larger than this server takes", NULL);
+    else
+        return false;
+    return true;
 }
 
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
@@ -209,6 +230,8 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         fa_http_refuse(req);
         return 0;
     }
+    if (refuse_http2(request, req))
+        return 0;
     http->handler(&request->exchange, http->handler_context);
     /* It still lives: whatever ends it comes from the loop, see answer.c. */
     fa_exchange_watch(&request->exchange);

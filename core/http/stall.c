@@ -33,8 +33,10 @@ void fa_http_stall_watch(fa_http_stall *stall)
 {
     fa_exchange *exchange = stall->exchange;
     fa_http_connection *connection = stall->connection;
-    if (exchange->stall_ms == 0 || uv_stream_get_write_queue_size((const uv_stream_t *)&connection->tcp) == 0)
+    if (exchange->stall_ms == 0)
         return;
+    if (!connection->http2 && uv_stream_get_write_queue_size((const uv_stream_t *)&connection->tcp) == 0)
+        return; /* with HTTP/2 a stream may wait for its window though the socket does not */
     if (stall->timer.fire == NULL)
         fa_timer_init(&stall->timer, exchange->worker, exchange->scope, on_stall);
     stall->acked = fa_http_bytes_acked(fa_http_connection_fd(connection));

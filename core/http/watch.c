@@ -71,6 +71,8 @@ void fa_http_watch_start(fa_http_request *request)
 {
     if (request->watch != NULL || (request->req == NULL && request->upgrade == NULL))
         return;
+    if (request->connection->http2)
+        return; /* h2o goes on reading from those */
     fa_http_watch *watch = new_watch(request->http, fa_http_connection_fd(request->connection));
     if (watch == NULL) {
         fa_log_write(fa_worker_log(request->http->worker), FA_LOG_WARN,

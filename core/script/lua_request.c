@@ -46,12 +46,42 @@ fa_exchange *fa_lua_check_exchange(lua_State *L, int index)
 
 /* ---- dispatch ---- */
 
+/* ---- what its scripts keep with it ---- */
+
+static void drop_locals(request *r)
+{
+    if (r->locals == LUA_NOREF)
+        return;
+    luaL_unref(r->script->lua, LUA_REGISTRYINDEX, r->locals);
+    r->locals = LUA_NOREF;
+    fa_scope_hook_remove(&r->at_end);
+    fa_hold_end(&r->locals_hold); /* last: the state may go then */
+}
+
+static void on_locals_end(fa_scope_hook *hook)
+{
+    drop_locals(FA_OBJECT(hook, request, at_end));
+}
+
+static void push_locals(lua_State *L, request *r)
+{
+    if (r->locals == LUA_NOREF) {
+        lua_newtable(L);
+        r->locals = luaL_ref(L, LUA_REGISTRYINDEX);
+        fa_hold_begin(&r->locals_hold, r->script, NULL, r->exchange, FA_HOLD_LOCALS);
+        fa_scope_hook_add(r->exchange->scope, &r->at_end, on_locals_end);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->locals);
+}
+
 static void on_handler_done(fa_task *task, const char *error, int results, void *context)
 {
     request *r = context;
     fa_exchange *exchange = r->exchange;
     const fa_log *log = fa_worker_log(task->script->worker);
     (void)results;
+    if (exchange->promised || exchange->finished) /* it may last long, and must not keep the state so long */
+        drop_locals(r);
     if (error != NULL) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: %.*s %.*s: %s", exchange->request_id, (int)exchange->method.length,
                      exchange->method.data, (int)exchange->path.length, exchange->path.data, error);
@@ -204,6 +234,7 @@ void fa_script_handle(fa_exchange *exchange, void *context)
     fa_route route;
     fa_script *script = context;
     fa_route_key key = key_of(exchange, exchange->method);
+    exchange->story.generation = script->options.generation;
     if (exchange->path.length == 0) {
         fa_exchange_fail(exchange, 400, "bad_path", "The path of this request is malformed.", NULL);
         return;
@@ -294,24 +325,6 @@ static int push_body(lua_State *L, request *r)
     }
     fa_lua_push_handle(L, r->body, FA_META_BUFFER);
     return 1;
-}
-
-static void drop_locals(fa_scope_hook *hook)
-{
-    request *r = FA_OBJECT(hook, request, at_end);
-    luaL_unref(r->script->lua, LUA_REGISTRYINDEX, r->locals);
-    fa_hold_end(&r->locals_hold); /* last: the state may go then */
-}
-
-static void push_locals(lua_State *L, request *r)
-{
-    if (r->locals == LUA_NOREF) {
-        lua_newtable(L);
-        r->locals = luaL_ref(L, LUA_REGISTRYINDEX);
-        fa_hold_begin(&r->locals_hold, r->script, NULL, r->exchange, FA_HOLD_LOCALS);
-        fa_scope_hook_add(r->exchange->scope, &r->at_end, drop_locals);
-    }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, r->locals);
 }
 
 /* nil until it is answered. */

@@ -230,6 +230,7 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
     options.spool_dir = spool;
     options.addresses = l->runtime->addresses;
     options.tls = l->runtime->tls;
+    options.http2 = strcmp(fa_config_text(config, "http2"), "trusted") == 0;
     options.defaults = options.secure_defaults = l->runtime->security.list;
     options.default_count = l->runtime->security.plain;
     options.secure_default_count = l->runtime->security.secure;

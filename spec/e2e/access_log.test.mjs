@@ -48,6 +48,7 @@ test('one line for each answer, with its stages, and no secrets', () =>
     const [line] = await until(file, 1, ({ requestId }) => requestId === 'mine-1');
     assert.equal(line.target, '/api/health?x=1&api_key=[redacted]');
     assert.equal(line.route, '/api/health');
+    assert.equal(line.generation, 1);
     assert.equal(line.traceId, '0af7651916cd43dd8448eb211c80319c');
     assert.equal(line.userAgent, 'me "1"');
     assert.deepEqual([line.status, line.method, line.protocol, line.remote, line.end], [200, 'GET', 'HTTP/1.1', '127.0.0.1', 'answered']);

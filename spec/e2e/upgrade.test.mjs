@@ -12,6 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ask, call, openStream } from './support/client.mjs';
 import { SLOW, REPO, startServer, within } from './support/server.mjs';
 import { RATE, missing, steady } from './support/steady.mjs';
+import { connect, exchange, makeCertificates, startSecureServer } from './support/tls.mjs';
 
 const BIN = path.resolve(process.env.FA_BIN || path.join(REPO, 'build/fitnessally'));
 const APP = "app:get('/hello', function(req) req:reply { text = 'hello' } end)\n";
@@ -52,8 +53,8 @@ async function gone(pid, ms = 20_000) {
 }
 
 /** Runs `work(server, next)`; next() upgrades, and is the pid of the new one. All of them end in good order. */
-async function succession(args, work) {
-  const server = await startServer(...args);
+async function succession(args, work, start = startServer) {
+  const server = await start(...args);
   let pid = server.pid;
   try {
     await work(server, async () => {
@@ -141,6 +142,21 @@ test('a turn and its stream end where they began', () =>
     const second = await ask(server, 'And the squat?');
     assert.notEqual(second.dialogueId, dialogueId);
   }));
+
+test('listeners with TLS are handed over like any other', () => {
+  writeApp(APP);
+  const certificates = makeCertificates('alpha', 'beta');
+  return succession(['-c', configure(2)], async (server, next) => {
+    const kept = await connect(server);
+    await next();
+    const fresh = await connect(server);
+    assert.match(await exchange(fresh, 'GET /hello HTTP/1.1\r\nHost: x\r\n\r\n', (got) => got.endsWith('hello')), /^HTTP\/1.1 200/);
+    assert.equal(fresh.getPeerCertificate().subject.CN, 'alpha');
+    assert.equal((await call({ url: server.plainUrl }, 'GET', '/hello')).text, 'hello');
+    kept.destroy();
+    fresh.destroy();
+  }, (...args) => startSecureServer(certificates, ['alpha'], ...args));
+});
 
 test('sockets of systemd are taken, whatever `listen` says', async () => {
   writeApp(APP);

@@ -117,7 +117,7 @@ function follow(request, response) {
 }
 
 /** {name, id, data, retry} of one block of lines. */
-function parseBlock(block) {
+export function parseBlock(block) {
   const event = { name: 'message', id: null, data: null, retry: null };
   for (const line of block.split('\n')) {
     const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);

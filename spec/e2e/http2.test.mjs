@@ -1,0 +1,200 @@
+// HTTP/2 for trusted clients: requests, what is refused, and streams of events, which stay with their connection while the dialogue may be
+// at home on another worker.
+
+import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { parseBlock, ask, assertConsecutive, call, lastStatus, logged, named, streamPath } from './support/client.mjs';
+import { REPO, SLOW, within } from './support/server.mjs';
+import { HEALTH, connect, exchange, makeCertificates, startSecureServer, until } from './support/tls.mjs';
+
+const TRUSTED = ['--set', 'http2=trusted'];
+const times = (count, make) => Promise.all(Array.from({ length: count }, (_, i) => make(i)));
+
+/** A session of its own for each, so that the kernel spreads them over the workers. */
+function session(server) {
+  const opened = http2.connect(server.url, { rejectUnauthorized: false });
+  opened.on('error', () => {});
+  return opened;
+}
+
+function request(client, headers, body) {
+  const answer = new Promise((resolve, reject) => {
+    const stream = client.request({ ':path': '/', ...headers });
+    const parts = [];
+    let head;
+    stream.on('response', (got) => (head = got)).on('data', (part) => parts.push(part)).on('error', reject);
+    stream.on('end', () => resolve({ status: head?.[':status'], headers: head, text: Buffer.concat(parts).toString() }));
+    stream.on('close', () => stream.rstCode && reject(new Error(`reset: ${stream.rstCode}`)));
+    stream.end(body);
+  });
+  return within(20_000, answer, `${headers[':method'] ?? 'GET'} ${headers[':path']}`);
+}
+
+/** As openStream of support/client.mjs. */
+async function listen(server, id, { more = '', lastEventId, client = session(server) } = {}) {
+  const stream = client.request({ ':path': streamPath(id, more), ...(lastEventId && { 'last-event-id': lastEventId }) });
+  const events = [];
+  let rest = '', status;
+  stream.setEncoding('utf8').on('data', (text) => {
+    const blocks = (rest + text).split('\n\n');
+    rest = blocks.pop();
+    events.push(...blocks.map(parseBlock));
+  }).on('error', () => {});
+  const ended = new Promise((resolve) => stream.on('close', () => {
+    client.close();
+    resolve(stream.rstCode);
+  }));
+  await within(10_000, new Promise((resolve) => stream.on('response', (head) => resolve((status = head[':status'])))), 'an answer');
+  const wait = async (test, what) => {
+    await until(() => test());
+    assert.ok(test(), `${what}; events: ${events.length}`);
+  };
+  return { status, events, ended, wait, cut: () => client.destroy(), reset: () => stream.close(http2.constants.NGHTTP2_CANCEL) };
+}
+
+async function nothingIsLeft(server) {
+  let last;
+  const look = () => call(server, 'GET', '/api/health/memory').then(({ json }) => (last = json.ledger), () => {});
+  const quiet = () => last && ['dialogue', 'turn', 'listener', 'request'].every((kind) => last.byKind[kind].count === 0) && last.inFlight === 0;
+  for (const end = Date.now() + 15_000 * SLOW; Date.now() < end && !quiet();) await look();
+  for (const kind of ['dialogue', 'turn', 'listener', 'request']) assert.equal(last.byKind[kind].count, 0, kind);
+  assert.equal(last.inFlight, 0);
+}
+
+describe('requests', () => {
+  let server, client;
+  before(async () => {
+    server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', `app=${path.join(REPO, 'spec/support/bodies')}`);
+    client = session(server);
+  });
+  after(() => {
+    client?.destroy();
+    return server?.stop();
+  });
+
+  test('it is offered beside HTTP/1.1, and start-up warns', async () => {
+    assert.match(server.log(), /HTTP\/2 is offered \(http2 = "trusted"\)/);
+    const both = await connect(server, { ALPNProtocols: ['http/1.1', 'h2'] });
+    assert.equal(both.alpnProtocol, 'h2');
+    both.destroy();
+    const old = await connect(server, { ALPNProtocols: ['http/1.1'] });
+    assert.match(await exchange(old, HEALTH.replace('/api/health', '/raw'), (got) => got.includes('\r\n\r\n')), /^HTTP\/1\.1 405 /);
+    old.destroy();
+  });
+
+  test('bodies go both ways, many at a time on one connection', async () => {
+    await times(50, async (i) => {
+      const body = Buffer.alloc(1 + i * 20_011, 'z');
+      const { status, text } = await request(client, { ':method': 'POST', ':path': '/raw', 'content-length': body.length }, body);
+      assert.equal(status, 200, text);
+      assert.equal(JSON.parse(text).length, body.length);
+    });
+  });
+
+  test('a large answer comes whole, and one that is not read does not stop the others', async () => {
+    const BIG = Buffer.alloc(3 * 1024 * 1024, 'abcdefghijklmnopqrstuvwxyz');
+    const form = Buffer.concat([Buffer.from('--q\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'), BIG, Buffer.from('\r\n--q--\r\n')]);
+    const headers = { ':method': 'POST', ':path': '/mirror', 'content-type': 'multipart/form-data; boundary=q' };
+    const ignored = client.request(headers);
+    ignored.on('error', () => {});
+    ignored.end(form);
+    ignored.pause();
+    const { status, text } = await request(client, headers, form);
+    assert.equal(status, 200);
+    assert.ok(text === BIG.toString());
+    ignored.close(http2.constants.NGHTTP2_CANCEL);
+  });
+
+  test('what the gate refuses of HTTP/1 is refused here', async () => {
+    const cases = [
+      [{ ':path': '/../raw' }, 400], [{ ':path': '/%2e%2e/raw' }, 400], [{ ':path': '/raw%00' }, 400], [{ ':path': '/a b' }, 400],
+      [{ ':path': 'raw' }, 400], [{ ':path': '/raw', ':authority': 'a/b' }, 400], [{ ':path': '/raw', ':authority': 'u@x' }, 400],
+    ];
+    for (const [headers, wanted] of cases) {
+      const { status, text } = await request(client, headers).catch((error) => ({ text: error.message }));
+      assert.equal(status, wanted, `${JSON.stringify(headers)}: ${text}`);
+      assert.equal(typeof JSON.parse(text).error.requestId, 'string');
+    }
+    const large = await request(client, { ':method': 'POST', ':path': '/small' }, Buffer.alloc(3000));
+    assert.equal(large.status, 413);
+    assert.equal((await request(client, { ':path': '/nowhere' })).status, 404);
+  });
+});
+
+test('a drain ends idle sessions and lets a request finish', async () => {
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', `app=${path.join(REPO, 'spec/support/bodies')}`);
+  const idle = session(server), busy = session(server);
+  assert.equal((await request(idle, { ':path': '/nowhere' })).status, 404);
+  assert.equal((await request(busy, { ':path': '/nowhere' })).status, 404);
+  const slow = request(busy, { ':method': 'POST', ':path': '/slow?ms=800' }, '');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const stopped = server.stop();
+  assert.equal((await slow).status, 200);
+  await stopped;
+});
+
+describe('dialogues, four workers', () => {
+  let server;
+  before(async () => {
+    const soon = ['first_listener_grace', 'reconnect_grace', 'linger'].flatMap((key) => ['--set', `${key}=${3 * SLOW}s`]);
+    server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--workers', '4', ...soon);
+  });
+  after(() => server?.stop());
+
+  test('a stream can be opened from anywhere', async () => {
+    await times(24, async (i) => {
+      const { dialogueId } = await ask(server, `How do I do a plank? (${i})`);
+      const stream = await listen(server, dialogueId);
+      assert.equal(stream.status, 200);
+      assert.equal(await within(40_000, stream.ended, 'the turn'), 0);
+      assertConsecutive(logged(stream.events), 1, 1);
+      assert.equal(lastStatus(stream.events), 'completed');
+      assert.equal((await call(server, 'GET', streamPath(dialogueId))).status, 204);
+    });
+    await nothingIsLeft(server);
+  });
+
+  test('a stream that was cut, or reset, goes on after its last event', async () => {
+    await times(16, async (i) => {
+      const { dialogueId } = await ask(server, `And a squat? (again ${i})`);
+      const first = await listen(server, dialogueId);
+      await first.wait(() => named(first.events, 'audioChunk').length > 0, 'some speech');
+      if (i % 2) first.cut();
+      else first.reset();
+      const had = logged(first.events);
+      const rest = await listen(server, dialogueId, { lastEventId: had.at(-1).id });
+      if (rest.status === 204) return;
+      await within(30_000, rest.ended, 'the rest of the turn');
+      assert.equal(named(rest.events, 'gap').length, 0);
+      assertConsecutive([...had, ...logged(rest.events)], 1, 1);
+    });
+    await nothingIsLeft(server);
+  });
+
+  test('whoever follows hears every turn, wherever it is asked', async () => {
+    await times(8, async (i) => {
+      const { dialogueId } = await ask(server, `Tell me about the lunge. (followed ${i})`);
+      const stream = await listen(server, dialogueId, { more: '&follow=1' });
+      for (let turn = 1; turn <= 5; ++turn) {
+        await stream.wait(() => named(stream.events, 'complete').length >= turn, `turn ${turn}'s end`);
+        if (turn < 5) await ask(server, { text: `And push ups? (${i}, ${turn})`, dialogueId });
+      }
+      assert.deepEqual(named(stream.events, 'done').map(({ data }) => data.turn), [1, 2, 3, 4, 5]);
+      stream.cut();
+      assert.equal((await call(server, 'DELETE', `/api/voice/dialogues/${dialogueId}`)).status, 204);
+    });
+    await nothingIsLeft(server);
+  });
+
+  test('a client that leaves is noticed though its stream is answered elsewhere', async () => {
+    const streams = await times(12, async (i) => {
+      const { dialogueId } = await ask(server, `What about push ups? (left ${i})`);
+      return listen(server, dialogueId, { more: '&follow=1' });
+    });
+    streams.forEach((stream, i) => (i % 2 ? stream.cut() : stream.reset()));
+    await nothingIsLeft(server);
+  });
+});
