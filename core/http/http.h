@@ -106,4 +106,7 @@ bool fa_http_is_secure(const char *address);
  * clients. */
 fa_result fa_http_probe(const char *address, fa_error *error);
 
+/* Of the library that the edge stands on: "2.2.5". */
+const char *fa_http_library_version(void);
+
 #endif

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include <h2o/version.h>
+
 static struct {
     pthread_mutex_t lock; /* guards edges and, while there is none, h2o's settings */
     unsigned edges;
@@ -88,4 +90,9 @@ void fa_http_library_forget_thread(void)
     buffers->_link = NULL;
     buffers->cnt = 0;
     forget_pool_chunks();
+}
+
+const char *fa_http_library_version(void)
+{
+    return H2O_VERSION;
 }

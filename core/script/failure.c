@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AROUND = 2, WIDEST = 160 };
+enum { AROUND = 5, WIDEST = 160 };
 
 static const char before_traceback[] = "\nstack traceback:";
 

@@ -8,7 +8,7 @@ typedef struct fa_load_failure {
     char file[256];       /* as scripts call it: "routes/voice.lua"; empty when it cannot be told */
     unsigned line;        /* 0: cannot be told */
     char message[600];    /* without file and line */
-    char excerpt[1200];   /* the line, marked, and its neighbours; empty when the file cannot be read */
+    char excerpt[2000];   /* the line, marked, and its neighbours; empty when the file cannot be read */
     char traceback[3000]; /* empty where there is none (a syntax error) */
 } fa_load_failure;
 

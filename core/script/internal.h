@@ -401,6 +401,11 @@ int fa_lua_decode_json(lua_State *L, const char *text, size_t length);
 int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, unsigned depth);
 void fa_lua_count_copy(lua_State *L, size_t bytes);
 
+/* ---- errors (dev_page.c) ---- */
+
+/* Answers a failed request with a page for its developer, if the client wants HTML; else false. route: where it was declared. */
+bool fa_dev_page_answer(const fa_script *script, fa_exchange *exchange, const char *error, const char *route);
+
 /* ---- modules (lua_loader.c) ---- */
 
 /* A task that was loading one is gone, and others may wait for it. */

@@ -88,7 +88,9 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
         if (r->websocket != NULL)
             fa_lua_websocket_end(r->websocket, true);
         else if (!exchange->finished &&
-                 !exchange->promised) /* a whole answer is not cut for what went wrong after it */
+                 !exchange->promised && /* a whole answer is not cut for what went wrong after it */
+                 !(task->script->options.development &&
+                   fa_dev_page_answer(task->script, exchange, error, r->declared->place)))
             fa_exchange_fail(exchange, 500, "script_error",
                              task->script->options.development ? error : "The server made a mistake.", NULL);
     } else if (r->websocket != NULL) {

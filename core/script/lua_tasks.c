@@ -80,8 +80,10 @@ static void on_done(fa_task *task, const char *error, int results, void *context
         lua_pushstring(L, error);
         lua_rawseti(L, -2, 2);
         if (fa_list_empty(&c->joiners))
-            fa_log_write(fa_worker_log(task->script->worker), FA_LOG_WARN, "a task that nobody waits for failed: %s",
-                         error);
+            fa_log_write(fa_worker_log(task->script->worker), FA_LOG_WARN,
+                         "%s%s: a task that nobody waits for failed: %s",
+                         task->exchange != NULL ? "request " : "a script",
+                         task->exchange != NULL ? task->exchange->request_id : "", error);
     } else {
         lua_pushinteger(L, results);
         lua_setfield(L, -2, "n");

@@ -228,6 +228,23 @@ static void a_broken_manifest_changes_nothing(void **state)
     fa_server_destroy(server);
 }
 
+/* It does not hold up those who ask, either. */
+static void one_that_never_ends_is_refused(void **state)
+{
+    fa_error error = {""};
+    (void)state;
+    write_word("1");
+    fa_server *server = START("mode=production", "script_load=200ms");
+    write_file("app.lua", "local n = 0\nwhile true do\n  n = n + 1\nend\n");
+    uint64_t begin = fa_now_ms();
+    assert_int_equal(fa_server_reload(server, &error), FA_INVALID);
+    assert_true(fa_now_ms() - begin < PATIENCE_MS / 2);
+    if (strstr(error.text, "app.lua:") == NULL)
+        fail_msg("%s", error.text);
+    assert_body(server, "/", "1");
+    fa_server_destroy(server);
+}
+
 /* ---- too many ---- */
 
 static void a_fourth_generation_waits_for_room(void **state)
@@ -277,7 +294,7 @@ static void a_busy_worker_comes_after(void **state)
                           "  while fitnessally.now() < till do end\n"
                           "  req:reply { text = 'busy' }\n"
                           "end)\n");
-    fa_server *server = START("mode=production");
+    fa_server *server = START("mode=production", "script_slice=0s");
     int busy = ask(server, "/busy");
     usleep(100000);
     int behind[6];
@@ -452,6 +469,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_workers_change_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broken_one_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broken_manifest_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_never_ends_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fourth_generation_waits_for_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_busy_worker_comes_after, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scripts_and_the_control_socket_may_ask, set_up, tear_down),

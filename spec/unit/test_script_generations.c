@@ -114,7 +114,7 @@ static void a_request_finishes_on_its_own(void **state)
 {
     (void)state;
     script_world *w = begin("local word = 'old'\n"
-                            "app:get('/slow', function(req) fitnessally.sleep(30) req:reply { text = word .. "
+                            "app:get('/slow', function(req) fitnessally.sleep(400) req:reply { text = word .. "
                             "require('lib') } end)\n" ANSWERS("one"));
     script_world_write(w, "lib.lua", "return ' lib'", 13);
     fa_inprocess *slow = script_start(w, (asking){.what = "GET /slow"});
