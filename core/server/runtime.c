@@ -52,7 +52,7 @@ struct fa_runtime {
     fa_turnstiles *turnstiles;
     fa_buckets *buckets;
     fa_watchdog *watchdog;
-    bool jit; /* user code is compiled */
+    bool jit;              /* user code is compiled */
     fa_turnstiles *places; /* of upstreams */
     fa_stores *stores;
     fa_topics *topics;
@@ -384,6 +384,11 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     return result;
 }
 
+static void pause_upstreams(void *context, bool paused)
+{
+    fa_upstreams_pause(context, paused);
+}
+
 fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error)
 {
     fa_result result = FA_OK;
@@ -391,6 +396,8 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
         lane *l = &runtime->lanes[i];
         result =
             fa_pressure_attach(pressure, l->worker, l->http, l->dialogues, runtime->media, &l->pressure_steps, error);
+        if (result == FA_OK)
+            fa_pressure_pauses(l->pressure_steps, pause_upstreams, l->upstreams);
     }
     return result;
 }
@@ -424,6 +431,42 @@ fa_scripts *fa_runtime_scripts(fa_runtime *runtime)
 fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
 {
     return runtime->lanes[worker].http;
+}
+
+/* ---- recycling ---- */
+
+typedef struct recycling {
+    fa_runtime *runtime;
+    const char *name;
+    _Atomic unsigned visited, found;
+} recycling;
+
+static void recycle_here(void *context, fa_worker *worker)
+{
+    recycling *r = context;
+    fa_upstreams *all = r->runtime->lanes[fa_worker_index(worker)].upstreams;
+    fa_upstream *u = fa_upstreams_find(all, r->name);
+    if (u == NULL && strcmp(r->name, "fetch") == 0)
+        u = fa_upstreams_fetch(all);
+    r->visited++;
+    if (u == NULL)
+        return;
+    r->found++;
+    fa_upstream_recycle(u, "asked for");
+}
+
+fa_result fa_runtime_recycle(fa_runtime *runtime, const char *upstream, fa_buffer *out)
+{
+    enum { PATIENCE_MS = 1000 };
+    char line[200];
+    recycling r = {.runtime = runtime, .name = upstream};
+    fa_crew_visit_and_wait(&runtime->crew, PATIENCE_MS, recycle_here, &r);
+    if (r.visited > 0 && r.found == 0)
+        snprintf(line, sizeof(line), "error: there is no upstream \"%.60s\"\n", upstream);
+    else
+        snprintf(line, sizeof(line), "upstream %.60s: a new pool on %u of %u workers\n", upstream, r.found,
+                 runtime->crew.count);
+    return fa_buffer_append(out, line, strlen(line));
 }
 
 /* ---- running it ---- */
