@@ -50,6 +50,7 @@ struct fa_runtime {
     fa_tls *tls; /* NULL: nobody wants it */
     const fa_log *log;
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     fa_watchdog *watchdog;
     bool jit;              /* user code is compiled */
     fa_turnstiles *places; /* of upstreams */
@@ -325,12 +326,13 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_directory *directory = fa_directory_new(scope, &options);
     if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
+        runtime->buckets = fa_buckets_new(scope);
         runtime->places = fa_turnstiles_new(scope);
         runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
         runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
     }
     if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
-        runtime->places == NULL || runtime->stores == NULL || runtime->topics == NULL)
+        runtime->buckets == NULL || runtime->places == NULL || runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -362,6 +364,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .plugins = plugins,
                                   .media = media,
                                   .turnstiles = runtime->turnstiles,
+                                  .buckets = runtime->buckets,
                                   .stores = runtime->stores,
                                   .topics = runtime->topics,
                                   .crew = &runtime->crew,

@@ -154,6 +154,7 @@ function app:on_start(starter) end
 ---@field remote string the client's address
 ---@field params table<string, string> from the pattern
 ---@field status? integer what it has been answered with
+---@field locals table what middleware wants to tell handlers
 ---@field body fitnessally.buffer? the request body; nil when there is none
 local request = {}
 
@@ -493,6 +494,60 @@ settings = {}
 fitnessally = {}
 ---@type string
 fitnessally.version = ""
+
+---@alias fitnessally.format "hex"|"raw"|"base64"|"base64url"
+
+---@class fitnessally.crypto Yields: no. Copies: the texts.
+local crypto = {}
+fitnessally.crypto = crypto
+---@param data string
+---@param format? fitnessally.format
+---@return string
+function crypto.sha256(data, format) end
+---@param name "sha256"|"sha384"|"sha512"|"sha1"
+---@param data string
+---@param format? fitnessally.format
+---@return string
+function crypto.digest(name, data, format) end
+---@param name "sha256"|"sha384"|"sha512"|"sha1"
+---@param key string
+---@param data string
+---@param format? fitnessally.format
+---@return string
+function crypto.hmac(name, key, data, format) end
+---Bytes that nobody can guess, 1 to 1024.
+---@param bytes? integer 16
+---@param format? fitnessally.format
+---@return string
+function crypto.random(bytes, format) end
+---Whether two texts are the same, in time that tells only their lengths.
+---@param a string
+---@param b string
+---@return boolean
+function crypto.equal(a, b) end
+---@param data string
+---@return string
+function crypto.base64(data) end
+---@param data string
+---@return string
+function crypto.base64url(data) end
+---@param text string
+---@return string? data, string? message
+function crypto.from_base64(text) end
+---@param text string
+---@return string? data, string? message
+function crypto.from_base64url(text) end
+---A public key.
+---@param pem string
+---@return userdata? key, string? message
+function crypto.key(pem) end
+---Whether a signature, as in JWT, is right.
+---@param algorithm "RS256"|"ES256"
+---@param key userdata
+---@param data string
+---@param signature string
+---@return boolean
+function crypto.verify(algorithm, key, data, signature) end
 
 ---Gives a middleware a name for `fitnessally routes`; it is returned as it is. Yields: no. Copies: no.
 ---@param name string
