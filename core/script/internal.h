@@ -66,6 +66,7 @@ struct fa_script {
     fa_route_options *default_options;
     const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     int starters[MAX_STARTERS]; /* registry references */
     int starter_count;
     struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
@@ -102,9 +103,10 @@ struct fa_script {
 /* Something beside a task that will still need the state: a request that waits to be let in, a stream that a script has begun, a
  * question under way. Lies in the object that it is about. */
 typedef enum fa_hold_kind {
-    FA_HOLD_REQUEST, /* waits to be let in */
-    FA_HOLD_STREAM,  /* an answer in pieces */
-    FA_HOLD_QUESTION /* has not come back yet */
+    FA_HOLD_REQUEST,  /* waits to be let in */
+    FA_HOLD_STREAM,   /* an answer in pieces */
+    FA_HOLD_QUESTION, /* has not come back yet */
+    FA_HOLD_LOCALS    /* what a request keeps with it lies in the state */
 } fa_hold_kind;
 
 typedef struct fa_hold {
@@ -431,6 +433,8 @@ void fa_open_websocket(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_routes(lua_State *L);
+void fa_open_crypto(lua_State *L);
+void fa_open_policies(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);

@@ -113,7 +113,7 @@ static fa_result append_stream(fa_transfer *t, const attempt *a, const char *byt
 {
     if (t->reader.format != FA_STREAM_RAW)
         return fa_reader_write(&t->reader, bytes, length);
-    if (t->answer != NULL && fa_buffer_length(t->answer) >= t->settled->options.window)
+    if (t->answer != NULL && fa_buffer_length(t->answer) + length > t->settled->options.window)
         return FA_FULL;
     return append(t, a, bytes, length);
 }

@@ -45,8 +45,9 @@ struct fa_upstream {
     fa_scope *scope;
     const char *name;
     settled *settled;
-    fa_pool *pool; /* NULL: the next transfer makes one */
-    fa_turnstile *turnstile;
+    fa_pool *pool;           /* NULL: the next transfer makes one */
+    fa_turnstile *turnstile; /* a reference */
+    fa_scope_hook at_end;
     fa_bucket bucket;
     fa_timer close_idle; /* nothing has flown since */
     size_t pools;        /* with those that are closing */

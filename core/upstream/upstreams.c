@@ -129,6 +129,11 @@ void fa_upstream_recycle(fa_upstream *u, const char *why)
 
 /* ---- defining ---- */
 
+static void on_upstream_end(fa_scope_hook *hook)
+{
+    fa_turnstile_unref(FA_OBJECT(hook, fa_upstream, at_end)->turnstile);
+}
+
 static fa_result make_upstream(fa_upstreams *all, const char *name, fa_upstream **out)
 {
     fa_scope *scope;
@@ -145,6 +150,7 @@ static fa_result make_upstream(fa_upstreams *all, const char *name, fa_upstream 
     u->all = all;
     u->scope = scope;
     fa_list_init(&u->link);
+    fa_scope_hook_add(scope, &u->at_end, on_upstream_end);
     fa_timer_init(&u->close_idle, all->worker, scope, on_idle);
     if (fa_timer_start(&u->close_idle, 0) != FA_OK) {
         fa_scope_end(scope, "no memory", NULL);
@@ -161,9 +167,11 @@ static fa_result settle(fa_upstream *u, settled *fresh)
     const fa_upstream_options *o = &fresh->options;
     fa_turnstile_limits limits = {(unsigned)o->concurrency, (unsigned)o->queue, o->queue_wait_ms};
     snprintf(name, sizeof(name), "%.60s", u->name);
-    fa_result result = fa_turnstiles_find(u->all->options.turnstiles, name, &limits, &u->turnstile);
+    fa_result result =
+        u->turnstile == NULL ? fa_turnstiles_find(u->all->options.turnstiles, name, &limits, &u->turnstile) : FA_OK;
     if (result != FA_OK)
         return result;
+    fa_turnstile_limit(u->turnstile, &limits); /* another worker may have made it */
     fa_settled_unref(u->settled);
     u->settled = fresh;
     fa_bucket_init(&u->bucket, o->retry_budget, o->retry_percent);

@@ -144,9 +144,11 @@ static bool respond(client *c)
             wait_for_end(c);
         return false;
     }
-    if (is(t, "/silent"))
+    if (is(t, "/once-silent") && c->o->flaky++ > 0)
+        return answer_text(c->fd, "heard");
+    if (is(t, "/silent") || is(t, "/once-silent"))
         wait_for_end(c);
-    if (is(t, "/silent") || is(t, "/nothing"))
+    if (is(t, "/silent") || is(t, "/once-silent") || is(t, "/nothing"))
         return false;
     if (is(t, "/garbage")) {
         put_text(c->fd, "This is no HTTP.\r\n\r\n");
