@@ -9,7 +9,7 @@ RUN ./dev build && cmake --install build --strip
 FROM debian:bookworm-slim
 RUN apt-get -qq update \
  && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends \
-    libh2o0.13 libwslay1 libuv1 libluajit-5.1-2 lua-cjson libespeak-ng1 espeak-ng-data libsqlite3-0 libcurl4 libssl3 libjemalloc2 \
+    libh2o0.13 libwslay1 libuv1 libluajit-5.1-2 lua-cjson libespeak-ng1 espeak-ng-data libsqlite3-0 libcurl4 libssl3 zlib1g libjemalloc2 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --home-dir /var/lib/fitnessally --create-home --shell /usr/sbin/nologin fitnessally
 COPY --from=build /usr/local /usr/local

@@ -159,11 +159,9 @@ fa_result fa_exchange_send(fa_exchange *exchange, const fa_piece *pieces, size_t
     return send_in_flight(exchange, total, final);
 }
 
-fa_result fa_exchange_reply(fa_exchange *exchange, int status, const fa_header *headers, size_t count, fa_buffer *body)
+static fa_result reply(fa_exchange *exchange, int status, const fa_header *headers, size_t count, fa_buffer *body)
 {
     size_t length = body != NULL ? fa_buffer_length(body) : 0;
-    if (body != NULL && !fa_buffer_sealed(body))
-        return FA_WRONG_STATE;
     fa_result result = fa_exchange_start(exchange, status, headers, count, (int64_t)length);
     if (result != FA_OK)
         return result;
@@ -171,6 +169,23 @@ fa_result fa_exchange_reply(fa_exchange *exchange, int status, const fa_header *
     result = fa_exchange_send(exchange, &whole, length != 0 ? 1 : 0, true);
     if (result != FA_OK)
         fa_exchange_abort(exchange); /* begun and not to be had */
+    return result;
+}
+
+fa_result fa_exchange_reply(fa_exchange *exchange, int status, const fa_header *headers, size_t count, fa_buffer *body)
+{
+    if (body != NULL && !fa_buffer_sealed(body))
+        return FA_WRONG_STATE;
+    if (exchange->shape == NULL || body == NULL || exchange->status != 0 || exchange->gone ||
+        !head_is_clean(status, headers, count))
+        return reply(exchange, status, headers, count, body);
+    fa_answer answer = {.status = status, .count = count, .body = body};
+    if (count != 0)
+        memcpy(answer.headers, headers, count * sizeof(*headers));
+    exchange->shape(exchange, &answer);
+    fa_result result = reply(exchange, answer.status, answer.headers, answer.count, answer.body);
+    if (answer.body != body)
+        fa_buffer_release(answer.body); /* from here on the lease holds it */
     return result;
 }
 

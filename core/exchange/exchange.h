@@ -45,6 +45,14 @@ typedef struct fa_exchange_story {
     char dialogue_id[40]; /* empty: of none */
 } fa_exchange_story;
 
+/* A whole answer, before it leaves. */
+typedef struct fa_answer {
+    int status;
+    fa_header headers[FA_MAX_ANSWER_HEADERS];
+    size_t count;
+    fa_buffer *body; /* sealed */
+} fa_answer;
+
 /* What a back end does. All on the worker's thread. It never ends the request scope from inside a call. */
 typedef struct fa_exchange_back_end {
     /* Begins the answer; the head may leave with the first send. headers: checked, borrowed for the call. length: of
@@ -114,6 +122,11 @@ struct fa_exchange {
 
     void *route_state; /* for whoever handles it (core/script) */
     bool promised;     /* for the same: somebody else has taken it and answers later */
+
+    /* May change an answer that fa_exchange_reply gives with a body; NULL: nobody does. Another body than the one that it
+     * finds is a buffer of the scope, which the exchange releases. */
+    void (*shape)(fa_exchange *exchange, fa_answer *answer);
+    const void *shape_context;
 
     /* What every answer gets beside its own headers: exchange/head.h. */
     struct fa_added_header *added; /* in memory of the scope */

@@ -16,7 +16,7 @@ static void start_h2o(fa_http_request *request)
 }
 
 /* From the loop: the final send, which may end the request. */
-static void on_later(h2o_timeout_entry_t *entry)
+static void on_later(fa_h2o_timer *entry)
 {
     fa_http_request *request = FA_OBJECT(entry, fa_http_request, later);
     fa_http_connection *connection = request->connection; /* outlives the request, and this call */
@@ -53,7 +53,7 @@ static void send_some(fa_http_request *request)
 static void end_later(fa_http_request *request)
 {
     request->phase = FA_PHASE_ENDING;
-    h2o_timeout_link(request->http->context.loop, &request->http->context.zero_timeout, &request->later);
+    fa_h2o_timer_soon(&request->http->context, &request->later);
 }
 
 static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
@@ -194,7 +194,7 @@ void fa_http_answer_init(fa_http_request *request)
 
 void fa_http_answer_end(fa_http_request *request)
 {
-    h2o_timeout_unlink(&request->later);
+    fa_h2o_timer_stop(&request->later);
     fa_timer_stop(&request->stall.timer);
 }
 

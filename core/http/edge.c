@@ -139,8 +139,8 @@ bool fa_http_draining(const fa_http *http)
 static void dispose_context(h2o_context_t *context)
 {
     uv_loop_t empty;
-    h2o_timeout_unlink(
-        &context->http2._graceful_shutdown_timeout); /* else it would outlive the context and fail an assertion */
+    fa_h2o_timer_stop(
+        &context->http2._graceful_shutdown_timeout); /* else it would outlive the context: an assertion fails */
     if (uv_loop_init(&empty) != 0) {                 /* out of descriptors: the lesser evil */
         h2o_context_dispose(context);
         return;

@@ -144,7 +144,7 @@ struct fa_http_request {
     fa_http_connection *connection;
     h2o_req_t *req; /* NULL from its end on */
     h2o_generator_t generator;
-    h2o_timeout_entry_t later; /* calls h2o from a clean stack, see answer.c */
+    fa_h2o_timer later; /* calls h2o from a clean stack, see answer.c */
     fa_http_phase phase;
     bool head_sent;
     const char *cut; /* why the connection was cut; NULL while it was not */

@@ -32,7 +32,7 @@ static const char *message_for(int status)
     }
 }
 
-static void send_rewritten(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t count,
+static void send_rewritten(h2o_ostream_t *super, h2o_req_t *req, fa_h2o_piece *bufs, size_t count,
                            h2o_send_state_t state)
 {
     rewriter *self = FA_OBJECT(super, rewriter, super);

@@ -7,9 +7,40 @@
 
 #include <h2o.h>
 #include <h2o/version.h>
+#include <string.h>
 
-#if H2O_LIBRARY_VERSION_MAJOR != 0 || H2O_LIBRARY_VERSION_MINOR != 13
-#error "this libh2o has never been tried: see `A newer libh2o` in docs/http.md, and core/http/h2o_version.h"
+#define FA_H2O_2_2 (H2O_LIBRARY_VERSION_MAJOR == 0 && H2O_LIBRARY_VERSION_MINOR == 13)
+
+#if !FA_H2O_2_2 && !defined(FA_H2O_UNTRIED)
+#error "this libh2o has never been tried: see `A newer libh2o` in docs/http.md; -DFA_H2O_UNTRIED goes on"
+#endif
+
+/* ---- a call from the loop, on a clean stack ---- */
+#if FA_H2O_2_2
+typedef h2o_timeout_entry_t fa_h2o_timer;
+#define fa_h2o_timer_soon(context, timer) h2o_timeout_link((context)->loop, &(context)->zero_timeout, timer)
+#define fa_h2o_timer_stop(timer)          h2o_timeout_unlink(timer)
+#define fa_h2o_timer_is_set(timer)        h2o_timeout_is_linked(timer)
+#else /* from 2.3 on: timers have their own delay */
+typedef h2o_timer_t fa_h2o_timer;
+#define fa_h2o_timer_soon(context, timer) h2o_timer_link((context)->loop, 0, timer)
+#define fa_h2o_timer_stop(timer)          h2o_timer_unlink(timer)
+#define fa_h2o_timer_is_set(timer)        h2o_timer_is_linked(timer)
+#endif
+
+/* ---- what an output stream gets ---- */
+#if FA_H2O_2_2
+typedef h2o_iovec_t fa_h2o_piece;
+#else
+typedef h2o_sendvec_t fa_h2o_piece;
+#endif
+
+/* ---- TLS ---- */
+#if FA_H2O_2_2
+#define fa_h2o_handshake(socket, context, done) h2o_socket_ssl_handshake(socket, context, NULL, done)
+#else
+#define fa_h2o_handshake(socket, context, done)                                                                        \
+    h2o_socket_ssl_handshake(socket, context, NULL, h2o_iovec_init(NULL, 0), done)
 #endif
 
 /* What is behind h2o_socket_t.ssl, which h2o does not show: in 2.2.5 and in all later ones its first two members. */

@@ -64,7 +64,7 @@ fa_result fa_http_secure_open(fa_http_connection *connection, h2o_socket_t *sock
     connection->gate.socket = socket;
     connection->gate.context = fa_tls_begin(connection->http->options.tls); /* h2o makes its SSL later, of a pointer */
     fa_http_deadline_await(connection, FA_AWAITS_HANDSHAKE);
-    h2o_socket_ssl_handshake(socket, connection->gate.context, NULL, on_handshake);
+    fa_h2o_handshake(socket, connection->gate.context, on_handshake);
     return FA_OK;
 }
 

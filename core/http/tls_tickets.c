@@ -77,6 +77,12 @@ static const ticket_key *find(const fa_tls_tickets *tickets, const unsigned char
     return NULL;
 }
 
+/* With TLS 1.3 a client uses each ticket once, lest it be known again by it. */
+static int taken(const SSL *ssl, const fa_tls_tickets *tickets, const ticket_key *key)
+{
+    return key == &tickets->current && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
+}
+
 static int index_of_tickets(void);
 
 /* 1: done; 0: not one of ours, or no ticket today; 2: taken, and to be replaced; -1: failed. */
@@ -94,7 +100,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
             answer = seal(key, name, iv, cipher) && set_mac(key, mac) ? 1 : -1;
         else if (key != NULL)
             answer = EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) == 1 && set_mac(key, mac)
-                         ? (key == &tickets->current ? 1 : 2)
+                         ? taken(ssl, tickets, key)
                          : -1;
     }
     pthread_mutex_unlock(&tickets->lock);

@@ -17,7 +17,7 @@
 /* Lies in the request scope. */
 struct fa_http_upgrade {
     h2o_socket_t *socket; /* ours to close; NULL before h2o has given it, and after */
-    h2o_timeout_entry_t later;
+    fa_h2o_timer later;
     bool held;       /* on_input has left bytes: nothing is read */
     bool delivering; /* on_input is being called: a cut waits for its return */
 };
@@ -35,7 +35,7 @@ static void close_socket(fa_http_request *request)
     h2o_socket_t *socket = upgrade->socket;
     upgrade->socket = NULL;
     fa_http_watch_stop(request);
-    h2o_timeout_unlink(&upgrade->later);
+    fa_h2o_timer_stop(&upgrade->later);
     fa_timer_stop(&request->stall.timer);
     if (socket->ssl == NULL) {
         h2o_socket_close(socket);
@@ -131,7 +131,7 @@ static void on_read(h2o_socket_t *socket, const char *error)
         deliver(request);
 }
 
-static void on_later(h2o_timeout_entry_t *entry)
+static void on_later(fa_h2o_timer *entry)
 {
     fa_http_upgrade *upgrade = FA_OBJECT(entry, fa_http_upgrade, later);
     fa_http_request *request = request_of(upgrade->socket);
@@ -144,11 +144,11 @@ static void back_read(fa_exchange *exchange)
 {
     fa_http_request *request = fa_http_request_of(exchange);
     fa_http_upgrade *upgrade = request->upgrade;
-    if (request->cut != NULL || upgrade->socket == NULL || h2o_timeout_is_linked(&upgrade->later))
+    if (request->cut != NULL || upgrade->socket == NULL || fa_h2o_timer_is_set(&upgrade->later))
         return;
     upgrade->held = false;
     fa_http_watch_stop(request);
-    h2o_timeout_link(request->http->context.loop, &request->http->context.zero_timeout, &upgrade->later);
+    fa_h2o_timer_soon(&request->http->context, &upgrade->later);
 }
 
 /* ---- writing ---- */

@@ -80,6 +80,7 @@ struct fa_script {
     fa_route_options *default_options;
     const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     fa_starter starters[MAX_STARTERS];
     int starter_count;
     fa_half *halves; /* of plugins, in the order of plugins_enabled */
@@ -119,9 +120,10 @@ struct fa_script {
 /* Something beside a task that will still need the state: a request that waits to be let in, a stream that a script has begun, a
  * question under way. Lies in the object that it is about. */
 typedef enum fa_hold_kind {
-    FA_HOLD_REQUEST, /* waits to be let in */
-    FA_HOLD_STREAM,  /* an answer in pieces */
-    FA_HOLD_QUESTION /* has not come back yet */
+    FA_HOLD_REQUEST,  /* waits to be let in */
+    FA_HOLD_STREAM,   /* an answer in pieces */
+    FA_HOLD_QUESTION, /* has not come back yet */
+    FA_HOLD_LOCALS    /* what a request keeps with it lies in the state */
 } fa_hold_kind;
 
 typedef struct fa_hold {
@@ -465,6 +467,8 @@ void fa_open_websocket(lua_State *L);
 void fa_open_file(lua_State *L);
 void fa_open_app(lua_State *L);
 void fa_open_routes(lua_State *L);
+void fa_open_crypto(lua_State *L);
+void fa_open_policies(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);

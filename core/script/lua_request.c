@@ -19,6 +19,9 @@ typedef struct request {
     bool has_body_handle;
     fa_lua_websocket *websocket; /* NULL: it is answered as a request */
     fa_hold hold;                /* until its task has begun */
+    int locals;                  /* registry reference of what its scripts keep with it; LUA_NOREF: nothing yet */
+    fa_hold locals_hold;
+    fa_scope_hook at_end;
 } request;
 
 static request *check_request_at(lua_State *L, int index)
@@ -43,12 +46,42 @@ fa_exchange *fa_lua_check_exchange(lua_State *L, int index)
 
 /* ---- dispatch ---- */
 
+/* ---- what its scripts keep with it ---- */
+
+static void drop_locals(request *r)
+{
+    if (r->locals == LUA_NOREF)
+        return;
+    luaL_unref(r->script->lua, LUA_REGISTRYINDEX, r->locals);
+    r->locals = LUA_NOREF;
+    fa_scope_hook_remove(&r->at_end);
+    fa_hold_end(&r->locals_hold); /* last: the state may go then */
+}
+
+static void on_locals_end(fa_scope_hook *hook)
+{
+    drop_locals(FA_OBJECT(hook, request, at_end));
+}
+
+static void push_locals(lua_State *L, request *r)
+{
+    if (r->locals == LUA_NOREF) {
+        lua_newtable(L);
+        r->locals = luaL_ref(L, LUA_REGISTRYINDEX);
+        fa_hold_begin(&r->locals_hold, r->script, NULL, r->exchange, FA_HOLD_LOCALS);
+        fa_scope_hook_add(r->exchange->scope, &r->at_end, on_locals_end);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->locals);
+}
+
 static void on_handler_done(fa_task *task, const char *error, int results, void *context)
 {
     request *r = context;
     fa_exchange *exchange = r->exchange;
     const fa_log *log = fa_worker_log(task->script->worker);
     (void)results;
+    if (exchange->promised || exchange->finished) /* it may last long, and must not keep the state so long */
+        drop_locals(r);
     if (error != NULL) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: %.*s %.*s: %s", exchange->request_id, (int)exchange->method.length,
                      exchange->method.data, (int)exchange->path.length, exchange->path.data, error);
@@ -117,6 +150,7 @@ static request *take_up(fa_script *script, fa_exchange *exchange, const fa_route
     r->exchange = exchange;
     r->route = *route;
     r->declared = &script->routes[route->target];
+    r->locals = LUA_NOREF;
     exchange->route_state = r;
     fa_hold_begin(&r->hold, script, exchange->scope, exchange, FA_HOLD_REQUEST);
     return r;
@@ -326,6 +360,8 @@ static int request_index(lua_State *L)
         push_text(L, r->exchange->remote);
     else if (strcmp(key, "id") == 0)
         lua_pushstring(L, r->exchange->request_id);
+    else if (strcmp(key, "locals") == 0)
+        push_locals(L, r);
     else if (strcmp(key, "status") == 0)
         push_status(L, r->exchange);
     else if (strcmp(key, "trace_id") == 0)

@@ -199,7 +199,7 @@ static int ask(lua_State *L, fa_upstream *u, const char *what, const char *metho
     fa_lua_asking asking;
     fa_task *task = fa_task_waiting(L, what);
     fa_scope *scope = fa_task_scope(L);
-    fa_lua_read_asking(L, lua_gettop(L), what, method, FA_TRANSFER_WHOLE, &asking);
+    fa_lua_read_asking(L, u, lua_gettop(L), what, method, FA_TRANSFER_WHOLE, &asking);
     request_op *op = fa_scope_allocate(task->script->scope, sizeof(*op));
     if (op == NULL) {
         fa_lua_asking_release(&asking);

@@ -15,8 +15,8 @@ typedef struct fa_lua_asking {
 
 /* Reads the options at `index`, an absolute one; raises on misuse. what: "upstream:post", for messages. method: NULL: as the options say.
  * The values that texts are borrowed from stay on the stack. */
-void fa_lua_read_asking(lua_State *L, int index, const char *what, const char *method, fa_transfer_mode mode,
-                        fa_lua_asking *asking);
+void fa_lua_read_asking(lua_State *L, const fa_upstream *upstream, int index, const char *what, const char *method,
+                        fa_transfer_mode mode, fa_lua_asking *asking);
 void fa_lua_asking_release(fa_lua_asking *asking);
 
 /* nil and the error table of a transfer that has failed, or could not be started; no longer touches it. */
@@ -36,6 +36,7 @@ bool fa_script_defines_upstream(const fa_script *script, const char *name);
 
 /* lua_upstream_stream.c, lua_upstream_pipe.c: more methods for upstreams, in the table on top. */
 void fa_lua_upstream_stream_methods(lua_State *L);
+int fa_lua_upstream_pipe(lua_State *L);
 int fa_lua_upstream_stream(lua_State *L, fa_upstream *upstream, const char *what);
 
 #endif

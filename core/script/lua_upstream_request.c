@@ -275,8 +275,25 @@ static void read_format(lua_State *L, int index, const char *what, fa_transfer_r
         luaL_error(L, "%s: format is \"sse\", \"ndjson\" or \"raw\"", what);
 }
 
-void fa_lua_read_asking(lua_State *L, int index, const char *what, const char *method, fa_transfer_mode mode,
-                        fa_lua_asking *asking)
+/* The trace of the request that this task answers. */
+static void add_trace(lua_State *L, const fa_upstream *upstream, fa_lua_asking *asking)
+{
+    char text[FA_TRACEPARENT_SIZE];
+    const fa_script *script = fa_script_of(L);
+    fa_exchange *exchange = script->current->scope != NULL ? script->current->exchange : NULL;
+    if (exchange == NULL || upstream == fa_upstreams_fetch(script->options.upstreams) ||
+        !fa_upstream_options_of(upstream)->trace)
+        return;
+    for (size_t i = 0; i < asking->headers.count; ++i) {
+        if (fa_text_is(asking->headers.entries[i].name, "traceparent"))
+            return;
+    }
+    lua_pushstring(L, fa_trace_child(fa_exchange_trace(exchange), text));
+    fa_lua_add_header(L, &asking->headers, FA_TEXT("traceparent"), (fa_text){lua_tostring(L, -1), strlen(text)});
+}
+
+void fa_lua_read_asking(lua_State *L, const fa_upstream *upstream, int index, const char *what, const char *method,
+                        fa_transfer_mode mode, fa_lua_asking *asking)
 {
     memset(asking, 0, sizeof(*asking));
     fa_transfer_request *r = &asking->request;
@@ -297,6 +314,7 @@ void fa_lua_read_asking(lua_State *L, int index, const char *what, const char *m
     if (method == NULL)
         method = r->body != NULL || r->part_count > 0 ? "POST" : "GET";
     r->method = method;
+    add_trace(L, upstream, asking);
     r->headers = asking->headers.entries;
     r->header_count = asking->headers.count;
 }

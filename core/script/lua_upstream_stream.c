@@ -207,7 +207,7 @@ int fa_lua_upstream_stream(lua_State *L, fa_upstream *u, const char *what)
     fa_lua_asking asking;
     fa_task *task = fa_task_waiting(L, what);
     fa_scope *scope = fa_task_scope(L);
-    fa_lua_read_asking(L, lua_gettop(L), what, NULL, FA_TRANSFER_STREAM, &asking);
+    fa_lua_read_asking(L, u, lua_gettop(L), what, NULL, FA_TRANSFER_STREAM, &asking);
     reading *r = fa_scope_allocate(task->script->scope, sizeof(*r));
     if (r == NULL) {
         fa_lua_asking_release(&asking);
@@ -399,5 +399,7 @@ void fa_lua_upstream_stream_methods(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, upstream_stream);
     lua_setfield(L, -2, "stream");
-    fa_lua_waits(L, (const char *const[]){"stream", NULL});
+    lua_pushcfunction(L, fa_lua_upstream_pipe);
+    lua_setfield(L, -2, "pipe");
+    fa_lua_waits(L, (const char *const[]){"stream", "pipe", NULL});
 }

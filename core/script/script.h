@@ -14,6 +14,7 @@
 #include "plugin/native.h"
 #include "script/failure.h"
 #include "upstream/upstream.h"
+#include "worker/buckets.h"
 #include "worker/store.h"
 #include "worker/topics.h"
 #include "worker/turnstile.h"
@@ -87,6 +88,7 @@ typedef struct fa_script_options {
     size_t trusted_count;
     fa_body_limits bodies;
     fa_turnstiles *turnstiles;      /* shared by all workers; NULL: this state has its own */
+    fa_buckets *buckets;            /* the same */
     fa_stores *stores;              /* shared by all workers; NULL: scripts have none */
     fa_topics *topics;              /* the same */
     size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */

@@ -276,6 +276,8 @@ static int open_all(lua_State *L)
     fa_open_schedule(L);
     fa_open_halves(L);
     fa_open_routes(L);
+    fa_open_crypto(L);
+    fa_open_policies(L);
     fa_open_language(L);
     fa_open_patterns(L);
     fa_sandbox_seal(L); /* last */
@@ -315,6 +317,7 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
     if (script == NULL || (script->router = fa_router_new(scope)) == NULL ||
         (script->default_options = fa_scope_allocate(scope, sizeof(*script->default_options))) == NULL ||
         (script->turnstiles = options->turnstiles != NULL ? options->turnstiles : fa_turnstiles_new(scope)) == NULL ||
+        (script->buckets = options->buckets != NULL ? options->buckets : fa_buckets_new(scope)) == NULL ||
         (script->lua = luaL_newstate()) == NULL) {
         fa_scope_end(scope, "no memory", NULL);
         return fa_fail(error, FA_NO_MEMORY, "no memory for scripts");

@@ -56,6 +56,6 @@ int fa_cli_find_server(const fa_cli *cli, char *path);
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
 extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes,
-    fa_command_upgrade, fa_command_reload, fa_command_doctor;
+    fa_command_upgrade, fa_command_reload, fa_command_doctor, fa_command_recycle;
 
 #endif

@@ -1,4 +1,5 @@
 /* The memory report as JSON. The names are part of the HTTP interface. */
+#include <limits.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,6 +153,39 @@ static void process(fa_json *j, const fa_memory_report *r)
     fa_json_close(j, '}');
 }
 
+/* Of each generation, over all workers; newest first, for so they are on every worker. */
+static void generations(fa_json *j, const fa_memory_report *r)
+{
+    unsigned before = UINT_MAX;
+    fa_json_open(j, "generations", '[');
+    for (;;) {
+        unsigned newest = 0, workers = 0;
+        size_t heap = 0, tasks = 0;
+        for (unsigned i = 0; i < r->worker_count; ++i) {
+            for (size_t g = 0; g < r->workers[i].generation_count; ++g) {
+                const fa_memory_generation *one = &r->workers[i].generations[g];
+                if (one->number >= before || one->number < newest)
+                    continue;
+                if (one->number > newest)
+                    newest = one->number, workers = 0, heap = tasks = 0;
+                workers++;
+                heap += one->script.heap;
+                tasks += one->script.tasks;
+            }
+        }
+        if (newest == 0)
+            break;
+        before = newest;
+        fa_json_open(j, NULL, '{');
+        fa_json_number(j, "generation", newest);
+        fa_json_number(j, "workers", workers);
+        fa_json_number(j, "heapBytes", heap);
+        fa_json_number(j, "tasks", tasks);
+        fa_json_close(j, '}');
+    }
+    fa_json_close(j, ']');
+}
+
 static void scripts(fa_json *j, const fa_memory_report *r)
 {
     size_t tasks = 0, copies = 0, copied = 0, peak = 0, limit = 0, refused = 0;
@@ -170,6 +204,7 @@ static void scripts(fa_json *j, const fa_memory_report *r)
     fa_json_number(j, "heapPeakBytes", peak); /* of the largest */
     fa_json_number(j, "heapLimitBytes", limit);
     fa_json_number(j, "heapRefusals", refused);
+    generations(j, r);
     fa_json_close(j, '}');
 }
 

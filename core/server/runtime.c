@@ -50,8 +50,9 @@ struct fa_runtime {
     fa_tls *tls; /* NULL: nobody wants it */
     const fa_log *log;
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     fa_watchdog *watchdog;
-    bool jit; /* user code is compiled */
+    bool jit;              /* user code is compiled */
     fa_turnstiles *places; /* of upstreams */
     fa_stores *stores;
     fa_topics *topics;
@@ -325,12 +326,13 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     fa_directory *directory = fa_directory_new(scope, &options);
     if (runtime != NULL) {
         runtime->turnstiles = fa_turnstiles_new(scope);
+        runtime->buckets = fa_buckets_new(scope);
         runtime->places = fa_turnstiles_new(scope);
         runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
         runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
     }
     if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
-        runtime->places == NULL || runtime->stores == NULL || runtime->topics == NULL)
+        runtime->buckets == NULL || runtime->places == NULL || runtime->stores == NULL || runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)
@@ -362,6 +364,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .plugins = plugins,
                                   .media = media,
                                   .turnstiles = runtime->turnstiles,
+                                  .buckets = runtime->buckets,
                                   .stores = runtime->stores,
                                   .topics = runtime->topics,
                                   .crew = &runtime->crew,
@@ -381,6 +384,11 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     return result;
 }
 
+static void pause_upstreams(void *context, bool paused)
+{
+    fa_upstreams_pause(context, paused);
+}
+
 fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error)
 {
     fa_result result = FA_OK;
@@ -388,6 +396,8 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
         lane *l = &runtime->lanes[i];
         result =
             fa_pressure_attach(pressure, l->worker, l->http, l->dialogues, runtime->media, &l->pressure_steps, error);
+        if (result == FA_OK)
+            fa_pressure_pauses(l->pressure_steps, pause_upstreams, l->upstreams);
     }
     return result;
 }
@@ -421,6 +431,42 @@ fa_scripts *fa_runtime_scripts(fa_runtime *runtime)
 fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
 {
     return runtime->lanes[worker].http;
+}
+
+/* ---- recycling ---- */
+
+typedef struct recycling {
+    fa_runtime *runtime;
+    const char *name;
+    _Atomic unsigned visited, found;
+} recycling;
+
+static void recycle_here(void *context, fa_worker *worker)
+{
+    recycling *r = context;
+    fa_upstreams *all = r->runtime->lanes[fa_worker_index(worker)].upstreams;
+    fa_upstream *u = fa_upstreams_find(all, r->name);
+    if (u == NULL && strcmp(r->name, "fetch") == 0)
+        u = fa_upstreams_fetch(all);
+    r->visited++;
+    if (u == NULL)
+        return;
+    r->found++;
+    fa_upstream_recycle(u, "asked for");
+}
+
+fa_result fa_runtime_recycle(fa_runtime *runtime, const char *upstream, fa_buffer *out)
+{
+    enum { PATIENCE_MS = 1000 };
+    char line[200];
+    recycling r = {.runtime = runtime, .name = upstream};
+    fa_crew_visit_and_wait(&runtime->crew, PATIENCE_MS, recycle_here, &r);
+    if (r.visited > 0 && r.found == 0)
+        snprintf(line, sizeof(line), "error: there is no upstream \"%.60s\"\n", upstream);
+    else
+        snprintf(line, sizeof(line), "upstream %.60s: a new pool on %u of %u workers\n", upstream, r.found,
+                 runtime->crew.count);
+    return fa_buffer_append(out, line, strlen(line));
 }
 
 /* ---- running it ---- */

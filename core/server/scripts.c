@@ -117,6 +117,7 @@ static void fill_options(fa_scripts *scripts, const fa_scripts_worker *worker, f
         .max_routes = (size_t)fa_config_number(config, "max_routes"),
         .bodies = fa_settings_bodies(config),
         .turnstiles = scripts->options.turnstiles,
+        .buckets = scripts->options.buckets,
         .stores = scripts->options.stores,
         .topics = scripts->options.topics,
         .answer_queue = fa_config_size(config, "answer_queue"),

@@ -22,6 +22,7 @@ typedef struct fa_scripts_options {
     fa_plugins *plugins;
     fa_media *media;
     fa_turnstiles *turnstiles;
+    fa_buckets *buckets;
     fa_stores *stores;
     fa_topics *topics;
     const fa_crew *crew;

@@ -20,6 +20,7 @@
 #include "server/reloader.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
+#include "upstream/curl_memory.h"
 
 struct fa_server {
     fa_ledger *ledger;
@@ -39,7 +40,7 @@ struct fa_server {
     const char *watched[3];
     char own_library[4200];
     fa_memory_sources memory;
-    fa_attributed openssl;
+    fa_attributed openssl, curl;
     fa_listening listening;
     fa_successor_starter start_successor;
     void *successor_context;
@@ -49,6 +50,12 @@ struct fa_server {
 const char *fa_version(void)
 {
     return FA_VERSION;
+}
+
+static size_t read_curl(void *context)
+{
+    (void)context;
+    return fa_curl_memory();
 }
 
 fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa_error *error)
@@ -76,6 +83,8 @@ fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa
     }
     if (fa_openssl_memory_is_counted())
         fa_attributed_add(ledger, &server->openssl, "openssl", fa_openssl_memory_read, NULL);
+    if (fa_curl_begin() == FA_OK && fa_curl_memory_counted())
+        fa_attributed_add(ledger, &server->curl, "curl", read_curl, NULL);
     *out = server;
     return FA_OK;
 }
@@ -249,7 +258,7 @@ fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
 }
 
 /* "json", "text", "status json", "status text" */
-static fa_result answer_reload(const fa_server *server, const char *what, fa_buffer *out)
+static fa_result answer_reload(fa_server *server, const char *what, fa_buffer *out)
 {
     fa_reload_wish wish = {.out = out, .marked = true, .kind = FA_WISH_RELOAD};
     if (strncmp(what, "status ", 7) == 0) {
@@ -259,6 +268,9 @@ static fa_result answer_reload(const fa_server *server, const char *what, fa_buf
     wish.text = strcmp(what, "text") == 0;
     if (!wish.text && strcmp(what, "json") != 0)
         return FA_INVALID;
+    fa_error error = {{0}};
+    if (wish.kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK)
+        fa_log_write(&server->log, FA_LOG_ERROR, "reload: the certificates stay as they were: %s", error.text);
     fa_reloader_ask_and_wait(server->reloader, &wish);
     return wish.written;
 }
@@ -270,6 +282,8 @@ static fa_result answer_control(void *context, const char *request, fa_buffer *o
         return answer_reload(server, request + 7, out);
     if (strcmp(request, "upgrade") == 0)
         return upgrade(server, out);
+    if (strncmp(request, "recycle ", 8) == 0)
+        return fa_runtime_recycle(server->runtime, request + 8, out);
     if (strncmp(request, "memory ", 7) != 0)
         return FA_INVALID;
     return fa_memory_answer_outside(&server->memory, request + 7, out);
@@ -369,6 +383,7 @@ void fa_server_destroy(fa_server *server)
     fa_server_stop(server, 0);
     fa_ledger *ledger = server->ledger;
     fa_attributed_remove(ledger, &server->openssl);
+    fa_attributed_remove(ledger, &server->curl);
     fa_scope_end(server->root, "server destroyed", NULL); /* frees the server itself */
     fa_ledger_free(ledger);
 }

@@ -45,8 +45,9 @@ struct fa_upstream {
     fa_scope *scope;
     const char *name;
     settled *settled;
-    fa_pool *pool; /* NULL: the next transfer makes one */
-    fa_turnstile *turnstile;
+    fa_pool *pool;           /* NULL: the next transfer makes one */
+    fa_turnstile *turnstile; /* a reference */
+    fa_scope_hook at_end;
     fa_bucket bucket;
     fa_timer close_idle; /* nothing has flown since */
     size_t pools;        /* with those that are closing */
@@ -182,6 +183,12 @@ fa_result fa_attempt_start(fa_transfer *transfer, base *base, bool hedge);
 /* Takes it out of its pool and frees it. Not from inside of curl. */
 void fa_attempt_drop(attempt *attempt);
 void fa_attempt_resume(attempt *attempt);
+
+/* ---- attempt_request.c ---- */
+bool fa_attempt_set_request(attempt *attempt); /* method, body, headers, certificates; false: no memory */
+void fa_attempt_touch(attempt *attempt);       /* something has moved */
+
+#define SET(option, value) good = good && curl_easy_setopt(a->easy, CURLOPT_##option, value) == CURLE_OK
 
 /* ---- transfer.c: what an attempt tells ---- */
 fa_result fa_transfer_set_up(fa_transfer *transfer); /* hooks and timers */

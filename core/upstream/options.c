@@ -35,10 +35,11 @@ static const fa_upstream_key keys[] = {
      "how the secret is sent; not set: bearer, when there is one", "bearer|basic|header"},
     TEXT(token, "the secret, as in token = env(\"KEY\"); for basic the password. It is never logged"),
     TEXT(token_env, "name of the environment variable that holds the secret"),
-    TEXT(token_file, "file that holds the secret, read at the start and by each recycling"),
+    TEXT(token_file, "file that holds the secret, read at the start and when the pool is recycled on demand"),
     TEXT(user, "user name for basic"),
     KEY("auth_header", TEXT, auth_header, "Authorization", 0, 0, "for header: the name of the header"),
     TEXT(auth_scheme, "for header: a word before the secret, as ApiKey"),
+    KEY("trace", FLAG, trace, "true", 0, 0, "whether the trace of the request that is answered goes along (traceparent); never with fetch"),
     KEY("user_agent", TEXT, user_agent, "fitnessally/" FA_VERSION, 0, 0, "the User-Agent"),
 
     /* the way there */
@@ -62,7 +63,7 @@ static const fa_upstream_key keys[] = {
     KEY("connections_per_host", NUMBER, connections_per_host, "0", 0, 100000, "the same to one host"),
     KEY("max_response", SIZE, max_response, "8MB", 1, 16 * GB, "the longest body that is taken as a whole"),
     KEY("max_head", SIZE, max_head, "32KB", 256, 256 * KB, "the longest head of an answer"),
-    KEY("window", SIZE, window, "256KB", 16 * KB, 64 * MB, "bytes of a stream that wait for the script; then reading stops"),
+    KEY("window", SIZE, window, "128KB", 16 * KB, 64 * MB, "bytes of a stream that wait for the script; then reading stops"),
     KEY("event_max", SIZE, event_max, "1MB", 64, 64 * MB, "the longest event or line of a stream"),
 
     /* connections */

@@ -120,14 +120,12 @@ static void on_idle(fa_timer *timer)
         retire(u, "nothing to do");
 }
 
-void fa_upstream_recycle(fa_upstream *u, const char *why)
-{
-    u->recycled++;
-    if (u->pool != NULL)
-        retire(u, why);
-}
-
 /* ---- defining ---- */
+
+static void on_upstream_end(fa_scope_hook *hook)
+{
+    fa_turnstile_unref(FA_OBJECT(hook, fa_upstream, at_end)->turnstile);
+}
 
 static fa_result make_upstream(fa_upstreams *all, const char *name, fa_upstream **out)
 {
@@ -145,6 +143,7 @@ static fa_result make_upstream(fa_upstreams *all, const char *name, fa_upstream 
     u->all = all;
     u->scope = scope;
     fa_list_init(&u->link);
+    fa_scope_hook_add(scope, &u->at_end, on_upstream_end);
     fa_timer_init(&u->close_idle, all->worker, scope, on_idle);
     if (fa_timer_start(&u->close_idle, 0) != FA_OK) {
         fa_scope_end(scope, "no memory", NULL);
@@ -161,14 +160,39 @@ static fa_result settle(fa_upstream *u, settled *fresh)
     const fa_upstream_options *o = &fresh->options;
     fa_turnstile_limits limits = {(unsigned)o->concurrency, (unsigned)o->queue, o->queue_wait_ms};
     snprintf(name, sizeof(name), "%.60s", u->name);
-    fa_result result = fa_turnstiles_find(u->all->options.turnstiles, name, &limits, &u->turnstile);
+    fa_result result =
+        u->turnstile == NULL ? fa_turnstiles_find(u->all->options.turnstiles, name, &limits, &u->turnstile) : FA_OK;
     if (result != FA_OK)
         return result;
+    fa_turnstile_limit(u->turnstile, &limits); /* another worker may have made it */
     fa_settled_unref(u->settled);
     u->settled = fresh;
     fa_bucket_init(&u->bucket, o->retry_budget, o->retry_percent);
     retire(u, "its settings changed");
     return FA_OK;
+}
+
+/* A secret that lies in a file may be another one by now. */
+static void read_again(fa_upstream *u)
+{
+    settled *fresh;
+    fa_error error = {""};
+    bool needs_url = u != u->all->fetch;
+    if (u->settled->options.token_file == NULL)
+        return;
+    if (fa_settled_make(u->all, u->name, u->settled, NULL, 0, needs_url, &fresh, &error) != FA_OK) {
+        fa_log_write(fa_worker_log(u->all->worker), FA_LOG_ERROR, "%s: the old one is kept", error.text);
+        return;
+    }
+    fa_settled_unref(u->settled);
+    u->settled = fresh;
+}
+
+void fa_upstream_recycle(fa_upstream *u, const char *why)
+{
+    u->recycled++;
+    read_again(u);
+    retire(u, why);
 }
 
 /* Whether all that is said is what holds already. */

@@ -68,7 +68,7 @@ end
 -- Everything that stands around a handler is put together here, once, while the app is loaded: a request makes no
 -- closure and walks no list. The order is what the script says from top to bottom: app, groups, route, handler.
 --
--- The phases of plugins belong here and nowhere else: `request` phases outside of the whole list (in order of priority),
+-- The phases of plugins belong here, nowhere else: `request` phases outside of the whole list (in order of priority),
 -- since a plugin may have to see what a middleware answers by itself; a `response` phase is what a middleware does when
 -- next has returned; `log` comes when the answer has left, and is the core's. route.plugins names who is in it.
 local function compose(middleware, handler)

@@ -1,12 +1,14 @@
 // What a script's WebSockets are to clients beyond the frames (spec/conformance): who may connect, how they end, and that nothing is left.
 
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { call } from './support/client.mjs';
-import { REPO, SLOW, startServer } from './support/server.mjs';
+import { REPO, SLOW, startServer, within } from './support/server.mjs';
+import { makeCertificates, startSecureServer } from './support/tls.mjs';
 import { Peer, TEXT, closeFrame, frame, handshake } from './support/websocket.mjs';
 
 const APP = ['--set', `app=${path.join(REPO, 'spec/support/websocket')}`];
@@ -195,6 +197,29 @@ for (const workers of [1, 2]) {
     });
   });
 }
+
+test("npm's ws has the same over TLS", async () => {
+  const WebSocket = createRequire(import.meta.url)('ws');
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...APP, '--set', 'request_budget=256MB');
+  const event = (client, name) => within(20_000, new Promise((go) => client.once(name, (...args) => go(args))), `${name} of ws`);
+  try {
+    const client = new WebSocket(`wss://127.0.0.1:${server.securePort}/echo`, { rejectUnauthorized: false, maxPayload: 0 });
+    await event(client, 'open');
+    for (const size of [0, 5, 70_000, 16 * 1024 * 1024]) {
+      client.send(Buffer.alloc(size, 7));
+      const [got] = await event(client, 'message');
+      assert.ok(got.equals(Buffer.alloc(size, 7)), `${size} bytes`);
+    }
+    client.close(1000);
+    assert.equal((await event(client, 'close'))[0], 1000);
+    const other = new WebSocket(`wss://127.0.0.1:${server.securePort}/commands`, { rejectUnauthorized: false });
+    await event(other, 'open');
+    other.send('close 3001 enough');
+    assert.deepEqual((await event(other, 'close')).map(String), ['3001', 'enough']);
+  } finally {
+    await server.stop();
+  }
+});
 
 test('a server that drains closes its WebSockets with 1001, and ends in time', async () => {
   const server = await startServer(...APP, '--set', 'drain=30s');

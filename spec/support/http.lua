@@ -64,7 +64,8 @@ local function parse(text, method)
   if headers["transfer-encoding"] == "chunked" and method ~= "HEAD" then
     answer.body = decode_chunked(body)
   end
-  if (headers["content-type"] or ""):find("^application/json") and #answer.body > 0 then
+  local is_json = (headers["content-type"] or ""):find("^application/json") and not headers["content-encoding"]
+  if is_json and #answer.body > 0 then
     answer.json = cjson.decode(answer.body)
   end
   return answer

@@ -137,12 +137,13 @@ static void reload(fa_server *server)
 
 static void write_word(const char *word)
 {
-    char text[600];
+    char text[800];
     snprintf(text, sizeof(text),
              "app:get('/', function(req) req:reply { text = '%s' } end)\n"
              "app:get('/slow', function(req) fitnessally.sleep(300) req:reply { text = '%s' } end)\n"
              "app:get('/long', function(req) fitnessally.sleep(100000) end)\n"
              "app:get('/reload', function(req) req:reply { json = fitnessally.reload() } end)\n"
+             "app:get('/memory', function(req) req:reply { text = fitnessally.memory('report', 'json') } end)\n"
              "app:get('/left', function(req) req:reply { json = fitnessally.generations() } end)\n",
              word, word);
     write_file("app.lua", text);
@@ -262,6 +263,9 @@ static void a_fourth_generation_waits_for_room(void **state)
         held[i] = ask(server, "/long");
         usleep(30000);
     }
+    finish(ask(server, "/memory"), text);
+    assert_non_null(strstr(text, "\"generations\":[{\"generation\":3,\"workers\":4,"));
+    assert_non_null(strstr(text, "},{\"generation\":1,\"workers\":1,"));
     finish(ask(server, "/left"), text);
     assert_non_null(strstr(text, "waits at app.lua:3"));
     assert_non_null(strstr(text, "\"serving\":3"));

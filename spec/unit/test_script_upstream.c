@@ -72,6 +72,7 @@ static void test_what_is_sent(void **state)
     assert_non_null(strstr(said, "\n\nhi"));
     assert_non_null(strstr(said, "q=a%20b%26c"));
     assert_non_null(strstr(said, "n=3"));
+    assert_non_null(strstr(said, "traceparent: 00-"));
     assert_null(strstr(said, "Expect"));
     script_world_end(w);
 }
@@ -169,6 +170,51 @@ static void test_the_end_of_the_request_ends_the_transfer(void **state)
     script_world_end(w);
 }
 
+static void test_a_pipe_goes_to_the_client(void **state)
+{
+    (void)state;
+    script_world *w =
+        begin(APP("fitnessally.upstream('away', {url = 'http://127.0.0.1:1', retries = 0})\n"
+                  "app:get('/whole', function(req) upstream.it:pipe(req, {path='/bytes/15000'}) end)\n"
+                  "app:get('/chunks', function(req) upstream.it:pipe(req, {path='/chunks/3/4', status=201, "
+                  "answer_headers={['X-Mine']='1'}}) end)\n"
+                  "app:get('/missing', function(req) upstream.it:pipe(req, {path='/status/404'}) end)\n"
+                  "app:get('/away', function(req)\n"
+                  "  local ok, err = upstream.away:pipe(req, {})\n"
+                  "  req:reply { status = 502, text = tostring(ok) .. ' ' .. err.kind .. ' ' .. tostring(err.begun) }\n"
+                  "end)\n"
+                  "app:get('/cut', function(req)\n"
+                  "  upstream.it:pipe(req, {path='/cut'})\n"
+                  "end)\n"));
+    const char *whole = script_ask(w, "GET /whole");
+    assert_int_equal(strlen(whole), 4 + 15000);
+    assert_memory_equal(whole, "200 abcdefghij", 14);
+    assert_answer(w, "GET /chunks", "201 xxxxxxxxxxxx");
+    assert_answer(w, "GET /missing", "404 status 404");
+    assert_answer(w, "GET /away", "502 nil refused false");
+    assert_answer(w, "GET /cut", "cut");
+    assert_logged(w, "cut, the source failed: upstream it: the answer was cut");
+    assert_costs_nothing(w, "GET /whole");
+    script_world_end(w);
+}
+
+static void test_a_client_that_leaves_ends_its_pipe(void **state)
+{
+    (void)state;
+    script_world *w = begin(APP("app:get('/', function(req) upstream.it:pipe(req, {path='/endless'}) end)\n"));
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /", .stepped = true});
+    SCRIPT_UNTIL(w, service.open == 1);
+    for (int i = 0; i < 200; ++i)
+        script_turn_loop(w);
+    /* the client takes nothing: a queue, a window, and no more */
+    assert_true(fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->bytes < 600 * 1024);
+    assert_true(fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->bytes > 200 * 1024);
+    fa_inprocess_vanish(client);
+    SCRIPT_UNTIL(w, service.open == 0);
+    fa_inprocess_free(client);
+    script_world_end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +224,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors_are_tables, begin_origin, end_origin),
         cmocka_unit_test_setup_teardown(test_a_stream_of_events, begin_origin, end_origin),
         cmocka_unit_test_setup_teardown(test_a_stream_that_fails, begin_origin, end_origin),
+        cmocka_unit_test_setup_teardown(test_a_pipe_goes_to_the_client, begin_origin, end_origin),
+        cmocka_unit_test_setup_teardown(test_a_client_that_leaves_ends_its_pipe, begin_origin, end_origin),
         cmocka_unit_test_setup_teardown(test_the_end_of_the_request_ends_the_transfer, begin_origin, end_origin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,8 @@ static void write_row(const fa_upstream_key *key, char *out, size_t size)
     char fallback[64] = "not set";
     if (key->fallback != NULL)
         snprintf(fallback, sizeof(fallback), "`%s`", key->fallback);
-    snprintf(out, size, "| `%s` | %s | %s | %s |\n", key->name, fa_upstream_key_type_name(key->type), fallback, key->doc);
+    snprintf(out, size, "| `%s` | %s | %s | %s |\n", key->name, fa_upstream_key_type_name(key->type), fallback,
+             key->doc);
 }
 
 static void docs_say_what_the_table_says(void **state)

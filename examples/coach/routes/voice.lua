@@ -112,8 +112,10 @@ end
 
 -- The original system served its voice under both names.
 for _, base in ipairs { "/api/voice", "/api/alfred" } do
-  app:post(base .. "/converse", { max_body = settings.max_upload }, converse)
-  app:get(base .. "/open-stream", open_stream)
-  app:delete(base .. "/dialogues/:id", delete_dialogue)
-  app:post(base .. "/dialogues/:id/interrupt", interrupt)
+  app:group(base, function(api)
+    api:post("/converse", { max_body = settings.max_upload }, converse)
+    api:get("/open-stream", open_stream)
+    api:delete("/dialogues/:id", delete_dialogue)
+    api:post("/dialogues/:id/interrupt", interrupt)
+  end)
 end

@@ -144,9 +144,11 @@ static bool respond(client *c)
             wait_for_end(c);
         return false;
     }
-    if (is(t, "/silent"))
+    if (is(t, "/once-silent") && c->o->flaky++ > 0)
+        return answer_text(c->fd, "heard");
+    if (is(t, "/silent") || is(t, "/once-silent"))
         wait_for_end(c);
-    if (is(t, "/silent") || is(t, "/nothing"))
+    if (is(t, "/silent") || is(t, "/once-silent") || is(t, "/nothing"))
         return false;
     if (is(t, "/garbage")) {
         put_text(c->fd, "This is no HTTP.\r\n\r\n");
@@ -209,6 +211,10 @@ static bool read_request(client *c)
     while ((end = strstr(c->in, "\r\n\r\n")) == NULL) {
         if (!more(c))
             return false;
+        if (c->in[0] == 0x16) { /* somebody wants TLS */
+            put_text(c->fd, "HTTP/1.1 400 In the clear, please\r\n\r\n");
+            return false;
+        }
     }
     char *body = end + 4;
     size_t length = declared(c->in), forgotten = 0;

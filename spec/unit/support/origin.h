@@ -8,6 +8,7 @@
  *   /chunks/N/B       N chunks of B bytes
  *   /endless          chunks without end
  *   /silent           nothing at all
+ *   /once-silent      the same for the first time, then 200 "heard"
  *   /stall            a head, ten bytes of a hundred, then nothing
  *   /cut              the same, then the connection closes
  *   /nothing          the connection closes without an answer

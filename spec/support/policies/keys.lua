@@ -1,0 +1,27 @@
+-- Made once with openssl genrsa 2048 and ecparam prime256v1; the private keys are gone. The tokens expire in 2100.
+return {
+  rsa = [[
+-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA2ZhF7dQuMAo1PuPD7omG
+Li41yykVZpfFnEaRiIQBV1iY7WvVT8Zuofeq9JzoUJ4jgN4X3Zpzl8qhLJYhWjp/
+ZZBU44IRPZhABvUryy73fjODkxTvQU8cthAFmvY3A0fjIlePXj9WdnMiwEHmMUPI
+sv52hQpwhh6Rr8eGnK7NePK3e1IZ56s2Fux8//xid8aXY42qsWZj/DrAri+khnZe
+41Rf8PRoDnQcEBGYEkL8VMUQgL7hPBikWJ0Fw6/sZIX77qVf43NHjQU9IX8yhHUT
+SUihGzBxGqqumGgK5fQRKfVn6WjVM9tP7CFDuw1VneMFGQ4OcYE+1RWCbWw/OyY0
+pQIDAQAB
+-----END PUBLIC KEY-----
+]],
+  ec = [[
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEIKLhPuy1tBgH2h241ASO8Grd7J79
+ue3qCd7MpmTlemq5MxajKuY7x4o6tOsGgo1FWnKbA2X5AMecXivcnBveXA==
+-----END PUBLIC KEY-----
+]],
+  rs256 = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhZGEiLCJpc3MiOiJoZXJlIiwiZXhwIjo0MTAyNDQ0ODAwfQ.FpZx" ..
+    "mdb2inlKFQyzhy8hReq6K7YSjAl-NRnQJPPc70rym-UZA3AtH1qpH7-93RMHWxZsxaF6vJXVl18tA0bhya063qsAwZizSHhqC9xw" ..
+    "VW-2rgVAHwPrmLDKUWVEDVrn0I5clmFJL9W9ljiIRLcHMVHv2ROHIeXg7RTn6hp5TZQRjHwXOM5OrJV9Av0GjUp9BfAMvT6xJySS" ..
+    "oEeMtilk-DEz_kr-pyrkJz3jC8VKISWG_1fb2Y-IMj_d1OHukQhlmL9pDz9hZssMDRtjwda6_Tp8R4I9kW2OEKtGkgHki_MUCfiU" ..
+    "p5VUzLJ6tyXBBPA4YdQE226UP9yg_8WAh8PscA",
+  es256 = "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhZGEiLCJpc3MiOiJoZXJlIiwiZXhwIjo0MTAyNDQ0ODAwfQ.fRMJ" ..
+    "qOaWoOofpPLowhhRKX_sDC9Crg9CBd3RPbTqgfDX3huQ_Ql-BIikbtn3RUP8Ay92mem0s8OKTrIP9DZ2Jg",
+}
