@@ -12,6 +12,7 @@ end
 -- Evaluated in a state of its own, where a key is a global.
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }
+files["examples/*/spec"] = { std = "+busted" }
 files["spec/unit"] = { read_globals = host }
 files["spec/support"] = { read_globals = host }
 files["spec/bench/http"] = { -- what wrk calls and gives
