@@ -13,6 +13,7 @@ end
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["lua/fitnessally/language.lua"] = { globals = { "coroutine", "table" } }
 files["spec"] = { std = "+busted" }
+files["examples/*/spec"] = { std = "+busted" }
 files["spec/unit"] = { read_globals = host }
 files["spec/unit/support/reference_app.lua"] = { read_globals = { "copies" }, ignore = { "512" } } -- loops that end at once
 files["spec/support"] = { read_globals = host }
