@@ -1,5 +1,5 @@
 -- What specs are written with: an application in this process, asked without sockets, by a clock of its own. `fitnessally spec` runs them;
--- docs/testing.md is the guide, lua/fitnessally/meta.lua has the types.
+-- docs/testing.md is the guide.
 
 local cjson = require "cjson"
 local native = require "fitnessally.testing.native"

@@ -58,7 +58,9 @@ local SHOUT = {
         fitnessally.sleep(config.wait)
         return { text = louder(arguments.text), buffer = fitnessally.buffer():append("x"):seal() }
       end,
-      config = function() return { config.longest, config.wait, #config.words, config.loud, config.times, config.none == nil } end,
+      config = function()
+        return { config.longest, config.wait, #config.words, config.loud, config.times, config.none == nil }
+      end,
       change = function() config.mark = "?" end,
       inits = function() return inits end,
       phases = { init = function() inits = inits + 1 end },

@@ -346,6 +346,7 @@ of_dialogue("interrupt")
 -- ---- the rest ------------------------------------------------------------------------------------------------------
 
 example["fitnessally.plugin.FUNCTION"] = function() run("fitnessally.plugin.FUNCTION", plugin.echo.echo, { text = "text" }) end
+plain { { "fitnessally.service", fitnessally.service, "none" }, { "fitnessally.plugins", fitnessally.plugins } }
 example["fitnessally.json.encode"] = function() run("fitnessally.json.encode", json.encode, { a = 1 }) end
 example["fitnessally.json.decode"] = function() run("fitnessally.json.decode", json.decode, "[1]") end
 for _, level in ipairs { "debug", "info", "warn", "error" } do
