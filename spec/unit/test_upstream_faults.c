@@ -1,6 +1,7 @@
 /* What services do wrong, one after the other: the right error, few requests, and nothing left (upstream_world_end looks). */
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "memory/buffer.h"
@@ -277,6 +278,32 @@ static void a_secret_stays_here(void **state)
     upstream_world_end(w);
 }
 
+static void a_secret_in_a_file_may_change(void **state)
+{
+    char path[] = "/tmp/fa-secret-XXXXXX", setting[60];
+    (void)state;
+    upstream_world *w = upstream_world_begin(NULL);
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, "one\n", 4), 4);
+    snprintf(setting, sizeof(setting), "token_file=%s", path);
+    assert_ok(upstream_world_set(w, "it", setting));
+    assert_ok(upstream_world_set(w, "it", "auth=header"));
+    assert_ok(upstream_world_set(w, "it", "auth_scheme=ApiKey"));
+    assert_int_equal(pwrite(fd, "two\n", 4, 0), 4);
+    asked a = {.path = "/head"}, b = {.path = "/head"}, c = {.path = "/head"};
+    upstream_ask(w, &a);
+    assert_non_null(strstr(a.body, "Authorization: ApiKey one\n"));
+    fa_upstream_recycle(w->it, "test");
+    upstream_ask(w, &b);
+    assert_non_null(strstr(b.body, "Authorization: ApiKey two\n"));
+    close(fd);
+    unlink(path);
+    fa_upstream_recycle(w->it, "test"); /* it is gone: the old one is kept */
+    upstream_ask(w, &c);
+    assert_non_null(strstr(c.body, "Authorization: ApiKey two\n"));
+    upstream_world_end(w);
+}
+
 static void fetch_goes_through_the_guard(void **state)
 {
     char url[100];
@@ -342,6 +369,7 @@ int main(void)
         cmocka_unit_test(a_lookup_blocks_nobody),
         cmocka_unit_test(a_connection_that_closed_is_no_failure),
         cmocka_unit_test(a_secret_stays_here),
+        cmocka_unit_test(a_secret_in_a_file_may_change),
         cmocka_unit_test(fetch_goes_through_the_guard),
         cmocka_unit_test(requests_that_cannot_be_sent),
     };
