@@ -1,10 +1,12 @@
--- Many writes in few requests. Their lines lie in a buffer in C; of each item Lua keeps where its lines are, until its answer has come.
+-- Many writes in few requests. Their lines lie in a buffer in C; of each item Lua keeps where its lines are, until its
+-- answer has come.
 
 local problem = require "plugins.elasticsearch.problem"
 
 local bulk = {}
 bulk.__index = bulk
-bulk.options = { index = true, refresh = true, max = true, most = true, retries = true, failures = true, timeout = true }
+bulk.options = { index = true, refresh = true, max = true, most = true, retries = true, failures = true,
+  timeout = true }
 
 local FILTER = "took,items.*.status,items.*.error.type,items.*.error.reason,items.*._id"
 local DEFAULT_RETRIES, DEFAULT_FAILURES = 3, 100
@@ -18,7 +20,8 @@ local function start_buffer(self)
   self.items, self.bytes, self.repeatable = {}, 0, true
 end
 
----options: index, refresh, max (bytes of a request), most (items of one), retries (of rejected items), failures (that are told in full).
+---options: index, refresh, max (bytes of a request), most (items of one), retries (of rejected items), failures (that
+---are told in full), timeout.
 function bulk.new(client, options, refresh)
   local self = { client = client, index_name = options.index, refresh = refresh, timeout = options.timeout,
     max = options.max or client.bulk_max, most = options.most or client.bulk_items,
@@ -52,7 +55,8 @@ end
 
 local function make_room(self, size)
   if size > self.max then
-    return nil, problem.new("too_large", ("elasticsearch: an item of %d bytes is longer than a bulk request may be"):format(size))
+    local message = ("elasticsearch: an item of %d bytes is longer than a bulk request may be"):format(size)
+    return nil, problem.new("too_large", message)
   end
   if #self.items >= self.most or self.bytes + size > self.max then
     local ok, err = self:flush()
@@ -68,8 +72,8 @@ local function add(self, action, id, lines, options)
     return nil, self.failure
   end
   options = options or {}
-  local head = { _index = options.index or self.index_name, _id = id, routing = options.routing, if_seq_no = options.if_seq_no,
-    if_primary_term = options.if_primary_term }
+  local head = { _index = options.index or self.index_name, _id = id, routing = options.routing,
+    if_seq_no = options.if_seq_no, if_primary_term = options.if_primary_term }
   if type(head._index) ~= "string" then
     error("elasticsearch:bulk: neither the bulk request nor the item names an index", 3)
   end
@@ -89,7 +93,8 @@ local function add(self, action, id, lines, options)
   return true
 end
 
----Each of these answers true, or nil and a problem: of the item, or of the request that had to be sent first to make room. Yields then.
+---Each of these answers true, or nil and a problem: of the item, or of the request that had to be sent first to make
+---room. Yields then.
 function bulk:index(id, document, options)
   return add(self, "index", id, document, options)
 end
@@ -168,8 +173,8 @@ end
 
 local function ask(self)
   self.buffer:seal()
-  local answer, err = self.client:ask { method = "POST", path = "/_bulk", body = self.buffer, type = "application/x-ndjson",
-    idempotent = self.repeatable, timeout = self.timeout, query = { filter_path = FILTER, refresh = self.refresh } }
+  local answer, err = self.client:ask { method = "POST", path = "/_bulk", body = self.buffer,
+    type = "application/x-ndjson", idempotent = self.repeatable, timeout = self.timeout, query = { filter_path = FILTER, refresh = self.refresh } }
   if not answer then
     return nil, err
   end
@@ -207,8 +212,9 @@ function bulk:flush()
   return true
 end
 
----Sends what is left and tells of all since the last send: {sent, done, failed_count, failed, requests, took}. nil, a problem and the
----report so far when a request failed as a whole: what it held is still there, and send() tries it again. Yields.
+---Sends what is left and tells of all since the last send: {sent, done, failed_count, failed, requests, took}. nil, a
+---problem and the report so far when a request failed as a whole: what it held is still there, and send() tries it
+---again. Yields.
 function bulk:send()
   local ok, err = self:flush()
   if not ok then

@@ -4,7 +4,6 @@ local bulk = require "plugins.elasticsearch.bulk"
 local problem = require "plugins.elasticsearch.problem"
 local search = require "plugins.elasticsearch.search"
 
-local config = config or {} -- luacheck: ignore 431
 local client = {}
 client.__index = client
 
@@ -58,15 +57,15 @@ end
 function client.new(options)
   options = options or {}
   check_options(options, OPTIONS, "plugin.elasticsearch.client")
-  local name = options.upstream or config.upstream or "elasticsearch"
+  local name = options.upstream or config.upstream
   if type(name) ~= "string" then
     name = name.name
   end
   if upstream[name] == nil then
     error(("plugin.elasticsearch.client: there is no upstream %q: set upstreams.%s.url"):format(name, name), 2)
   end
-  local self = { name = name, response_max = options.response_max or config.response_max or "4MB",
-    bulk_max = config.bulk_max or 4 * 1024 * 1024, bulk_items = config.bulk_items or 1000 }
+  local self = { name = name, response_max = options.response_max or config.response_max,
+    bulk_max = config.bulk_max, bulk_items = config.bulk_items }
   if options.distribution then
     self.about = { distribution = options.distribution }
   end
@@ -189,8 +188,8 @@ end
 
 -- ---- documents ----
 
-local WRITE = { index = true, id = true, document = true, refresh = true, routing = true, create = true, if_seq_no = true,
-  if_primary_term = true, timeout = true }
+local WRITE = { index = true, id = true, document = true, refresh = true, routing = true, create = true,
+  if_seq_no = true, if_primary_term = true, timeout = true }
 
 local function outcome(answer, err)
   if not answer then
@@ -200,25 +199,29 @@ local function outcome(answer, err)
     primary_term = answer._primary_term }
 end
 
----Writes a document: {index=, document=, id?=, create?=, refresh?=, routing?=, if_seq_no?=, if_primary_term?=}. With an id the request may
----be repeated, without one it is not. create: an error of kind "conflict" when it is there already. Yields.
+---Writes a document: {index=, document=, id?=, create?=, refresh?=, routing?=, if_seq_no?=, if_primary_term?=}. With an
+---id the request may be repeated, without one it is not. create: an error of kind "conflict" when it is there already.
+---Yields.
 function client:index(options)
   check_options(options, WRITE, "elasticsearch:index")
   local id = options.id
-  local path = id and path_of(options.index, options.create and "_create" or "_doc", id) or path_of(options.index, "_doc")
-  return outcome(self:ask { method = id and "PUT" or "POST", path = path, json = options.document, timeout = options.timeout,
-    idempotent = id ~= nil and not options.create, query = { refresh = refresh_of(options.refresh), routing = options.routing,
-      if_seq_no = options.if_seq_no, if_primary_term = options.if_primary_term } })
+  local kind = options.create and "_create" or "_doc"
+  local path = id and path_of(options.index, kind, id) or path_of(options.index, "_doc")
+  return outcome(self:ask { method = id and "PUT" or "POST", path = path, json = options.document,
+    timeout = options.timeout, idempotent = id ~= nil and not options.create,
+    query = { refresh = refresh_of(options.refresh), routing = options.routing, if_seq_no = options.if_seq_no,
+      if_primary_term = options.if_primary_term } })
 end
 
-local UPDATE = { index = true, id = true, doc = true, script = true, upsert = true, refresh = true, routing = true, timeout = true }
+local UPDATE = { index = true, id = true, doc = true, script = true, upsert = true, refresh = true, routing = true,
+  timeout = true }
 
 ---Changes a part of a document: {index=, id=, doc= or script=, upsert?=}. Yields.
 function client:update(options)
   check_options(options, UPDATE, "elasticsearch:update")
-  return outcome(self:ask { method = "POST", path = path_of(options.index, "_update", options.id), timeout = options.timeout,
-    json = { doc = options.doc, script = options.script, upsert = options.upsert }, idempotent = options.script == nil,
-    query = { refresh = refresh_of(options.refresh), routing = options.routing } })
+  return outcome(self:ask { method = "POST", path = path_of(options.index, "_update", options.id),
+    timeout = options.timeout, json = { doc = options.doc, script = options.script, upsert = options.upsert },
+    idempotent = options.script == nil, query = { refresh = refresh_of(options.refresh), routing = options.routing } })
 end
 
 local READ = { index = true, id = true, source = true, routing = true, timeout = true }
@@ -230,8 +233,8 @@ function client:get(options)
   if type(source) == "table" then
     source = table.concat(source, ",")
   end
-  local found, err = self:ask { method = "GET", path = path_of(options.index, "_doc", options.id), timeout = options.timeout,
-    query = { _source = source, routing = options.routing } }
+  local found, err = self:ask { method = "GET", path = path_of(options.index, "_doc", options.id),
+    timeout = options.timeout, query = { _source = source, routing = options.routing } }
   if not found then
     return nil, err
   end
@@ -239,13 +242,14 @@ function client:get(options)
     primary_term = found._primary_term }
 end
 
-local DELETE = { index = true, id = true, refresh = true, routing = true, if_seq_no = true, if_primary_term = true, timeout = true }
+local DELETE = { index = true, id = true, refresh = true, routing = true, if_seq_no = true, if_primary_term = true,
+  timeout = true }
 
 ---Yields.
 function client:delete(options)
   check_options(options, DELETE, "elasticsearch:delete")
-  return outcome(self:ask { method = "DELETE", path = path_of(options.index, "_doc", options.id), timeout = options.timeout,
-    query = { refresh = refresh_of(options.refresh), routing = options.routing, if_seq_no = options.if_seq_no,
+  return outcome(self:ask { method = "DELETE", path = path_of(options.index, "_doc", options.id),
+    timeout = options.timeout, query = { refresh = refresh_of(options.refresh), routing = options.routing, if_seq_no = options.if_seq_no,
       if_primary_term = options.if_primary_term } })
 end
 
@@ -289,14 +293,15 @@ end
 
 ---How many documents a query finds. Yields.
 function client:count(index, query)
-  local counted, err = self:ask { method = "POST", path = path_of(index, "_count"), json = { query = query }, idempotent = true }
+  local counted, err = self:ask { method = "POST", path = path_of(index, "_count"), json = { query = query },
+    idempotent = true }
   return counted and counted.count, err
 end
 
 ---Aggregations only, no hits: {index=, aggs=, query?=}. Yields.
 function client:aggregate(options)
-  local page, err = self:search { index = options.index, query = options.query, aggs = options.aggs, size = 0, total = false,
-    timeout = options.timeout }
+  local page, err = self:search { index = options.index, query = options.query, aggs = options.aggs, size = 0,
+    total = false, timeout = options.timeout }
   return page and page.aggregations, err
 end
 

@@ -4,7 +4,8 @@ return {
     version = "1.0.0",
     provides = "search",
     config = {
-        upstream = { type = "text", default = "elasticsearch", doc = "the upstream that is asked when client{} names none" },
+        upstream = { type = "text", default = "elasticsearch",
+            doc = "the upstream that is asked when client{} names none" },
         response_max = { type = "size", default = "4MB", doc = "longest answer that is taken and decoded" },
         bulk_max = { type = "size", default = "4MB", doc = "most bytes of one bulk request" },
         bulk_items = { type = "number", default = 1000, min = 1, max = 10000, doc = "most items of one bulk request" },

@@ -4,8 +4,8 @@ local problem = require "plugins.elasticsearch.problem"
 
 local search = {}
 
-search.options = { index = true, query = true, sort = true, size = true, from = true, source = true, aggs = true, after = true,
-  total = true, highlight = true, body = true, routing = true, partial = true, timeout = true }
+search.options = { index = true, query = true, sort = true, size = true, from = true, source = true, aggs = true,
+  after = true, total = true, highlight = true, body = true, routing = true, partial = true, timeout = true }
 search.scan_options = { index = true, query = true, sort = true, size = true, source = true, after = true, body = true,
   routing = true, timeout = true, snapshot = true, most = true }
 
@@ -85,7 +85,8 @@ function search.scan(client, options)
   if type(options.sort) ~= "table" or next(options.sort) == nil then
     error("elasticsearch:scan needs sort, with a field in it that no two documents have in common", 3)
   end
-  local self = { client = client, options = {}, at = 0, given = 0, most = options.most or math.huge, snapshot = options.snapshot }
+  local self = { client = client, options = {}, at = 0, given = 0, most = options.most or math.huge,
+    snapshot = options.snapshot }
   for name, value in pairs(options) do
     self.options[name] = value
   end
@@ -133,7 +134,7 @@ local function turn(self)
     return nil, problem.new("protocol", "elasticsearch: the hits have no sort values")
   end
   if #page.hits > 0 and self.options.after and json.encode(page.after) == json.encode(self.options.after) then
-    return nil, problem.new("protocol", "elasticsearch: the scan does not get on: the next page ends where the last one did")
+    return nil, problem.new("protocol", "elasticsearch: the scan does not get on: a page ends where the last one did")
   end
   self.last = #page.hits < self.options.size
   self.page, self.options.after = page.hits, page.after or self.options.after
@@ -174,8 +175,8 @@ function scan:problem()
   return self.failure
 end
 
----The sort values where the last page ended: `after` of a scan that goes on there. In a snapshot Elasticsearch adds one of its own,
----which means nothing elsewhere.
+---The sort values where the last page ended: `after` of a scan that goes on there. In a snapshot Elasticsearch adds one of
+---its own, which means nothing elsewhere.
 function scan:after()
   local after, count = self.options.after, #self.options.sort
   if not after or count == 0 then

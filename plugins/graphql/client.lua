@@ -2,7 +2,6 @@
 
 local pages = require "plugins.graphql.pages"
 
-local config = config or {} -- luacheck: ignore 431
 local client = {}
 client.__index = client
 
@@ -35,7 +34,7 @@ end
 function client.new(options)
   options = options or {}
   check_options(options, OPTIONS, "plugin.graphql.client")
-  local name = options.upstream or config.upstream or "graphql"
+  local name = options.upstream or config.upstream
   if type(name) ~= "string" then
     name = name.name
   end
@@ -43,7 +42,7 @@ function client.new(options)
     error(("plugin.graphql.client: there is no upstream %q: set upstreams.%s.url"):format(name, name), 2)
   end
   return setmetatable({ name = name, path = options.path, persisted = options.persisted == true, hashes = {},
-    headers = options.headers, response_max = options.response_max or config.response_max or "2MB" }, client)
+    headers = options.headers, response_max = options.response_max or config.response_max }, client)
 end
 
 -- ---- answers ----
@@ -83,9 +82,12 @@ end
 
 -- The answer as a table with data or errors; gives its bytes back.
 local function read(res)
-  local answer, problem = res.body:json(), nil
-  if type(answer) == "table" and (answer.data ~= nil or type(answer.errors) == "table") then
-    problem = nil
+  local answer = res.body:json()
+  local problem
+  local is_one = type(answer) == "table" and (answer.data ~= nil or type(answer.errors) == "table")
+  if is_one then
+    res.body:release()
+    return answer
   elseif res.status < 200 or res.status > 299 then
     problem = status_problem(res)
   else
@@ -93,15 +95,12 @@ local function read(res)
     problem.excerpt = excerpt_of(res.body)
   end
   res.body:release()
-  if problem then
-    return nil, problem
-  end
-  return answer
+  return nil, problem
 end
 
 local function send(self, request, repeatable, timeout)
-  local res, err = upstream[self.name]:post { path = self.path, json = request, headers = self.headers, max = self.response_max,
-    timeout = timeout, idempotent = repeatable }
+  local res, err = upstream[self.name]:post { path = self.path, json = request, headers = self.headers,
+    max = self.response_max, timeout = timeout, idempotent = repeatable }
   if not res then
     return nil, err
   end

@@ -3,7 +3,8 @@
 local pages = {}
 pages.__index = pages
 
-local OPTIONS = { query = true, variables = true, operation = true, at = true, after = true, most = true, timeout = true }
+local OPTIONS = { query = true, variables = true, operation = true, at = true, after = true, most = true,
+  timeout = true }
 
 local meta = {
   __tostring = function(err)
@@ -24,8 +25,8 @@ function pages.new(client, options)
   for name, value in pairs(options.variables or {}) do
     variables[name] = value
   end
-  return setmetatable({ client = client, query = options.query, operation = options.operation, timeout = options.timeout,
-    variables = variables, at = options.at, after = options.after or "after", most = options.most or math.huge,
+  return setmetatable({ client = client, query = options.query, operation = options.operation,
+    timeout = options.timeout, variables = variables, at = options.at, after = options.after or "after", most = options.most or math.huge,
     given = 0, place = 0, page_count = 0 }, pages)
 end
 
@@ -40,7 +41,8 @@ local function connection_in(data, at)
   return type(data) == "table" and type(data.edges) == "table" and data or nil
 end
 
--- Where the next page begins; nil: there is none. The page must get on: a service that says the same cursor again would be asked for ever.
+-- Where the next page begins; nil: there is none. The page must get on: a service that says the same cursor again would be
+-- asked for ever.
 local function next_cursor(self, connection)
   local info = type(connection.pageInfo) == "table" and connection.pageInfo or {}
   if info.hasNextPage ~= true then
@@ -104,12 +106,14 @@ function pages:next()
   return edge
 end
 
----for edge in pages:each() do: until the end or a failure; then ask problem(). After a failure it goes on with the page that failed.
+---for edge in pages:each() do: until the end or a failure; then ask problem(). After a failure it goes on with the page
+---that failed.
 function pages:each()
   return self.next, self
 end
 
----What it stopped with; nil when it ended well. Partial data stops it, too: a page with holes would be taken for a whole one.
+---What it stopped with; nil when it ended well. Partial data stops it, too: a page with holes would be taken for a whole
+---one.
 function pages:problem()
   return self.failure
 end

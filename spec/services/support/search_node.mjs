@@ -7,8 +7,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const FOLDER = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../search');
-const FETCH_MS = 120_000;
-const START_MS = 60_000;
+const FETCH_MS = 70_000;
+const LOOK_MS = 20_000;
+const START_MS = 50_000;
 
 export class CannotRun extends Error {}
 
@@ -21,12 +22,12 @@ function run(program, args, timeout) {
 
 async function classPath(product, scratch) {
   for (const program of [['java', '-version'], ['javac', '-version'], ['mvn', '-v']]) {
-    const { ok } = await run(program[0], program.slice(1), 20_000);
+    const { ok } = await run(program[0], program.slice(1), LOOK_MS);
     if (!ok) throw new CannotRun(`there is no ${program[0]}: ./dev setup services installs it`);
   }
   const file = path.join(scratch, 'classpath');
   const ask = ['-q', '-B', '-f', path.join(FOLDER, 'pom.xml'), `-P${product}`, 'dependency:build-classpath', `-Dmdep.outputFile=${file}`];
-  const here = await run('mvn', ['-o', ...ask], FETCH_MS);
+  const here = await run('mvn', ['-o', ...ask], LOOK_MS);
   const fetched = here.ok || (await run('mvn', ask, FETCH_MS)).ok;
   if (!fetched) throw new CannotRun(`the packages of ${product} cannot be had`);
   return readFileSync(file, 'utf8').trim();

@@ -1,7 +1,7 @@
 -- An application that does what a test says: with the clients of plugins/elasticsearch and plugins/graphql.
 
-local elasticsearch = plugin.elasticsearch or require "plugins.elasticsearch.init"
-local graphql = plugin.graphql or require "plugins.graphql.init"
+local elasticsearch = plugin.elasticsearch
+local graphql = plugin.graphql
 
 local search = upstream.search and elasticsearch.client { upstream = "search" }
 local chain = upstream.chain and graphql.client { upstream = "chain" }
