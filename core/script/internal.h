@@ -474,7 +474,6 @@ void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
 void fa_open_halves(lua_State *L);
 void fa_open_core(lua_State *L);
-void fa_open_digest(lua_State *L);
 void fa_open_memory(lua_State *L);
 void fa_open_upstream(lua_State *L);
 /* What its app has said of upstreams holds from now on. Thread: the worker's. */

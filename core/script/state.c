@@ -267,7 +267,6 @@ static int open_all(lua_State *L)
     fa_open_turn(L);
     fa_open_plugins(L);
     fa_open_core(L);
-    fa_open_digest(L);
     fa_open_memory(L);
     fa_open_upstream(L);
     fa_open_loader(L);

@@ -119,7 +119,7 @@ end
 -- The service is told the hash alone, and the text only when it does not know it yet.
 local function send_persisted(self, request, repeatable, timeout)
   local query = request.query
-  request.extensions = { persistedQuery = { version = 1, sha256Hash = fitnessally.sha256(query) } }
+  request.extensions = { persistedQuery = { version = 1, sha256Hash = fitnessally.crypto.sha256(query) } }
   request.query = nil
   local answer, err = send(self, request, repeatable, timeout)
   if not answer or not is_unknown_hash(answer) then
