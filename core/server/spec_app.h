@@ -1,5 +1,5 @@
 /* An application under test: a whole server in this thread, without listeners, whose loop is turned while a spec waits. Used by the Lua face
- * of it (spec_lua.c), which is what specs see as lua/fitnessally/testing.lua.
+ * of it (spec_lua.c), which is what specs see as the module fitnessally.testing.
  *
  * Thread: one, for all of it. Only lines of the log may come from others. */
 #ifndef FA_SERVER_SPEC_APP_H

@@ -158,7 +158,7 @@ static int release(lua_State *L)
     return 0;
 }
 
-/* Nobody holds it any more; testing.lua keeps those whose requests run. */
+/* Nobody holds it any more; the module keeps those whose requests run. */
 static int collect(lua_State *L)
 {
     let_go(luaL_checkudata(L, 1, CLIENT));

@@ -1,4 +1,4 @@
-/* Apps, as specs hold them. Everything here is one step; what reads well is made of it in lua/fitnessally/testing.lua. */
+/* Apps, as specs hold them. Everything here is one step; what reads well is made of it in lua/fitnessally/testing. */
 #include "server/spec_lua.h"
 
 #include <lauxlib.h>

@@ -1,4 +1,4 @@
-/* `fitnessally.testing.native`: what lua/fitnessally/testing.lua stands on. Thread: that of the state. */
+/* `fitnessally.testing.native`: what the module fitnessally.testing stands on. Thread: that of the state. */
 #ifndef FA_SERVER_SPEC_LUA_H
 #define FA_SERVER_SPEC_LUA_H
 

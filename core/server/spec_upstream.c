@@ -125,7 +125,7 @@ static size_t read_steps(lua_State *L, int index, fa_stand_in_step *steps)
     return count;
 }
 
-/* The table on top; it has been made by testing.lua. */
+/* The table on top; it has been made by the module fitnessally.testing. */
 static void say(lua_State *L, fa_stand_in_flight *flight)
 {
     int index = lua_gettop(L);

@@ -133,7 +133,9 @@ describe("an upstream", function()
   end)
 
   it("speaks in pieces, each at its time", function()
-    llm:stream { { data = "data: one\n" }, { after = "10ms", data = "\ndata: two\n\n" }, { after = "10ms", json = { n = 3 } } }
+    llm:stream {
+      { data = "data: one\n" }, { after = "10ms", data = "\ndata: two\n\n" }, { after = "10ms", json = { n = 3 } },
+    }
     local stream = app:open "/tokens"
     assert.are.equal(0, #stream:named "token")
     app:advance "10ms"

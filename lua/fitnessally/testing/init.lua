@@ -1,5 +1,5 @@
 -- What specs are written with: an application in this process, asked without sockets, by a clock of its own. `fitnessally spec` runs them;
--- docs/testing.md is the guide, lua/fitnessally/meta.lua has the types.
+-- docs/testing.md is the guide, meta.lua beside this file has the types.
 
 local cjson = require "cjson"
 local native = require "fitnessally.testing.native"
@@ -38,8 +38,6 @@ local function parse_event(block)
 end
 
 ---Parses a text/event-stream. Returns what is complete, and how many bytes of the text that was.
----@return table[] events
----@return integer used
 local function parse_events(text, events)
   local at = 1
   while true do
@@ -140,7 +138,6 @@ local function header_list(headers, body, kind)
   return list
 end
 
----@class fitnessally.testing.App
 local App = {}
 App.__index = App
 
@@ -212,13 +209,11 @@ end
 
 -- ---- streams ---------------------------------------------------------------------------------------------------------
 
----@class fitnessally.testing.Stream
 local Stream = {}
 Stream.__index = Stream
 
 ---Sends a request and returns when the head of its answer is there, or nothing is on its way that could bring it about. The client leaves when
 ---the test is over, if it has not left before.
----@param options? table method, body, headers, remote, stepped
 function App:open(target, options)
   options = options or {}
   local client = ask(self, options.method or (options.body and "POST" or "GET"), target, options.body, options, 2)
@@ -316,7 +311,6 @@ end
 
 -- ---- upstreams -------------------------------------------------------------------------------------------------------
 
----@class fitnessally.testing.Upstream
 local Upstream = {}
 Upstream.__index = Upstream
 
@@ -438,7 +432,6 @@ end
 
 ---Takes the place of an upstream: what it answers is said by the spec from now on, and nothing leaves the process. upstream.requests is what it
 ---has been asked: {method, url, path, headers, body, parts}.
----@param name string or "fetch", for all that has no upstream of its own
 function App:upstream(name)
   local upstream = self.upstreams[name]
   if not upstream then
