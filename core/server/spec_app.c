@@ -89,7 +89,7 @@ fa_result fa_spec_app_open(const fa_spec_options *options, fa_spec_app **out, fa
     if (result == FA_OK)
         result = start(app, error);
     if (result != FA_OK) {
-        fa_spec_app_close(app, NULL);
+        fa_spec_app_close(app);
         return result;
     }
     fa_spec_app_settle(app); /* what the application does at its start */
@@ -97,15 +97,13 @@ fa_result fa_spec_app_open(const fa_spec_options *options, fa_spec_app **out, fa
     return FA_OK;
 }
 
-void fa_spec_app_close(fa_spec_app *app, fa_inventory *left)
+void fa_spec_app_close(fa_spec_app *app)
 {
     if (app == NULL)
         return;
     if (app->clients != NULL) {
         fa_scope_end(app->clients, "the spec is over", NULL); /* all of them vanish */
         fa_spec_app_settle(app);
-        if (left != NULL)
-            fa_spec_app_left(app, left);
         uv_close((uv_handle_t *)&app->patience, NULL);
     }
     fa_server_destroy(app->server);

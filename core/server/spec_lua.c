@@ -103,25 +103,24 @@ static int push_inventory(lua_State *L, const fa_inventory *left)
     return 2;
 }
 
-/* app:close(): what was left. Harmless twice. */
+/* app:close(). Harmless twice. */
 static int close_app(lua_State *L)
 {
     fa_spec_handle *handle = luaL_checkudata(L, 1, FA_SPEC_APP);
-    fa_inventory left = {0};
     fa_spec_app *app = handle->app;
     fa_spec_enter(handle, L);
     fa_spec_clients_forget(handle);
     handle->app = NULL;
-    fa_spec_app_close(app, &left);
+    fa_spec_app_close(app);
     handle->lua = NULL;
-    return push_inventory(L, &left);
+    return 0;
 }
 
 static int collect_app(lua_State *L)
 {
     fa_spec_handle *handle = luaL_checkudata(L, 1, FA_SPEC_APP);
     fa_spec_clients_forget(handle);
-    fa_spec_app_close(handle->app, NULL);
+    fa_spec_app_close(handle->app);
     handle->app = NULL;
     return 0;
 }
