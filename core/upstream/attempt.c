@@ -280,7 +280,8 @@ static const char *write_url(const fa_transfer *t, const base *b, char *out)
 
 const char *fa_attempt_url(const attempt *a, char out[URL_SIZE])
 {
-    return write_url(a->transfer, a->base, out);
+    const base *b = a->base != NULL ? a->base : a->transfer->last_base; /* it has been judged, and was let go of */
+    return write_url(a->transfer, b, out);
 }
 
 /* The connection is a pool's, or there is none because somebody else answers. */

@@ -316,8 +316,10 @@ static void follow(fa_transfer *t, attempt *a)
     char from[URL_SIZE], origin[ORIGIN_SIZE], was[ORIGIN_SIZE];
     unsigned port = 0;
     int status = a->status;
-    char written[URL_SIZE];
-    snprintf(from, sizeof(from), "%s", fa_attempt_url(a, written));
+    char written[URL_SIZE], *url = NULL;
+    if (a->flight.easy != NULL)
+        curl_easy_getinfo(a->easy, CURLINFO_EFFECTIVE_URL, &url);
+    snprintf(from, sizeof(from), "%s", url != NULL ? url : fa_attempt_url(a, written));
     const char *to = fa_head_find(a->head, "location", &location) ? fa_url_follow(t->scope, from, location) : NULL;
     fa_attempt_drop(a);
     if (t->redirects_left == 0) {

@@ -183,6 +183,12 @@ describe("an upstream", function()
     assert.is_truthy(message:find "upstream llm is asked POST /v1/chat%?a=1, and the spec does not say what it answers")
   end)
 
+  it("may lead elsewhere", function()
+    local fetch = app:upstream("fetch"):reply({ status = 302, headers = { Location = "/other" } }):reply { text = "there" }
+    assert.are.equal("there", app:get("/fetched").body)
+    assert.are.equal("https://example.com/other", fetch.requests[2].url)
+  end)
+
   it("may be any address", function()
     app:upstream("fetch"):reply { text = "a page" }
     assert.are.equal("a page", app:get("/fetched").body)
