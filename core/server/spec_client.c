@@ -1,6 +1,7 @@
 /* Clients without sockets, as specs hold them. */
 #include <lauxlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "memory/buffer.h"
 #include "server/spec_lua.h"
@@ -180,6 +181,17 @@ static int state(lua_State *L)
     return 5;
 }
 
+static void push_lower(lua_State *L, fa_text name)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < name.length; ++i) {
+        char c = name.data[i];
+        luaL_addchar(&b, (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c));
+    }
+    luaL_pushresult(&b);
+}
+
 /* {["content-type"] = "text/plain"}; several of one name are joined by ", ", cookies by a line feed. */
 static int headers_of(lua_State *L)
 {
@@ -187,14 +199,14 @@ static int headers_of(lua_State *L)
     lua_newtable(L);
     for (size_t i = 0; i < answer->header_count; ++i) {
         const fa_header *h = &answer->headers[i];
-        lua_pushlstring(L, h->name.data, h->name.length);
+        push_lower(L, h->name);
         lua_pushvalue(L, -1);
         lua_rawget(L, -3);
         if (lua_isnil(L, -1)) {
             lua_pop(L, 1);
             lua_pushlstring(L, h->value.data, h->value.length);
         } else {
-            lua_pushstring(L, fa_text_is(h->name, "set-cookie") ? "\n" : ", ");
+            lua_pushstring(L, strcasecmp(lua_tostring(L, -2), "set-cookie") == 0 ? "\n" : ", ");
             lua_pushlstring(L, h->value.data, h->value.length);
             lua_concat(L, 3);
         }
