@@ -94,9 +94,9 @@ describe("an answer", function()
     assert.are.equal(answer, table.concat(texts))
   end)
 
-  it("is made with a copy of what was found, and of no sound", function()
+  it("is made with a copy of the question and one of what was found, and of no sound", function()
     answer_to(PLANK)
-    assert.copies(1)
+    assert.copies(2)
   end)
 
   it("names its sources, and done says how the search went", function()
@@ -199,7 +199,8 @@ end)
 
 describe("a question that is refused", function()
   for _, case in ipairs {
-    { "no text", "{}", "text" }, { "a blank text", { text = " \n\t" }, "text" }, { "text null", '{"text":null}', "text" },
+    { "no text", "{}", "text" }, { "a blank text", { text = " \n\t" }, "text" },
+    { "text null", '{"text":null}', "text" },
     { "a list", "[]", "text" }, { "text 5", { text = 5 }, "text" },
     { "a long text", { text = ("plank "):rep(1400) }, "text" }, { "text with a NUL", '{"text":"a\\u0000b"}', "text" },
     { "text that is not UTF-8", '{"text":"caf\233"}', "text" },

@@ -166,13 +166,14 @@ local function waits_for(app)
   return #lines > 0 and table.concat(lines) or "\n  no task of a script waits"
 end
 
-local function request(app, method, target, content, headers, level)
+local function ask_and_wait(app, method, target, content, headers, level)
   local client = ask(app, method, target, content, { headers = headers }, level + 1)
   if not client:wait("end", PATIENCE) then
     local waiting = waits_for(app)
     client:release()
     error(("%s %s has not been answered, and nothing is on its way%s\n" ..
-      "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting), level + 1)
+      "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting),
+      level + 1)
   end
   local status, _, complete = client:state()
   local answer = setmetatable({
@@ -189,20 +190,20 @@ end
 
 ---One request and its whole answer.
 function App:request(method, target, content, headers)
-  local answer = request(self, method, target, content, headers, 2)
+  local answer = ask_and_wait(self, method, target, content, headers, 2)
   return answer
 end
 
 for _, method in ipairs { "get", "head", "delete", "options" } do
   App[method] = function(self, target, headers)
-    local answer = request(self, method:upper(), target, nil, headers, 2)
+    local answer = ask_and_wait(self, method:upper(), target, nil, headers, 2)
     return answer
   end
 end
 
 for _, method in ipairs { "post", "put", "patch" } do
   App[method] = function(self, target, content, headers)
-    local answer = request(self, method:upper(), target, content, headers, 2)
+    local answer = ask_and_wait(self, method:upper(), target, content, headers, 2)
     return answer
   end
 end
@@ -420,8 +421,8 @@ local function next_answer(upstream, request)
   end
   local said = upstream.answer and upstream.answer(request)
   if not said then
-    error(("upstream %s is asked %s %s, and the spec does not say what it answers"):format(upstream.name, request.method,
-      request.path), 0)
+    error(("upstream %s is asked %s %s, and the spec does not say what it answers"):format(
+      upstream.name, request.method, request.path), 0)
   end
   return said[1] and stream_of(said, 1) or reply_of(said, 1)
 end

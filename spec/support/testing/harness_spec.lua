@@ -184,7 +184,9 @@ describe("an upstream", function()
   end)
 
   it("may lead elsewhere", function()
-    local fetch = app:upstream("fetch"):reply({ status = 302, headers = { Location = "/other" } }):reply { text = "there" }
+    local fetch = app:upstream "fetch"
+    fetch:reply { status = 302, headers = { Location = "/other" } }
+    fetch:reply { text = "there" }
     assert.are.equal("there", app:get("/fetched").body)
     assert.are.equal("https://example.com/other", fetch.requests[2].url)
   end)
