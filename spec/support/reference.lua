@@ -11,7 +11,6 @@ local reference = {}
 local ORDER = {
   "app", "request", "answers", "websocket", "buffer", "scope", "shared", "upstream", "voice", "plugin", "crypto", "core",
 }
-local ELSEWHERE = { ["fitnessally.testing"] = true } -- for specs, in a state of their own: docs/testing.md
 local SHOWN = { group = "app", up = "upstream.NAME" } -- what readers write for a name of the annotations
 
 -- ---- reading -------------------------------------------------------------------------------------------------------
@@ -227,10 +226,7 @@ function reference.read(root)
     files[#files + 1] = { path = path, rank = ("%03d%s"):format(place[path:match("([%w_]+)%.lua$")] or 500, path) }
   end
   for _, path in ipairs(list("ls '" .. root .. "'/lua/fitnessally/*.lua")) do
-    local module = "fitnessally." .. path:match("([%w_]+)%.lua$")
-    if not ELSEWHERE[module] then
-      files[#files + 1] = { path = path, rank = "999" .. path, module = module }
-    end
+    files[#files + 1] = { path = path, rank = "999" .. path, module = "fitnessally." .. path:match("([%w_]+)%.lua$") }
   end
   table.sort(files, function(a, b) return a.rank < b.rank end)
   for _, file in ipairs(files) do
