@@ -325,7 +325,7 @@ static void the_reference_is_true(void **state)
     tell("seen", ask(w, "GET /seen"), 0);
     tell("judge", "", 0);
     if (lua_objlen(judge, -1) != 0) {
-        fprintf(stderr, "%s\n%s\n", lua_tostring(judge, -1), w->logged); /* cmocka would cut it */
+        fprintf(stderr, "%s\n%s\n", w->logged, lua_tostring(judge, -1)); /* cmocka would cut it */
         fail();
     }
     lua_close(judge);

@@ -142,7 +142,7 @@ end
 local function of_websocket(name, fn)
   local key = "fitnessally.websocket." .. name
   how[key] = "websocket"
-  app:websocket("/run/" .. key, { send_queue = "2KB" }, function(ws) fn(key, ws) end)
+  app:websocket("/run/" .. key, { send_queue = "2KB", close_timeout = "10ms" }, function(ws) fn(key, ws) end)
 end
 of_websocket("receive", function(key, ws)
   ws:receive()
@@ -263,21 +263,20 @@ example["fitnessally.fetch"] = function() -- which the guard refuses
 end
 local function of_reading(name, call)
   local key = "fitnessally.upstream_stream." .. name
-  example[key] = function()
-    local stream = assert(upstream.it:stream { path = "/endless", format = "raw" })
-    run_until(key, call, function() return stream end)
-    stream:close()
+  example[key] = function() -- ten bytes come, and then nothing until the deadline
+    fitnessally.scope("reading", { deadline = "100ms" }, function()
+      local stream = assert(upstream.it:stream { path = "/stall", format = "raw" })
+      run(key, pcall, call, stream)
+    end)
   end
 end
-of_reading("next", function(stream) stream:next():release() end)
+of_reading("next", function(stream)
+  stream:next():release()
+  stream:next()
+end)
 of_reading("each", function(stream)
-  local count = 0
   for piece in stream:each() do
     piece:release()
-    count = count + 1
-    if count == 10 then
-      break
-    end
   end
 end)
 of_reading("problem", function(stream) return stream:problem() end)
