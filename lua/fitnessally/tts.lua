@@ -47,4 +47,37 @@ function tts.speaker(service, wish)
   end
 end
 
+---A voice that speaks as the first does until that fails, then, for the rest of the turn, as the second: a voice that changes from
+---sentence to sentence is worse than a plain one. What the second makes bears `fallback = {code}`. report: filled with what happened:
+---pieces, and failed, the problem of the first.
+---@param first fun(text: string): table?, {code: string, message: string}?
+---@param second? fun(text: string): table?, {code: string, message: string}?
+---@param report table
+---@return fun(text: string): table?, {code: string, message: string}?
+function tts.either(first, second, report)
+  report.pieces, report.replaced = 0, 0
+  return function(text)
+    report.pieces = report.pieces + 1
+    local problem = report.failed
+    if not problem then
+      local made
+      made, problem = first(text)
+      if made then
+        return made
+      end
+      report.failed = problem
+      log.warn(("the voice fails (%s): %s%s"):format(problem.code, problem.message, second and " Another one goes on" or ""))
+    end
+    if not second then
+      return nil, problem
+    end
+    local made, why = second(text)
+    if made then
+      report.replaced = report.replaced + 1
+      made.fallback = { code = problem.code }
+    end
+    return made, why
+  end
+end
+
 return tts
