@@ -274,6 +274,7 @@ static int open_all(lua_State *L)
     fa_open_topics(L);
     fa_open_structure(L);
     fa_open_schedule(L);
+    fa_open_halves(L);
     fa_open_routes(L);
     fa_open_crypto(L);
     fa_open_policies(L);

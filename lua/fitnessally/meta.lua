@@ -455,11 +455,23 @@ function turn:said(text) end
 --------------------------------------------------------------------------------------------------------------------------
 -- plugins
 
----plugin.NAME.FUNCTION{arguments} calls a native plugin on its own thread and returns the table of its results (texts, numbers, and
+---plugin.NAME.FUNCTION{arguments} calls a plugin: its Lua half in this task, as any function; its C half on its own thread: that returns the table of its results (texts, numbers, and
 ---buffers that belong to the calling request or turn), or nil and {code=, message=}. An argument `progress` may be a function(done,
 ---total). plugin.NAME is nil when no such plugin is loaded. Yields: yes. Copies: arguments and short results only.
 ---@type table<string, table<string, fun(arguments: table): table?, {code: string, message: string}?>>
 plugin = {}
+
+---The functions of the plugin that does `kind`, and its name: the one that settings[kind], or `name`, chooses. X names the plugin KIND-X,
+---or X. nil when none is named; nil and a message when there is no such plugin. Yields: no. Copies: no.
+---@param kind string "tts", "llm", "stt", or what a manifest says in `provides`
+---@param name? string
+---@return table<string, function>|nil functions
+---@return string|nil name or the message
+function fitnessally.service(kind, name) end
+
+---The plugins that are enabled. Yields: no. Copies: the texts.
+---@return {name: string, version?: string, provides: string[], priority: number, state: "ready"|"failed", problem?: string}[]
+function fitnessally.plugins() end
 
 --------------------------------------------------------------------------------------------------------------------------
 -- everything else

@@ -8,21 +8,29 @@ local tts = {}
 
 ---@class fitnessally.tts.service
 
----The service that settings.tts names; nil when none is named: then nothing is spoken. An error when there is no such
----plugin.
+---The service that settings.tts names (fitnessally.service); nil when none is named: then nothing is spoken. An error when
+---there is no such plugin.
 ---@param name? string
 ---@return fitnessally.tts.service?
 function tts.connect(name)
   if name == nil or name == "" then
     return nil
   end
-  local service = plugin[name]
-  if service == nil then
-    error(('tts = "%s", but no plugin of that name is loaded: add it to plugins_enabled'):format(name), 0)
+  local service, problem = fitnessally.service("tts", name)
+  if not service then
+    error(problem, 0)
   elseif service.synthesize == nil then
-    error(('tts = "%s", but that plugin does not speak'):format(name), 0)
+    error(('tts = "%s", but that plugin has no synthesize'):format(name), 0)
   end
   return service
+end
+
+---The same for the voice that speaks when the other one fails; nil when it is not there.
+---@param name? string
+---@return fitnessally.tts.service?
+function tts.spare(name)
+  local service = name ~= nil and name ~= "" and fitnessally.service("tts", name) or nil
+  return service and service.synthesize and service
 end
 
 ---A voice for one turn: speak(text) gives the result of synthesize, or nil and {code, message}. Clients of other
