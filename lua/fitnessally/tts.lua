@@ -65,26 +65,24 @@ end
 function tts.either(first, second, report)
   report.pieces, report.replaced = 0, 0
   return function(text)
+    local problem, made = second and report.failed, nil
     report.pieces = report.pieces + 1
-    local problem = report.failed
     if not problem then
-      local made
       made, problem = first(text)
-      if made then
-        return made
-      end
+    end
+    if made or not second then
+      report.failed = report.failed or problem
+      return made, problem
+    elseif not report.failed then
       report.failed = problem
-      log.warn(("the voice fails (%s): %s%s"):format(problem.code, problem.message, second and " Another one goes on" or ""))
+      log.warn(("the voice fails (%s): %s Another one goes on"):format(problem.code, problem.message))
     end
-    if not second then
-      return nil, problem
-    end
-    local made, why = second(text)
+    made, problem = second(text)
     if made then
       report.replaced = report.replaced + 1
-      made.fallback = { code = problem.code }
+      made.fallback = { code = report.failed.code }
     end
-    return made, why
+    return made, problem
   end
 end
 

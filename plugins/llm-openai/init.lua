@@ -1,5 +1,5 @@
 -- POST /chat/completions with stream = true. Its events are taken apart in C (core/upstream); what comes here is one piece of text at
--- a time. The upstream is called "llm": deadlines, connections and limits are keys of upstreams.llm.
+-- a time. The upstream is called "llm": deadlines, connections and limits are keys of upstreams.llm, its url is llm_url.
 
 local thinking = require "fitnessally.thinking"
 
@@ -12,12 +12,11 @@ if config.extra and config.extra ~= "" then
     error("plugins.llm-openai.extra is no JSON object", 0)
   end
 end
-if not settings.llm_url and not upstream.llm then
+if not upstream.llm then
   error("llm_url is not set: the address of the service, as http://127.0.0.1:8080/v1", 0)
 end
 
 local up = fitnessally.upstream("llm", {
-  url = settings.llm_url,
   token_env = config.key_env,
   token_file = config.key_file,
   -- Somebody waits for the answer, and there is another way to make it.

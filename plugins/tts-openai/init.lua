@@ -1,5 +1,5 @@
 -- POST /audio/speech. The bytes of speech are gathered in C, in one buffer that the turn owns, and go to the listeners as they came:
--- none of them becomes a Lua string. The upstream is called "tts": deadlines, connections and limits are keys of upstreams.tts.
+-- none of them becomes a Lua string. The upstream is called "tts": deadlines, connections and limits are keys of upstreams.tts, its url is tts_url.
 
 local LONGEST_REST = 60 -- seconds that a Retry-After is honoured for
 local SLOWEST, FASTEST = 0.25, 4
@@ -11,12 +11,11 @@ if config.extra and config.extra ~= "" then
     error("plugins.tts-openai.extra is no JSON object", 0)
   end
 end
-if not settings.tts_url and not upstream.tts then
+if not upstream.tts then
   error("tts_url is not set: the address of the service, as http://127.0.0.1:8080/v1", 0)
 end
 
 local up = fitnessally.upstream("tts", {
-  url = settings.tts_url,
   token_env = config.key_env,
   token_file = config.key_file,
   -- Somebody waits for the next sentence, and there is another voice to say it.
@@ -45,7 +44,7 @@ end
 local function request(text, voice, speed)
   local body = {
     model = config.model,
-    input = text,
+    input = text:match("^%s*(.-)%s*$"),
     voice = voice,
     instructions = config.instructions,
     response_format = config.response_format,

@@ -37,7 +37,7 @@ local function speaker_of(wish, report)
     return nil
   end
   local speaker = tts.speaker(voice, wish)
-  return spare and tts.either(speaker, tts.speaker(spare, { speed = wish.speed }), report) or speaker
+  return tts.either(speaker, tts.speaker(spare, { speed = wish.speed }), report)
 end
 
 -- Says what the model says; when it fails, what the records say. Returns how it went.
@@ -67,7 +67,7 @@ return function(turn, wish)
   local search, spent = library.searcher()
   local reply = coach.reply(turn.text, history, search)
   local sources = reply.searched and push_sources(turn, reply.sources) or nil
-  local heard, worded = {}, nil
+  local heard, worded = {}, { asked = "extract", by = "extract" }
   local speaker = speaker_of(wish, heard)
   if wording then
     worded = word(turn, model.messages(turn.text, history, reply.sources), reply.text, speaker)
@@ -77,10 +77,10 @@ return function(turn, wish)
   return {
     rag_metadata = { sources = sources, search_results_count = spent.records, context_used = sources ~= nil },
     search_ms = spent.ms,
-    services = (worded or heard.pieces) and {
+    services = {
       llm = worded,
       tts = heard.pieces and { asked = settings.tts, pieces = heard.pieces, by_fallback = heard.replaced,
         fallback = heard.replaced > 0 and settings.tts_fallback or nil, failed = heard.failed and heard.failed.code } or nil,
-    } or nil,
+    },
   }
 end
