@@ -15,11 +15,6 @@ static size_t stop(attempt *a, fa_failure_kind kind)
     return 0; /* not what was given: libcurl ends the transfer */
 }
 
-static void touch(attempt *a)
-{
-    a->last_ms = fa_worker_now(a->transfer->upstream->all->worker);
-}
-
 static void take_length(attempt *a)
 {
     curl_off_t length = -1;
@@ -74,7 +69,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     attempt *a = context;
     size_t given = size * count, length = given;
     fa_pool_count(a->flight.pool, given);
-    touch(a);
+    fa_attempt_touch(a);
     a->answered = true;
     while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
         --length;
@@ -169,7 +164,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     if (taken != length)
         return taken;
     fa_pool_count(a->flight.pool, length);
-    touch(a);
+    fa_attempt_touch(a);
     a->received += length;
     if (a->fate != FATE_ACCEPT && a->received > MAX_DISCARDED)
         return 0; /* its head has said enough */
@@ -182,7 +177,7 @@ static int on_connected(void *context, char *remote, char *local, int remote_por
     attempt *a = context;
     (void)remote, (void)local, (void)remote_port, (void)local_port;
     a->sent = true;
-    touch(a);
+    fa_attempt_touch(a);
     fa_transfer_sent(a);
     return CURL_PREREQFUNC_OK;
 }
@@ -198,166 +193,7 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     return fa_pool_open_socket(a->flight.pool, address);
 }
 
-/* ---- what goes ---- */
-
-static size_t on_read(char *out, size_t size, size_t count, void *context)
-{
-    attempt *a = context;
-    const fa_buffer *body = a->transfer->body;
-    size_t left = fa_buffer_length(body) - a->body_at, length = size * count < left ? size * count : left;
-    memcpy(out, fa_buffer_data(body) + a->body_at, length);
-    a->body_at += length;
-    touch(a);
-    return length;
-}
-
-static int on_seek(void *context, curl_off_t offset, int origin)
-{
-    attempt *a = context;
-    if (origin != SEEK_SET || offset < 0 || (size_t)offset > fa_buffer_length(a->transfer->body))
-        return CURL_SEEKFUNC_FAIL;
-    a->body_at = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
-}
-
-typedef struct part_reader {
-    attempt *attempt;
-    const form_item *item;
-    size_t at;
-} part_reader;
-
-static size_t on_part_read(char *out, size_t size, size_t count, void *context)
-{
-    part_reader *r = context;
-    size_t left = r->item->length - r->at, length = size * count < left ? size * count : left;
-    memcpy(out, fa_buffer_data(r->item->body) + r->item->offset + r->at, length);
-    r->at += length;
-    touch(r->attempt);
-    return length;
-}
-
-static int on_part_seek(void *context, curl_off_t offset, int origin)
-{
-    part_reader *r = context;
-    if (origin != SEEK_SET || offset < 0 || (size_t)offset > r->item->length)
-        return CURL_SEEKFUNC_FAIL;
-    r->at = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
-}
-
-/* The readers are in memory of the transfer and go with it. */
-static bool add_part(attempt *a, const form_item *item)
-{
-    part_reader *r = fa_scope_allocate(a->transfer->scope, sizeof(*r));
-    curl_mimepart *part = r != NULL ? curl_mime_addpart(a->mime) : NULL;
-    if (part == NULL)
-        return false;
-    *r = (part_reader){a, item, 0};
-    bool good = curl_mime_name(part, item->name) == CURLE_OK;
-    if (good && item->filename != NULL)
-        good = curl_mime_filename(part, item->filename) == CURLE_OK;
-    if (good && item->type != NULL)
-        good = curl_mime_type(part, item->type) == CURLE_OK;
-    return good && curl_mime_data_cb(part, (curl_off_t)item->length, on_part_read, on_part_seek, NULL, r) == CURLE_OK;
-}
-
-static bool set_multipart(attempt *a)
-{
-    const fa_transfer *t = a->transfer;
-    a->mime = curl_mime_init(a->easy);
-    if (a->mime == NULL)
-        return false;
-    for (size_t i = 0; i < t->part_count; ++i) {
-        if (!add_part(a, &t->parts[i]))
-            return false;
-    }
-    return curl_easy_setopt(a->easy, CURLOPT_MIMEPOST, a->mime) == CURLE_OK;
-}
-
-#define SET(option, value) good = good && curl_easy_setopt(a->easy, CURLOPT_##option, value) == CURLE_OK
-
-/* A small body leaves in one write with the head, a large one is read as the socket takes it. */
-static bool set_body(attempt *a)
-{
-    bool good = true;
-    const fa_buffer *body = a->transfer->body;
-    curl_off_t length = (curl_off_t)fa_buffer_length(body);
-    SET(POST, 1L);
-    SET(POSTFIELDSIZE_LARGE, length);
-    if (length <= AT_ONCE_BODY) {
-        SET(POSTFIELDS, length != 0 ? (const char *)fa_buffer_data(body) : "");
-        return good;
-    }
-    SET(READFUNCTION, on_read);
-    SET(READDATA, a);
-    SET(SEEKFUNCTION, on_seek);
-    SET(SEEKDATA, a);
-    return good;
-}
-
-static bool set_method(attempt *a)
-{
-    bool good = true;
-    const fa_transfer *t = a->transfer;
-    if (t->part_count > 0)
-        good = set_multipart(a);
-    else if (t->body != NULL)
-        good = set_body(a);
-    else if (strcmp(t->method, "HEAD") == 0)
-        SET(NOBODY, 1L);
-    else if (t->method[0] == 'P') { /* POST, PUT, PATCH: they say that they have none */
-        SET(POSTFIELDSIZE_LARGE, (curl_off_t)0);
-        SET(POSTFIELDS, "");
-    }
-    SET(CUSTOMREQUEST, t->method);
-    return good;
-}
-
-static bool add_line(attempt *a, const char *line)
-{
-    struct curl_slist *list = curl_slist_append(a->headers, line);
-    if (list != NULL)
-        a->headers = list;
-    return list != NULL;
-}
-
-/* What may go to a host that is not the one that was asked: nothing that could tell it who we are. */
-static bool is_harmless(const char *line)
-{
-    static const char *const names[] = {"accept", "accept-language", "content-type", "range", NULL};
-    size_t length = strcspn(line, ":;");
-    for (const char *const *name = names; *name != NULL; ++name) {
-        if (strlen(*name) == length && strncasecmp(*name, line, length) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool set_headers(attempt *a)
-{
-    const fa_transfer *t = a->transfer;
-    bool good = add_line(a, "Expect:");
-    for (const char *line = t->headers; good && *line != '\0'; line += strlen(line) + 1)
-        good = (t->foreign && !is_harmless(line)) || add_line(a, line);
-    if (good && !t->foreign && t->settled->secret != NULL)
-        good = add_line(a, t->settled->secret);
-    SET(HTTPHEADER, a->headers);
-    return good;
-}
-
-static bool set_tls(attempt *a, const fa_upstream_options *o)
-{
-    bool good = true;
-    SET(SSL_VERIFYPEER, o->tls_verify ? 1L : 0L);
-    SET(SSL_VERIFYHOST, o->tls_verify ? 2L : 0L);
-    if (o->ca_file != NULL)
-        SET(CAINFO, o->ca_file);
-    if (o->client_cert != NULL)
-        SET(SSLCERT, o->client_cert);
-    if (o->client_key != NULL)
-        SET(SSLKEY, o->client_key);
-    return good;
-}
+/* ---- what libcurl is told ---- */
 
 static long seconds(uint64_t ms)
 {
@@ -366,7 +202,7 @@ static long seconds(uint64_t ms)
 
 static bool set_connection(attempt *a, const fa_upstream_options *o)
 {
-    bool good = set_tls(a, o);
+    bool good = true;
     SET(PROTOCOLS_STR, "http,https");
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(PROXY, o->proxy != NULL && a->guard == NULL ? o->proxy : ""); /* "": not the environment's either */
@@ -394,7 +230,7 @@ static bool set_up(attempt *a, const char *url)
     SET(HEADERDATA, a);
     SET(WRITEFUNCTION, on_body);
     SET(WRITEDATA, a);
-    return good && set_connection(a, &a->via->settled->options) && set_method(a) && set_headers(a);
+    return good && set_connection(a, &a->via->settled->options) && fa_attempt_set_request(a);
 }
 
 /* ---- beginning and end ---- */
@@ -484,6 +320,6 @@ void fa_attempt_resume(attempt *a)
     if (!a->paused)
         return;
     a->paused = false;
-    touch(a);
+    fa_attempt_touch(a);
     fa_pool_resume(&a->flight);
 }

@@ -184,6 +184,12 @@ fa_result fa_attempt_start(fa_transfer *transfer, base *base, bool hedge);
 void fa_attempt_drop(attempt *attempt);
 void fa_attempt_resume(attempt *attempt);
 
+/* ---- attempt_request.c ---- */
+bool fa_attempt_set_request(attempt *attempt); /* method, body, headers, certificates; false: no memory */
+void fa_attempt_touch(attempt *attempt);       /* something has moved */
+
+#define SET(option, value) good = good && curl_easy_setopt(a->easy, CURLOPT_##option, value) == CURLE_OK
+
 /* ---- transfer.c: what an attempt tells ---- */
 fa_result fa_transfer_set_up(fa_transfer *transfer); /* hooks and timers */
 void fa_transfer_queue(fa_transfer *transfer);

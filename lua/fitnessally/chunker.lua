@@ -1,6 +1,6 @@
 -- Cuts an answer into the pieces that are spoken one by one. The first is short, so that something is heard soon;
 -- later ones are longer, because speech sounds better when a sentence is made whole. table.concat(pieces) is the
--- answer, byte for byte.
+-- answer, byte for byte. Yields: no. Copies: no.
 
 local boundaries = require "fitnessally.boundaries"
 

@@ -58,7 +58,7 @@ local teller = {}
 teller.__index = teller
 
 ---Says an answer that comes bit by bit: words as soon as a piece of it is whole, speech piece by piece behind them, in order, by tasks of
----the turn, while the next words come.
+---the turn, while the next words come. Yields: no. Copies: no.
 ---@param turn fitnessally.turn
 ---@param speaker? fun(text: string): table?, {code: string, message: string}?
 ---@return fitnessally.flow.teller

@@ -3,7 +3,7 @@
 --     chat{messages=} -> reply, where reply.next() gives the next piece of text (waits), nil at the end, or nil and {code=, message=},
 --                        and reply.close() ends it
 --
--- messages are {role=, content=} as turn:history gives them. What a model thinks, and tools that it wants, are not text.
+-- messages are {role=, content=} as turn:history gives them. What a model thinks, and tools that it wants, are not text. Yields: no. Copies: no.
 
 local llm = {}
 
@@ -24,7 +24,7 @@ function llm.connect(name)
 end
 
 ---Asks, and gives each piece of text to `take` as it comes. True, or nil and the problem: by then some text may have been taken.
----Yields: yes.
+---Yields: yes. Copies: no.
 ---@param service table
 ---@param messages {role: string, content: string}[]
 ---@param take fun(text: string)

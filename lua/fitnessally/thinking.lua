@@ -1,4 +1,5 @@
 -- Takes what a language model thinks out of what it says: <think>...</think> and <thinking>...</thinking>, whose marks may come in pieces.
+-- Yields: no. Copies: no.
 
 local thinking = {}
 thinking.__index = thinking

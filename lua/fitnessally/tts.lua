@@ -2,7 +2,7 @@
 --
 --     synthesize{text=, voice=, speed=} -> {audio=buffer, duration_ms=, mime=, sample_rate=, samples=, voice=}
 --
--- and fails with the code "unknown_voice" for a voice that it does not have.
+-- and fails with the code "unknown_voice" for a voice that it does not have. Yields: no. Copies: no.
 
 local tts = {}
 
