@@ -6,6 +6,7 @@ thinking.__index = thinking
 
 local OPENING, CLOSING = { "<think>", "<thinking>" }, { "</think>", "</thinking>" }
 
+---A filter for one text.
 ---@return fitnessally.thinking
 function thinking.filter()
   return setmetatable({ rest = "", inside = false, begun = false }, thinking)
