@@ -6,7 +6,10 @@ exclude_files = { "build*", ".fitnessally", "**/node_modules", "lua/fitnessally/
 -- What a script finds already there.
 local host = { "app", "voice", "fitnessally", "log", "json", "plugin", "settings", "upstream" }
 for _, folder in ipairs { "lua", "plugins", "examples" } do
-  files[folder] = { read_globals = host }
+  files[folder] = { read_globals = { unpack(host) } }
+end
+for _, name in ipairs { "config", "native" } do -- and what the files of plugins have
+  table.insert(files["plugins"].read_globals, name)
 end
 
 -- Evaluated in a state of its own, where a key is a global.
