@@ -9,6 +9,12 @@ for _, folder in ipairs { "lua", "plugins", "examples" } do
   files[folder] = { read_globals = host }
 end
 
+local of_plugins = { "config", "native", unpack(host) }
+files["plugins"] = { read_globals = of_plugins }
+files["lua/fitnessally/sample"] = { read_globals = of_plugins }
+files["plugins/*/spec"] = { std = "+busted" }
+files["lua/fitnessally/sample/spec"] = { std = "+busted" }
+
 -- Evaluated in a state of its own, where a key is a global.
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }

@@ -165,6 +165,19 @@ describe("a plugin in Lua", function()
     end
   end)
 
+  it("is a finding of check and doctor", function()
+    write_app ""
+    write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
+    local options = { "--set", "app=" .. folder .. "/app", "--set", "plugin_path=" .. folder .. "/plugins", "--set",
+      "plugins_enabled=broken", "--set", "tts=", "--set", "state_dir=" .. folder .. "/state" }
+    local output, status = server.command("check", unpack(options))
+    assert.are.equal(1, status)
+    assert.is_truthy(output:find("plugin broken would be left out: plugins/broken/init.lua:1: on purpose", 1, true), output)
+    output = server.command("doctor", unpack(options))
+    assert.is_truthy(output:find("note   plugin        broken would be left out: plugins/broken/init.lua:1", 1, true), output)
+    assert.is_nil(output:find("broken loads", 1, true))
+  end)
+
   it("lets no server start whose configuration does not fit it", function()
     write_plugin("tts-shout", SHOUT)
     write_app(APP)
@@ -312,5 +325,36 @@ describe("the phases of plugins", function()
     local text = server.read(folder .. "/kept")
     assert.is_truthy(text:find("the last word", 1, true), text)
     assert.is_truthy(text:find("plugin outer: shutdown: plugins/outer/init.lua:5: too late", 1, true), text)
+  end)
+end)
+
+describe("fitnessally plugin new", function()
+  before_each(function() folder = server.folder() end)
+  after_each(function() server.remove(folder) end)
+
+  it("makes a plugin that loads, answers and has a spec that succeeds", function()
+    local parent = folder .. "/made/here"
+    local output, status = server.command("plugin", "new", "my-own_1", "--dir", parent)
+    assert.are.equal(0, status, output)
+    local config = { "-c", server.root .. "/fitnessally.conf.lua", "--set", "state_dir=" .. folder .. "/state",
+      "--set", "tts=" }
+    output, status = server.command("spec", parent .. "/my-own_1/spec", unpack(config))
+    assert.are.equal(0, status, output)
+    assert.is_truthy(output:find("2 successes / 0 failures", 1, true), output)
+    local app = start { app = parent .. "/my-own_1/spec/app", plugin_path = parent, plugins_enabled = "my-own_1" }
+    local answer = http.get(app, "/greet/Ada")
+    assert.are.equal("Hello, Ada!", answer.body)
+    assert.are.equal("my-own_1", answer.headers["x-plugin"])
+    app:stop()
+    output, status = server.command("routes", "--set", "app=" .. parent .. "/my-own_1/spec/app", "--set", "plugin_path=" ..
+      parent, "--set", "plugins_enabled=my-own_1", unpack(config))
+    assert.are.equal(0, status, output)
+    assert.is_truthy(output:find("GET%s+/greet/:name .* my%-own_1\nplugins loaded: my%-own_1\n"), output)
+    local said, left = server.command("plugin", "new", "my-own_1", "--dir", parent)
+    assert.are.equal(1, left, said)
+    for _, name in ipairs { "Big", "../up", "a.b", "", ("x"):rep(40) } do
+      assert.are.equal(2, select(2, server.command("plugin", "new", name, "--dir", parent)))
+    end
+    assert.are.equal(2, select(2, server.command("plugin", "old")))
   end)
 end)
