@@ -24,6 +24,13 @@ typedef struct source_name {
     const char *source, *name;
 } source_name;
 
+/* A metatable behind its name (handle.c). */
+typedef struct known_metatable {
+    const char *name;  /* a literal; NULL: the place is free */
+    const void *table; /* only compared */
+    int reference;     /* in the registry */
+} known_metatable;
+
 /* The Lua heap, counted and limited (lua_heap.c). */
 typedef struct fa_heap {
     lua_State *lua;
@@ -74,6 +81,7 @@ struct fa_script {
     lua_State *lua;
     fa_heap heap;
     source_name sources[16];
+    known_metatable metatables[32];
     fa_router *router;
     fa_script_route *routes;
     size_t route_count, route_room;
@@ -119,7 +127,7 @@ struct fa_script {
     uint64_t started_ms;
     fa_memory_source memory; /* NULL: nobody answers */
     void *memory_context;
-    char empty_array[48];
+    char empty_array[48], quoted_empty_array[52];
 };
 
 /* ---- the end of a generation (holds.c) ---- */
@@ -260,6 +268,8 @@ static inline void fa_slice_check(lua_State *L, const fa_script *script)
 /* ---- the heap (lua_heap.c) ---- */
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
 void fa_heap_end(fa_heap *heap);
+fa_script *
+fa_heap_script(lua_State *L); /* whose heap this is, at once; NULL before fa_heap_begin and after fa_heap_end */
 bool fa_heap_strict(fa_script *script, bool strict); /* returns what it was */
 void fa_heap_relieve(fa_script *script); /* with no task running: collects, when one has reached the limit */
 
