@@ -26,6 +26,8 @@ plugin = {}
 --| | `plugin.records.import{file=, progress=}` | `imported`, `updated`, `unchanged`, `skipped`, `total`, `note` |
 --| | `plugin.records.export{}` | `json`: all records as import takes them |
 --| | `plugin.records.stats{}`, `prepare{}` | numbers; looks at the data folder now |
+--| | `plugin.elasticsearch.client{upstream=, response_max=, distribution=}` | a client for Elasticsearch and OpenSearch: its `README.md` |
+--| | `plugin.graphql.client{upstream=, path=, headers=, response_max=, persisted=}` | a client for a GraphQL service: its `README.md` |
 
 ---The functions of the plugin that does `kind`, and its name: the one that settings[kind], or `name`, chooses. X names the plugin KIND-X,
 ---or X. nil when none is named; nil and a message when there is no such plugin. Yields: no. Copies: no.
