@@ -12,7 +12,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512, IDLE_COROUTINES = 64 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -23,6 +23,11 @@ typedef struct mount {
 typedef struct source_name {
     const char *source, *name;
 } source_name;
+
+typedef struct idle_coroutine {
+    lua_State *co;
+    int reference; /* in the registry */
+} idle_coroutine;
 
 /* A metatable behind its name (handle.c). */
 typedef struct known_metatable {
@@ -93,6 +98,13 @@ struct fa_script {
     int starter_count;
     fa_half *halves; /* of plugins, in the order of plugins_enabled */
     size_t half_count;
+    unsigned phases; /* fa_phase, of all plugins that can be used */
+    bool shut_down;  /* that phase is over */
+    fa_list entries; /* for the phase `log` (lua_phases.c) */
+    size_t entry_count, entries_lost;
+    fa_message entries_mail;
+    bool entries_posted;
+    fa_list watched;               /* requests of which it will be told */
     fa_half *half;                 /* whose code is being loaded; NULL: the application's */
     struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
     fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
@@ -107,6 +119,8 @@ struct fa_script {
     const char *stack_base;      /* of C, where the slice began */
     volatile sig_atomic_t armed; /* the time is over: every instruction raises until control is back in C */
     fa_list tasks;
+    idle_coroutine idle[IDLE_COROUTINES]; /* of tasks that have ended well, for the next ones */
+    size_t idle_count;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
     fa_list module_waits; /* tasks that wait until another one has loaded a module (lua_loader.c) */
@@ -169,6 +183,8 @@ typedef struct fa_task {
     fa_list scopes;  /* that its script opened, newest first (lua_scope.c) */
     unsigned number; /* never used twice */
     bool started, running, counted;
+    bool named;    /* its script may keep the coroutine itself: nobody else gets it */
+    bool well;     /* it has returned */
     bool loads;    /* a module: others may wait for that */
     bool raise;    /* the wait that it comes back from raises why_gone */
     bool told;     /* that its owner has ended: the next wait drops it */
@@ -359,6 +375,22 @@ void fa_half_enter(lua_State *L, const fa_half *half);
 bool fa_script_owns(const fa_script *script, const fa_scope *scope);
 /* Fills in what stands around the line, when the file is one of a plugin. */
 void fa_halves_excerpt(const fa_script *script, fa_load_failure *failure);
+
+/* Calls a function of plugins.lua with what lies above `base` on the stack (popped); it gives nil or a problem. 0: it is content, else
+ * the problem is on top. */
+int fa_halves_call(fa_script *script, const char *function, int base);
+void fa_halves_push_library(lua_State *L);
+
+/* ---- the phases of plugins (lua_phases.c) ---- */
+
+void fa_phases_init(fa_script *script);
+/* A request that a route takes is about to be handled: response and log are told of it, when somebody has these phases. holds: the state
+ * stays until its answer has left. False: no memory. */
+bool fa_phases_watch(fa_script *script, fa_exchange *exchange, fa_handle handle, bool holds);
+/* What is still to be logged, and then the phase `shutdown`, once. From the loop, on the worker's thread. */
+void fa_phases_shut_down(fa_script *script);
+/* The state goes; nobody is told. */
+void fa_phases_end(fa_script *script);
 
 /* The settings as a table. */
 void fa_lua_push_settings(lua_State *L, const fa_setting *settings);
