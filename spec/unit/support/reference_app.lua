@@ -174,6 +174,7 @@ of_buffer("release")
 of_buffer("slice", 1, 2)
 of_buffer("copy", { max = 10 })
 of_buffer("json")
+of_buffer("sound")
 plain { { "fitnessally.buffer", fitnessally.buffer } }
 example["fitnessally.buffer.append"] = function()
   local buffer = fitnessally.buffer()
@@ -290,9 +291,14 @@ end
 
 -- ---- voice ---------------------------------------------------------------------------------------------------------
 
+local last -- the dialogue of the example before, which is over
 local function of_turn(key, fn)
   example[key] = function(req)
+    if last then
+      voice.delete(last)
+    end
     local asked = assert(voice.ask(req, { text = "why", flow = function(turn) fn(turn, key) end }))
+    last = asked.dialogueId
     voice.listen(req, asked.dialogueId)
   end
 end
@@ -324,8 +330,19 @@ of_turn("fitnessally.flow.say", function(turn, key)
   local service = { synthesize = function() fitnessally.sleep(1) return { audio = bytes(), duration_ms = 5 } end }
   run(key, require("fitnessally.flow").say, turn, "A text.", require("fitnessally.tts").speaker(service, {}))
 end)
+local flow = require "fitnessally.flow"
+of_turn("fitnessally.flow.teller", function(turn, key) run(key, flow.teller, turn) end)
+of_turn("fitnessally.flow.teller.add", function(turn, key)
+  local teller = flow.teller(turn)
+  run_until(key, teller.add, function() return teller, ("This is a sentence. "):rep(400) end)
+end)
+of_turn("fitnessally.flow.teller.finish", function(turn, key)
+  local teller = flow.teller(turn, function() fitnessally.sleep(1) return { audio = bytes(), duration_ms = 5 } end)
+  teller:add "A text."
+  run(key, teller.finish, teller)
+end)
 example["fitnessally.voice.ask"] = function(req)
-  run("fitnessally.voice.ask", voice.ask, req, { text = "why", flow = nothing })
+  voice.delete(run("fitnessally.voice.ask", voice.ask, req, { text = "why", flow = nothing }).dialogueId)
 end
 local function of_dialogue(name, before)
   local key = "fitnessally.voice." .. name
@@ -335,6 +352,7 @@ local function of_dialogue(name, before)
       run(key, voice[name], req, id)
     else
       run(key, voice[name], id)
+      voice.delete(id)
     end
   end
 end
@@ -402,7 +420,17 @@ of_module("body", {
   { "json", "REQ" }, { "optional_json", "REQ" }, { "is_multipart", "REQ" }, { "fields", "REQ" }, { "refuse", "REQ" },
 })
 of_module("boundaries", { { "find", "One. Two." } })
-of_module("chunker", { { "split", "One. Two." } })
+of_module("chunker", { { "split", "One. Two." }, { "stream" } })
+local cutter = require("fitnessally.chunker").stream()
+plain {
+  { "fitnessally.chunker.stream.add", cutter.add, cutter, "One. Two." },
+  { "fitnessally.chunker.stream.finish", cutter.finish, cutter },
+}
+of_module("llm", { { "connect" } })
+local reply = { next = function() fitnessally.sleep(1) end, close = nothing }
+of_module("llm", { { "tell", { chat = function() return reply end }, {}, nothing } })
+local filter = require("fitnessally.thinking").filter()
+of_module("thinking", { { "filter" }, { "add", filter, "text" }, { "finish", filter } })
 of_module("cors", { { false, { origins = "*" } } })
 of_module("cron", { { "parse", "@daily" } })
 of_module("gzip", { { false, {} } })
@@ -422,7 +450,7 @@ of_module("schema", {
 of_module("template", { { "escape", "<a>" }, { "compile", "{{ a }}" } })
 loading("fitnessally.template.load", require("fitnessally.template").load, "page.html") -- the one copy while the app is loaded
 of_module("time", { { "now" }, { "monotonic" }, { "iso" }, { "parse_iso", "2026-11-29" }, { "http" }, { "parse_http", "x" } })
-of_module("tts", { { "connect" }, { "speaker", { synthesize = nothing }, {} } })
+of_module("tts", { { "connect" }, { "spare" }, { "speaker", { synthesize = nothing }, {} }, { "either", nothing, nothing, {} } })
 of_module("url", {
   { "encode", "a b" }, { "decode", "a" }, { "query", { a = 1 } }, { "parse_query", "a=1" }, { "parse", "/a" },
   { "build", { path = "/" } },

@@ -6,8 +6,12 @@ local reference = require "reference"
 -- Not for scripts: the part in C of modules in lua/fitnessally.
 local OURS = { "^fitnessally%.policies%." }
 -- Methods of what a module makes, or that are looked up by name: not in a table that could be walked. An example shows that they are there.
-local OBJECTS = { ["fitnessally.upstream_event.json"] = true, ["fitnessally.prometheus.page.add"] = true,
-  ["fitnessally.prometheus.page.text"] = true }
+local OBJECTS = {
+  ["fitnessally.upstream_event.json"] = true,
+  ["fitnessally.prometheus.page.add"] = true, ["fitnessally.prometheus.page.text"] = true,
+  ["fitnessally.chunker.stream.add"] = true, ["fitnessally.chunker.stream.finish"] = true,
+  ["fitnessally.flow.teller.add"] = true, ["fitnessally.flow.teller.finish"] = true,
+}
 -- Wait only in a server of several workers, or not when the guard refuses: what makes them wait is in their place.
 local ELSEWHERE = { ["fitnessally.voice.ask"] = true, ["fitnessally.voice.listen"] = true, ["fitnessally.voice.delete"] = true,
   ["fitnessally.voice.interrupt"] = true, ["fitnessally.fetch"] = true }
