@@ -62,6 +62,8 @@ static void finish(fa_transfer *t)
 {
     if (t->failure.kind != FA_FAILED_NOT)
         t->upstream->failed++;
+    if (t->excerpt != NULL)
+        fa_settled_hide(t->settled, t->excerpt);
     fa_transfer_let_go(t);
     if (t->answer != NULL && t->mode == FA_TRANSFER_WHOLE)
         fa_buffer_seal(t->answer);

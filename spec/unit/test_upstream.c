@@ -62,6 +62,19 @@ static void who_waits_too_long_is_told(void **state)
     upstream_world_end(w);
 }
 
+static double thread_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
+}
+
+static int slowness(void)
+{
+    const char *slow = getenv("FA_SLOW");
+    return slow != NULL ? atoi(slow) : 1;
+}
+
 static void a_thousand_streams_are_cancelled(void **state)
 {
     (void)state;
@@ -78,17 +91,21 @@ static void a_thousand_streams_are_cancelled(void **state)
         UPSTREAM_UNTIL(w, w->service.open == MANY);
         UPSTREAM_UNTIL(w, fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->bytes > MANY * 16 * 1024);
         assert_true(fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->bytes < (size_t)MANY * 48 * 1024);
+        double busy = thread_ms();
         uint64_t start = fa_now_ms();
         for (int i = 0; i < MANY; ++i)
             fa_transfer_end(all[i].transfer);
         uint64_t cut = fa_now_ms();
         assert_int_equal(upstream_transfers(w), 0);
         assert_int_equal(figures(w).sockets, 0);
+        double spent = thread_ms() - busy;
         while (w->service.open > 0 && fa_now_ms() - start < 20000)
             usleep(200);
-        print_message("cancelled in %d ms, all seen closed %d ms later\n", (int)(cut - start),
-                      (int)(fa_now_ms() - cut));
+        int seen = (int)(fa_now_ms() - cut);
+        print_message("cancelled in %d ms (%.1f of processor), all seen closed %d ms later\n", (int)(cut - start),
+                      spent, seen);
         assert_int_equal(w->service.open, 0);
+        assert_in_range(seen, 0, 100 * slowness());
         fa_test_run_for(w->worker, 20);
         if (round > 0)
             assert_int_equal(fa_ledger_bytes(w->ledger), bytes);
@@ -179,6 +196,20 @@ static void pools_wear_out(void **state)
         upstream_ask(w, &a);
     }
     assert_int_equal(figures(w).recycled, 4);
+    assert_ok(upstream_world_set(w, "it", "recycle_bytes=0"));
+    assert_ok(upstream_world_set(w, "it", "recycle_age=50ms"));
+    for (int i = 0; i < 3; ++i) {
+        asked a = {.path = "/hello"};
+        upstream_ask(w, &a);
+        assert_int_equal(a.kind, FA_FAILED_NOT);
+        fa_test_run_for(w->worker, i < 2 ? 60 : 0); /* with the last one the pool is new */
+    }
+    assert_int_equal(figures(w).recycled, 6);
+    assert_non_null(strstr(w->logged, "upstream it: pool closed (its requests): age 0 s, 3 requests, "));
+    assert_non_null(
+        strstr(w->logged,
+               "upstream it: pool closed (its bytes): age 0 s, 2 requests, 11.9 KB received, 1 connections closed"));
+    assert_non_null(strstr(w->logged, "upstream it: pool closed (its age): age 0 s, 1 requests, "));
     assert_ok(upstream_world_set(w, "it", "close_idle=20ms"));
     asked a = {.path = "/hello"};
     upstream_ask(w, &a);
