@@ -136,6 +136,8 @@ static size_t take_accepted(attempt *a, const char *bytes, size_t length)
     }
     if (result == FA_FULL)
         return pause_it(a);
+    if (result == FA_OVER_BUDGET)
+        a->detail = "no room in the budget of who asks, or in another one above it";
     return result == FA_OK ? length : stop(a, FA_FAILED_MEMORY);
 }
 

@@ -93,6 +93,7 @@ typedef struct attempt {
     size_t received, body_at; /* body_at: read by curl so far */
     uint64_t last_ms;         /* when something moved last */
     fa_failure_kind failed;   /* decided in a callback, which made curl stop */
+    const char *detail;       /* of that; static, NULL: none */
     char error[CURL_ERROR_SIZE];
 } attempt;
 

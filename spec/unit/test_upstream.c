@@ -234,6 +234,24 @@ static void an_old_pool_stays_for_its_last_transfer(void **state)
     upstream_world_end(w);
 }
 
+/* What is in use does not count as idle: else there would be a new connection for nearly every request above max_idle at once. */
+static void a_steady_stream_keeps_its_connections(void **state)
+{
+    (void)state;
+    upstream_world *w = upstream_world_begin("concurrency=20", "max_idle=3", NULL);
+    asked *all = calloc(400, sizeof(*all));
+    for (int i = 0; i < 400; ++i) {
+        all[i].path = "/hello";
+        upstream_start(w, &all[i]);
+    }
+    await_all(w, all, 400);
+    print_message("%zu connections for 400 requests\n", (size_t)w->service.connections);
+    assert_in_range(w->service.connections, 1, 150);
+    assert_true(figures(w).sockets <= 4);
+    free(all);
+    upstream_world_end(w);
+}
+
 static void connections_are_kept_or_not(void **state)
 {
     (void)state;
@@ -403,6 +421,7 @@ int main(void)
         cmocka_unit_test(recycling_fails_nobody),
         cmocka_unit_test(pools_wear_out),
         cmocka_unit_test(an_old_pool_stays_for_its_last_transfer),
+        cmocka_unit_test(a_steady_stream_keeps_its_connections),
         cmocka_unit_test(connections_are_kept_or_not),
         cmocka_unit_test(a_large_body_goes_out),
         cmocka_unit_test(retry_after_is_waited_for),
