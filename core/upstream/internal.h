@@ -93,17 +93,11 @@ typedef struct attempt {
     int64_t length; /* of the body, -1: unknown */
     bool head_done, paused, guarded, sent, answered, hedge;
     fate fate;
-<<<<<<< HEAD
-    size_t received, body_at; /* body_at: read by curl so far */
-    uint64_t last_ms;         /* when something moved last */
-    fa_failure_kind failed;   /* decided in a callback, which made curl stop */
-    const char *detail;       /* of that; static, NULL: none */
-=======
     size_t received, body_at;     /* body_at: read by curl so far */
     uint64_t last_ms;             /* when something moved last */
     fa_failure_kind failed;       /* decided in a callback, which made curl stop */
+    const char *detail;           /* of that; static, NULL: none */
     fa_stand_in_flight *stand_in; /* it flies there and in no pool; NULL: it does not */
->>>>>>> main
     char error[CURL_ERROR_SIZE];
 } attempt;
 
