@@ -375,6 +375,7 @@ plain {
   { "fitnessally.memory", fitnessally.memory },
   { "fitnessally.reload", fitnessally.reload },
   { "fitnessally.generations", fitnessally.generations, "json" },
+  { "fitnessally.recycle", fitnessally.recycle, "it" },
   { "fitnessally.status", fitnessally.status },
   { "fitnessally.now", fitnessally.now },
 }
