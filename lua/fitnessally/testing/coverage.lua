@@ -26,7 +26,7 @@ local function add_lines(fn, lines)
   end
 end
 
--- What only closes something has code without being a line that somebody wrote to run.
+-- What only closes something may have code, and is no line that somebody wrote to run.
 local function only_closes(text)
   local bare = text:gsub("%-%-.*$", ""):gsub("end", ""):gsub("else", ""):gsub("[%s%)%]},;(]", "")
   return bare == ""
@@ -49,10 +49,12 @@ local function examine(path, hits)
   end
   local found = { path = path, lines = lines, marks = {}, hit = 0, missed = 0 }
   for number, text in ipairs(lines) do
-    if hits[number] then
+    if only_closes(text) then
+      found.marks[number] = nil
+    elseif hits[number] then
       found.marks[number] = hits[number]
       found.hit = found.hit + 1
-    elseif active[number] and not only_closes(text) then
+    elseif active[number] then
       found.marks[number] = 0
       found.missed = found.missed + 1
     end
