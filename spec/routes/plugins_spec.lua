@@ -59,7 +59,9 @@ local SHOUT = {
         fitnessally.sleep(config.wait)
         return { text = louder(arguments.text), buffer = fitnessally.buffer():append("x"):seal() }
       end,
-      config = function() return { config.longest, config.wait, #config.words, config.loud, config.times, config.none == nil } end,
+      config = function()
+        return { config.longest, config.wait, #config.words, config.loud, config.times, config.none == nil }
+      end,
       change = function() config.mark = "?" end,
       inits = function() return inits end,
       phases = { init = function() inits = inits + 1 end },
@@ -172,9 +174,10 @@ describe("a plugin in Lua", function()
       "plugins_enabled=broken", "--set", "tts=", "--set", "state_dir=" .. folder .. "/state" }
     local output, status = server.command("check", unpack(options))
     assert.are.equal(1, status)
-    assert.is_truthy(output:find("plugin broken would be left out: plugins/broken/init.lua:1: on purpose", 1, true), output)
+    local left_out = "broken would be left out: plugins/broken/init.lua:1: on purpose"
+    assert.is_truthy(output:find("plugin " .. left_out, 1, true), output)
     output = server.command("doctor", unpack(options))
-    assert.is_truthy(output:find("note   plugin        broken would be left out: plugins/broken/init.lua:1", 1, true), output)
+    assert.is_truthy(output:find("note   plugin        " .. left_out, 1, true), output)
     assert.is_nil(output:find("broken loads", 1, true))
   end)
 
@@ -302,8 +305,8 @@ describe("the phases of plugins", function()
     assert.are.equal(0, status, output)
     assert.is_true(app:logged "inner is shut down")
     assert.are.equal(1, #http.get(app, "/seen").json.outer)
-    output = server.command("routes", "--json", "--set", "app=" .. folder .. "/app", "--set", "plugin_path=" .. folder ..
-      "/plugins", "--set", "plugins_enabled=inner,outer", "--set", "state_dir=" .. folder .. "/state")
+    output = server.command("routes", "--json", "--set", "app=" .. folder .. "/app", "--set",
+      "plugin_path=" .. folder .. "/plugins", "--set", "plugins_enabled=inner,outer", "--set", "state_dir=" .. folder .. "/state")
     assert.are.same({ "outer", "inner" }, cjson.decode(output).routes[1].plugins)
     app:stop()
   end)
@@ -346,8 +349,8 @@ describe("fitnessally plugin new", function()
     assert.are.equal("Hello, Ada!", answer.body)
     assert.are.equal("my-own_1", answer.headers["x-plugin"])
     app:stop()
-    output, status = server.command("routes", "--set", "app=" .. parent .. "/my-own_1/spec/app", "--set", "plugin_path=" ..
-      parent, "--set", "plugins_enabled=my-own_1", unpack(config))
+    output, status = server.command("routes", "--set", "app=" .. parent .. "/my-own_1/spec/app", "--set",
+      "plugin_path=" .. parent, "--set", "plugins_enabled=my-own_1", unpack(config))
     assert.are.equal(0, status, output)
     assert.is_truthy(output:find("GET%s+/greet/:name .* my%-own_1\nplugins loaded: my%-own_1\n"), output)
     local said, left = server.command("plugin", "new", "my-own_1", "--dir", parent)
