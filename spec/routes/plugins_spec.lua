@@ -167,6 +167,23 @@ describe("a plugin in Lua", function()
     end
   end)
 
+  it("that was left out holds up no reload, and is there when it has been mended", function()
+    write_app [[app:get("/", function(req)
+      local done, problem = plugin.broken.anything()
+      req:reply { text = done or problem.code }
+    end)]]
+    write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
+    local app = start { plugins_enabled = "broken" }
+    for _, case in ipairs { { "error('again')", "unavailable" },
+      { "return { anything = function() return 'mended' end }", "mended" } } do
+      write_plugin("broken", { init = case[1] })
+      local output, status = server.command("reload", "--socket", ("%s/control/%d.sock"):format(app.folder, app.pid))
+      assert.are.equal(0, status, output)
+      assert.are.equal(case[2], http.get(app, "/").body)
+    end
+    app:stop()
+  end)
+
   it("is a finding of check and doctor", function()
     write_app ""
     write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
