@@ -165,9 +165,10 @@ fa_result fa_script_run_tool(fa_script *script, const char *file, int argc, char
 
 /* ---- memory: scripts ask, whoever stands above answers ---- */
 
-/* A question of fitnessally.memory, and of fitnessally.reload and generations. It stands until it is answered. */
+/* A question of fitnessally.memory, and of fitnessally.reload, generations and recycle. It stands until it is answered. */
 typedef struct fa_memory_question {
-    const char *what;  /* "report", "analysis", "tracker", "doctor"; "reload", "generations" */
+    const char *what;  /* "report", "analysis", "tracker", "doctor"; "reload", "generations"; "recycle" */
+    const char *about; /* of "recycle": the name of the upstream; else NULL */
     fa_worker *worker; /* who asks, and on whose thread it is answered */
     fa_scope *
         asking; /* the request to leave out, with all below it; NULL: none, or it has ended since. That worker's to read */

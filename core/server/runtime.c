@@ -438,42 +438,6 @@ fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
     return runtime->lanes[worker].http;
 }
 
-/* ---- recycling ---- */
-
-typedef struct recycling {
-    fa_runtime *runtime;
-    const char *name;
-    _Atomic unsigned visited, found;
-} recycling;
-
-static void recycle_here(void *context, fa_worker *worker)
-{
-    recycling *r = context;
-    fa_upstreams *all = r->runtime->lanes[fa_worker_index(worker)].upstreams;
-    fa_upstream *u = fa_upstreams_find(all, r->name);
-    if (u == NULL && strcmp(r->name, "fetch") == 0)
-        u = fa_upstreams_fetch(all);
-    r->visited++;
-    if (u == NULL)
-        return;
-    r->found++;
-    fa_upstream_recycle(u, "asked for");
-}
-
-fa_result fa_runtime_recycle(fa_runtime *runtime, const char *upstream, fa_buffer *out)
-{
-    enum { PATIENCE_MS = 1000 };
-    char line[200];
-    recycling r = {.runtime = runtime, .name = upstream};
-    fa_crew_visit_and_wait(&runtime->crew, PATIENCE_MS, recycle_here, &r);
-    if (r.visited > 0 && r.found == 0)
-        snprintf(line, sizeof(line), "error: there is no upstream \"%.60s\"\n", upstream);
-    else
-        snprintf(line, sizeof(line), "upstream %.60s: a new pool on %u of %u workers\n", upstream, r.found,
-                 runtime->crew.count);
-    return fa_buffer_append(out, line, strlen(line));
-}
-
 /* ---- running it ---- */
 
 static void *run(void *argument)

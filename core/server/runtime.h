@@ -31,10 +31,6 @@ fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker);
  * one is wrong all stay as they were, and the error says which and why. Reads from the disk. Thread: any, but not a worker's. */
 fa_result fa_runtime_reload_tls(fa_runtime *runtime, const fa_config *config, fa_error *error);
 
-/* New pools for the upstream of that name on every worker, and a line that says so appended to `out`; it begins with "error: " when
- * there is no such upstream. Thread: not a worker's, while they run. */
-fa_result fa_runtime_recycle(fa_runtime *runtime, const char *upstream, fa_buffer *out);
-
 /* Runs on threads of its own until fa_runtime_stop. */
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error);
 

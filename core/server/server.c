@@ -17,6 +17,7 @@
 #include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
+#include "server/recycling.h"
 #include "server/reloader.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
@@ -194,6 +195,8 @@ static size_t lua_heap(void *context, unsigned worker)
 static fa_result answer_script(void *context, fa_memory_question *question)
 {
     fa_server *server = context;
+    if (strcmp(question->what, "recycle") == 0)
+        return fa_recycle_answer(server->runtime, question);
     bool about_reload = strcmp(question->what, "reload") == 0 || strcmp(question->what, "generations") == 0;
     if (about_reload && server->reloader == NULL)
         return FA_UNSUPPORTED; /* it was started inside of a program */
@@ -287,7 +290,7 @@ static fa_result answer_control(void *context, const char *request, fa_buffer *o
     if (strcmp(request, "upgrade") == 0)
         return upgrade(server, out);
     if (strncmp(request, "recycle ", 8) == 0)
-        return fa_runtime_recycle(server->runtime, request + 8, out);
+        return fa_recycle_and_wait(server->runtime, request + 8, out);
     if (strncmp(request, "memory ", 7) != 0)
         return FA_INVALID;
     return fa_memory_answer_outside(&server->memory, request + 7, out);
