@@ -48,6 +48,7 @@ struct fa_server {
     fa_successor_starter start_successor;
     void *successor_context;
     bool has_successor;
+    const fa_line_listener *lines; /* of a spec that wants to know what is covered; NULL: nobody */
 };
 
 const char *fa_version(void)
@@ -138,7 +139,7 @@ static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *
         result = make_media(server, error);
     if (result == FA_OK)
         result = fa_runtime_new(server->running, server->config, &server->log, &server->plugins, server->media, workers,
-                                app, &server->runtime, error);
+                                app, server->lines, &server->runtime, error);
     if (result == FA_OK)
         result = fa_runtime_watch(server->runtime, server->pressure, error);
     if (result == FA_OK)
@@ -355,11 +356,12 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     return result;
 }
 
-fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, fa_error *error)
+fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, const fa_line_listener *lines, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_ledger_set_clock(server->ledger, clock);
+    server->lines = lines;
     fa_result result = build(server, 1, true, error);
     if (result == FA_OK)
         result = watch_memory(server, error);
