@@ -23,6 +23,7 @@ describe('under load, with TLS', { skip: missing }, () => {
   test('no request fails while certificates change', async (t) => {
     const certificates = makeCertificates('alpha', 'first', 'second');
     const server = await startSecureServer(certificates, ['alpha'], '-c', app.configure(2));
+  t.after(() => server.stop());
     const load = steady(server.securePort, 4, SECURE);
     let reloads = 0;
     for (const end = Date.now() + 3500; Date.now() < end; await pause(100)) {
@@ -37,7 +38,6 @@ describe('under load, with TLS', { skip: missing }, () => {
     t.diagnostic(JSON.stringify({ reloads, ...figures }));
     assert.equal(figures.failed, 0, JSON.stringify(figures));
     assert.ok(figures.sent > SECURE.rate * 3 && reloads > 3);
-    await server.stop();
   });
 
   test('no request fails while three processes follow one another', (t) =>
@@ -55,6 +55,7 @@ describe('under load, with TLS', { skip: missing }, () => {
 
   test('a drain loses nothing that has connected', async (t) => {
     const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], '-c', app.configure(2));
+    t.after(() => server.stop());
     const load = steady(server.securePort, 1.5, SECURE);
     await pause(1000);
     await server.stop();
@@ -65,9 +66,10 @@ describe('under load, with TLS', { skip: missing }, () => {
   });
 });
 
-test('`fitnessally reload` says which certificate is broken, and its status is 1; the scripts are loaded all the same', async () => {
+test('`fitnessally reload` says which certificate is broken, and its status is 1; the scripts are loaded all the same', async (t) => {
   const certificates = makeCertificates('alpha', 'other');
   const server = await startSecureServer(certificates, ['alpha'], '-c', app.configure(2));
+  t.after(() => server.stop());
   assert.deepEqual([(await command('reload', server.pid)).status, await subject(server)], [0, 'alpha']);
   certificates.become('alpha', 'other', 'key');
   const text = await command('reload', server.pid);
@@ -83,5 +85,4 @@ test('`fitnessally reload` says which certificate is broken, and its status is 1
   const mended = await command('reload', server.pid, '--json');
   assert.deepEqual([mended.status, JSON.parse(mended.out).ok, JSON.parse(mended.out).certificates], [0, true, undefined]);
   assert.equal(await subject(server), 'other');
-  await server.stop();
 });
