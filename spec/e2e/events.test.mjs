@@ -5,11 +5,11 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { EventSource } from 'eventsource';
 
 import { call } from './support/client.mjs';
-import { REPO, startServer, within } from './support/server.mjs';
+import { REPO, ledgerAtZero, startServer, within } from './support/server.mjs';
 import { makeApp, succession } from './support/succession.mjs';
 import { makeCertificates, startSecureServer, until } from './support/tls.mjs';
 
@@ -19,6 +19,7 @@ describe('an EventSource', () => {
   let server;
   before(async () => (server = await startServer(...APP)));
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   test('hears every event once, over twenty connections', async () => {
     const source = new EventSource(`${server.url}/count`); // the script breaks off after each fifth event

@@ -1,11 +1,11 @@
 // Scripts are loaded anew: by the command and by the signal, and under load (a short form of spec/soak/reload.mjs, a third of the edits broken).
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 
 import { run } from '../soak/reload.mjs';
 import { call } from './support/client.mjs';
-import { startServer, within } from './support/server.mjs';
+import { ledgerAtZero, startServer, within } from './support/server.mjs';
 import { HELLO, command, makeApp } from './support/succession.mjs';
 import { until } from './support/tls.mjs';
 
@@ -22,6 +22,7 @@ describe('a changed script', () => {
   let server;
   before(async () => (server = await startServer('-c', app.configure(3))));
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   /** What every worker says, by as many new connections. */
   async function words() {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import https from 'node:https';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import path from 'node:path';
 import { EventSource } from 'eventsource';
 
@@ -22,6 +22,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
       server.tls = { ...server.tls, minVersion: version, maxVersion: version };
     });
     after(() => server?.stop());
+    afterEach(() => ledgerAtZero(server));
 
     test('a stream can be opened from anywhere', async () => {
       let moved = 0;
@@ -119,6 +120,7 @@ describe('large bodies', () => {
       '--set', 'send_stall=1s');
   });
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   const upload = (body, headers = {}) => new Promise((resolve, reject) => {
     const request = https.request(`${server.url}/raw`, { method: 'POST', agent: false, ...server.tls, headers }, (response) => {
