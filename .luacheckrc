@@ -1,17 +1,21 @@
 std = "luajit"
 max_line_length = 120
 max_comment_line_length = 230 -- an annotation is one line
-exclude_files = { "build*", ".fitnessally", "**/node_modules", "lua/fitnessally/meta.lua" } -- declarations only
+exclude_files = { "build*", ".fitnessally", "**/node_modules", "lua/fitnessally/meta", "lua/fitnessally/testing/meta.lua" } -- declarations only
 
 -- What a script finds already there.
-local host = { "app", "voice", "fitnessally", "log", "json", "plugin", "settings" }
+local host = { "app", "voice", "fitnessally", "log", "json", "plugin", "settings", "upstream" }
 for _, folder in ipairs { "lua", "plugins", "examples" } do
-  files[folder] = { read_globals = host }
+  files[folder] = { read_globals = { unpack(host) } }
+end
+for _, name in ipairs { "config", "native" } do -- and what the files of plugins have
+  table.insert(files["plugins"].read_globals, name)
 end
 
 -- Evaluated in a state of its own, where a key is a global.
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }
+files["examples/*/spec"] = { std = "+busted" }
 files["spec/unit"] = { read_globals = host }
 files["spec/support"] = { read_globals = host }
 files["spec/bench/http"] = { -- what wrk calls and gives

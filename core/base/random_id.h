@@ -8,4 +8,12 @@
  * bytes <= 32. */
 void fa_random_id(char *out, size_t size, const char *prefix, size_t bytes);
 
+/* Randomness of the kernel's, fetched ahead: for ids that every request has, so that not each of them calls the kernel. Zeroed, it is empty. Thread: its owner's. What has been given out is wiped. */
+typedef struct fa_random_pool {
+    unsigned char bytes[256];
+    size_t left; /* at the end of `bytes` */
+} fa_random_pool;
+
+void fa_random_pool_id(fa_random_pool *pool, char *out, size_t size, const char *prefix, size_t bytes);
+
 #endif

@@ -129,14 +129,27 @@ static void back_watch(fa_exchange *exchange)
 
 /* ---- start and send ---- */
 
+static fa_text copy_to(char **at, fa_text text)
+{
+    char *copy = *at;
+    if (text.length != 0)
+        memcpy(copy, text.data, text.length);
+    *at += text.length;
+    return (fa_text){copy, text.length};
+}
+
 void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count)
 {
+    size_t length = 0;
+    for (size_t i = 0; i < count; ++i)
+        length += headers[i].name.length + headers[i].value.length;
+    char *at = h2o_mem_alloc_pool(&req->pool, length + 1);
+    h2o_vector_reserve(&req->pool, &req->res.headers, req->res.headers.size + count);
     for (size_t i = 0; i < count; ++i) {
-        h2o_iovec_t name = h2o_strdup(&req->pool, headers[i].name.data, headers[i].name.length);
+        fa_text name = copy_to(&at, headers[i].name), value = copy_to(&at, headers[i].value);
         if (fa_http_is_http2(req))
-            h2o_strtolower(name.base, name.len); /* it knows no others */
-        h2o_iovec_t value = h2o_strdup(&req->pool, headers[i].value.data, headers[i].value.length);
-        h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 0, NULL, value.base, value.len);
+            h2o_strtolower((char *)name.data, name.length); /* it knows no others */
+        h2o_add_header_by_str(&req->pool, &req->res.headers, name.data, name.length, 0, NULL, value.data, value.length);
     }
 }
 

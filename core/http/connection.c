@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 
 enum {
-    REST_MS = 150,
+    REST_MS = 400,
     FIRST_REST_MS = 1000,
     LINGER_MS = 5000,
     LINGER_MOST_BYTES = 64 * 1024 * 1024,

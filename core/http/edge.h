@@ -28,6 +28,7 @@
 #ifndef FA_HTTP_EDGE_H
 #define FA_HTTP_EDGE_H
 
+#include "base/random_id.h"
 #include "http/body_check.h"
 #include "http/h2o_version.h"
 #include "http/head_check.h"
@@ -50,6 +51,7 @@ struct fa_http {
     fa_account *account; /* of kind connection: pays for connections and watches */
     fa_list listeners, connections;
     size_t connection_count, request_count;
+    fa_random_pool request_ids;
     bool answering;             /* h2o_start_response is being called for an exchange: errors.c keeps out of it */
     bool sigpipe_blocked;       /* in the worker's thread */
     bool refusing;              /* new connections: memory is short */
@@ -250,8 +252,9 @@ void fa_http_connection_is_gone(fa_http *http); /* tells on_idle when it was the
 void fa_http_register_handler(fa_http *http, h2o_pathconf_t *path);
 fa_result fa_http_request_scope(fa_http *http, fa_text method, fa_text path, fa_scope **scope);
 fa_exchange_story fa_http_story(const fa_http_connection *connection); /* of what has come so far */
-void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE]);
-void fa_http_choose_id(fa_text given, char id[FA_REQUEST_ID_SIZE]); /* given: by the client, perhaps empty */
+void fa_http_request_id(fa_http *http, const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE]);
+void fa_http_choose_id(fa_http *http, fa_text given,
+                       char id[FA_REQUEST_ID_SIZE]); /* given: by the client, perhaps empty */
 
 /* body.c. Into request->exchange.body; what fails here is FA_OVER_BUDGET, FA_NO_MEMORY or FA_IO. */
 fa_result fa_http_take_body(fa_http_request *request);

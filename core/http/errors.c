@@ -74,7 +74,7 @@ static void rewrite(h2o_req_t *req, h2o_ostream_t **slot)
 {
     char id[FA_REQUEST_ID_SIZE], json[FA_ERROR_JSON_SIZE];
     int status = req->res.status;
-    fa_http_request_id(&req->headers, id);
+    fa_http_request_id(fa_http_connection_of(req)->http, &req->headers, id);
     size_t length = fa_error_json(json, fa_status_code_name(status), message_for(status), id);
 
     ssize_t type = h2o_find_header(&req->res.headers, H2O_TOKEN_CONTENT_TYPE, -1);

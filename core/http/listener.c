@@ -61,7 +61,7 @@ static void pause_listener(listener *l, int reason)
 void fa_http_turn_away(fa_http *http, int fd, int status, const char *message, unsigned retry_after_s)
 {
     char waste[16 * 1024], answer[FA_ERROR_JSON_SIZE + 256], json[FA_ERROR_JSON_SIZE], id[FA_REQUEST_ID_SIZE];
-    fa_http_choose_id(FA_TEXT(""), id);
+    fa_http_choose_id(http, FA_TEXT(""), id);
     size_t length = fa_error_json(json, http->refusing ? "over_budget" : fa_status_code_name(status), message, id);
     int size = snprintf(answer, sizeof(answer),
                         "HTTP/1.1 %d %s\r\nConnection: close\r\nretry-after: %u\r\n"

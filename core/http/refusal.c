@@ -105,7 +105,7 @@ void fa_http_gate_refuse(fa_http_connection *connection, int status, const char 
         return;
     }
     gate->answer = memory;
-    fa_http_choose_id(client_id(connection), id);
+    fa_http_choose_id(connection->http, client_id(connection), id);
     fa_log_write(fa_worker_log(connection->http->worker), FA_LOG_DEBUG, "http: request %s: refused %s: %d, %s", id,
                  connection->remote, status, message);
     note(connection, status, id);

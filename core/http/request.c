@@ -6,7 +6,6 @@
  * fails. That may happen while h2o is inside its own write callback, so nothing after it may touch the h2o request. */
 #include "http/edge.h"
 
-#include "base/random_id.h"
 #include "exchange/error_reply.h"
 #include "exchange/moving.h"
 
@@ -34,19 +33,19 @@ static bool id_is_plain(fa_text id)
     return id.length != 0 && id.length < FA_REQUEST_ID_SIZE;
 }
 
-void fa_http_request_id(const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE])
+void fa_http_request_id(fa_http *http, const h2o_headers_t *headers, char id[FA_REQUEST_ID_SIZE])
 {
     ssize_t at = h2o_find_header_by_str(headers, H2O_STRLIT("x-request-id"), -1);
-    fa_http_choose_id(at >= 0 ? text_of(headers->entries[at].value) : FA_TEXT(""), id);
+    fa_http_choose_id(http, at >= 0 ? text_of(headers->entries[at].value) : FA_TEXT(""), id);
 }
 
-void fa_http_choose_id(fa_text given, char id[FA_REQUEST_ID_SIZE])
+void fa_http_choose_id(fa_http *http, fa_text given, char id[FA_REQUEST_ID_SIZE])
 {
     if (id_is_plain(given)) {
         memcpy(id, given.data, given.length);
         id[given.length] = '\0';
     } else {
-        fa_random_id(id, FA_REQUEST_ID_SIZE, "r-", 8);
+        fa_random_pool_id(&http->request_ids, id, FA_REQUEST_ID_SIZE, "r-", 8);
     }
 }
 
@@ -103,7 +102,7 @@ static fa_result fill_in(fa_http_request *request, fa_scope *scope)
         exchange->story = (fa_exchange_story){.began_us = fa_worker_now_us(request->http->worker), .version = 20};
     fa_exchange_init(exchange, &fa_http_back_end, request->http->worker, scope);
     take_defaults(exchange, request);
-    fa_http_request_id(&request->req->headers, exchange->request_id);
+    fa_http_request_id(request->http, &request->req->headers, exchange->request_id);
     exchange->method = text_of(request->req->input.method);
     exchange->head_only = exchange->method.length == 4 && memcmp(exchange->method.data, "HEAD", 4) == 0;
     exchange->remote = (fa_text){request->connection->remote, strlen(request->connection->remote)};

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { ACCOUNT_MAGIC = 0xacc0 };
@@ -167,7 +166,7 @@ fa_result fa_account_open(fa_ledger *ledger, fa_account *parent, fa_kind kind, s
     account->parent = parent;
     account->budget = budget;
     account->high = SIZE_MAX;
-    snprintf(account->label, sizeof(account->label), "%s", label);
+    fa_label_copy(account->label, sizeof(account->label), label);
     if (fa_account_charge(account, sizeof(*account)) != FA_OK) { /* an account pays for itself */
         fa_ledger_release(ledger, account);
         return FA_OVER_BUDGET;

@@ -7,9 +7,19 @@
 #ifndef FA_MEMORY_ACCOUNT_H
 #define FA_MEMORY_ACCOUNT_H
 
+#include <string.h>
+
 #include "memory/ledger.h"
 
 enum { FA_LABEL_SIZE = 64, FA_REASON_SIZE = 48 };
+
+/* Cut to fit. A quarter of what snprintf takes, and every scope, buffer and handle has a label. */
+static inline void fa_label_copy(char *out, size_t size, const char *text)
+{
+    size_t length = strnlen(text, size - 1);
+    memcpy(out, text, length);
+    out[length] = '\0';
+}
 
 typedef struct fa_account fa_account;
 

@@ -57,7 +57,7 @@ fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const cha
     buffer->data = data;
     buffer->capacity = capacity;
     buffer->made_at = made_at;
-    snprintf(buffer->label, sizeof(buffer->label), "%s", label);
+    fa_label_copy(buffer->label, sizeof(buffer->label), label);
     *out = buffer;
     return FA_OK;
 }

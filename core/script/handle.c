@@ -37,11 +37,38 @@ void fa_open_handles(lua_State *L)
     }
 }
 
+/* Looking a name up in the registry costs more than all the rest of a check. The names are literals, so their addresses are enough to
+ * know them by; one that finds its place taken is looked up each time. */
+static const known_metatable *known(lua_State *L, const char *name)
+{
+    fa_script *script = fa_script_of(L);
+    known_metatable *at =
+        &script->metatables[((uintptr_t)name >> 3) % (sizeof(script->metatables) / sizeof(script->metatables[0]))];
+    if (at->name == NULL) {
+        luaL_getmetatable(L, name);
+        if (lua_isnil(L, -1)) { /* not made yet */
+            lua_pop(L, 1);
+            return NULL;
+        }
+        *at = (known_metatable){name, lua_topointer(L, -1), luaL_ref(L, LUA_REGISTRYINDEX)};
+    }
+    return at->name == name ? at : NULL;
+}
+
+static void push_metatable(lua_State *L, const char *name)
+{
+    const known_metatable *at = known(L, name);
+    if (at != NULL)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, at->reference);
+    else
+        luaL_getmetatable(L, name);
+}
+
 void fa_lua_push_handle(lua_State *L, fa_handle handle, const char *metatable)
 {
     fa_lua_handle *h = lua_newuserdata(L, sizeof(*h));
     h->handle = handle;
-    luaL_getmetatable(L, metatable);
+    push_metatable(L, metatable);
     lua_setmetatable(L, -2);
 }
 
@@ -50,9 +77,12 @@ const fa_lua_handle *fa_lua_handle_at(lua_State *L, int index, const char *metat
     const fa_lua_handle *h = lua_touserdata(L, index);
     if (h == NULL || !lua_getmetatable(L, index))
         return NULL;
-    luaL_getmetatable(L, metatable);
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
+    const void *own = lua_topointer(L, -1);
+    const known_metatable *at = known(L, metatable);
+    if (at == NULL)
+        luaL_getmetatable(L, metatable);
+    bool same = own == (at != NULL ? at->table : lua_topointer(L, -1));
+    lua_pop(L, at != NULL ? 1 : 2);
     return same ? h : NULL;
 }
 

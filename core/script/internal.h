@@ -24,6 +24,13 @@ typedef struct source_name {
     const char *source, *name;
 } source_name;
 
+/* A metatable behind its name (handle.c). */
+typedef struct known_metatable {
+    const char *name;  /* a literal; NULL: the place is free */
+    const void *table; /* only compared */
+    int reference;     /* in the registry */
+} known_metatable;
+
 /* The Lua heap, counted and limited (lua_heap.c). */
 typedef struct fa_heap {
     lua_State *lua;
@@ -53,6 +60,20 @@ typedef struct fa_script_route {
     const char *pattern;             /* interned */
 } fa_script_route;
 
+/* A plugin as this state has it (lua_halves.c). */
+typedef struct fa_half {
+    const char *name;
+    const char *folder;
+    fa_scope *scope;     /* of what it makes for itself; NULL: it has not come to that */
+    const char *problem; /* why it cannot be used; NULL: it can */
+} fa_half;
+
+/* What runs when a generation begins. */
+typedef struct fa_starter {
+    int function;  /* a registry reference */
+    fa_half *half; /* who gave it; NULL: the application */
+} fa_starter;
+
 struct fa_script {
     fa_script_options options;
     fa_worker *worker;
@@ -60,6 +81,7 @@ struct fa_script {
     lua_State *lua;
     fa_heap heap;
     source_name sources[16];
+    known_metatable metatables[32];
     fa_router *router;
     fa_script_route *routes;
     size_t route_count, route_room;
@@ -67,8 +89,11 @@ struct fa_script {
     const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
     fa_buckets *buckets;
-    int starters[MAX_STARTERS]; /* registry references */
+    fa_starter starters[MAX_STARTERS];
     int starter_count;
+    fa_half *halves; /* of plugins, in the order of plugins_enabled */
+    size_t half_count;
+    fa_half *half;                 /* whose code is being loaded; NULL: the application's */
     struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
     fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
     bool attached;                 /* it is the worker's */
@@ -95,7 +120,7 @@ struct fa_script {
     uint64_t started_ms;
     fa_memory_source memory; /* NULL: nobody answers */
     void *memory_context;
-    char empty_array[48];
+    char empty_array[48], quoted_empty_array[52];
 };
 
 /* ---- the end of a generation (holds.c) ---- */
@@ -207,6 +232,7 @@ void fa_sandbox_close(lua_State *L, int chunk);
 bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by configuration */
 /* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
 void fa_sandbox_freeze(lua_State *L, const char *name);
+void fa_sandbox_freeze_top(lua_State *L, const char *name); /* the same without the tables within */
 void fa_sandbox_face(lua_State *L, int table); /* pushes the frozen face of the table, or nil; after fa_sandbox_seal */
 
 /* ---- time (slice.c) ---- */
@@ -235,6 +261,8 @@ static inline void fa_slice_check(lua_State *L, const fa_script *script)
 /* ---- the heap (lua_heap.c) ---- */
 void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit);
 void fa_heap_end(fa_heap *heap);
+fa_script *
+fa_heap_script(lua_State *L); /* whose heap this is, at once; NULL before fa_heap_begin and after fa_heap_end */
 bool fa_heap_strict(fa_script *script, bool strict); /* returns what it was */
 void fa_heap_relieve(fa_script *script); /* with no task running: collects, when one has reached the limit */
 
@@ -318,6 +346,22 @@ int fa_lua_serve_folder(lua_State *L);
 int fa_lua_answer_options(lua_State *L);
 /* The handle of the request that the running task answers; raises when there is none. */
 int fa_lua_current_request(lua_State *L);
+
+/* ---- plugins (lua_halves.c) ---- */
+
+/* Before app.lua: the Lua halves of the plugins. FA_INVALID: one fails that is required. */
+fa_result fa_halves_load(fa_script *script, fa_load_failure *failure, fa_error *error);
+/* By name; NULL: it has not been enabled. */
+const fa_half *fa_half_find(const fa_script *script, const char *name, size_t length);
+/* The environment of the chunk on top gets what the files of that plugin have: config and native. */
+void fa_half_enter(lua_State *L, const fa_half *half);
+/* Whether something belongs to the state itself, or to one of its plugins, and not to a request or a turn. */
+bool fa_script_owns(const fa_script *script, const fa_scope *scope);
+/* Fills in what stands around the line, when the file is one of a plugin. */
+void fa_halves_excerpt(const fa_script *script, fa_load_failure *failure);
+
+/* The settings as a table. */
+void fa_lua_push_settings(lua_State *L, const fa_setting *settings);
 
 /* ---- bodies (lua_body.c) ---- */
 int fa_lua_request_json(lua_State *L);
@@ -438,6 +482,7 @@ void fa_open_policies(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
+void fa_open_halves(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
 void fa_open_upstream(lua_State *L);

@@ -15,6 +15,7 @@ static size_t measure(lua_State *L, const fa_script *script, int index, int dept
         return EACH + lua_objlen(L, index);
     if (!lua_istable(L, index) || depth > DEEPEST)
         return EACH;
+    luaL_checkstack(L, 3, "JSON");
     lua_pushnil(L);
     while (size <= most && lua_next(L, index) != 0) {
         if (lua_type(L, -2) == LUA_TSTRING)
@@ -33,7 +34,6 @@ void fa_lua_check_json_size(lua_State *L, int index)
     int top = lua_gettop(L);
     if (index < 0)
         index = top + 1 + index;
-    luaL_checkstack(L, 3 * DEEPEST, "JSON");
     size_t size = measure(L, fa_script_of(L), index, 0, FA_MOST_JSON);
     lua_settop(L, top);
     if (size > FA_MOST_JSON)

@@ -60,6 +60,15 @@ void fa_heap_begin(fa_heap *heap, lua_State *L, size_t limit)
     lua_setallocf(L, allocate, heap);
 }
 
+fa_script *fa_heap_script(lua_State *L)
+{
+    void *context;
+    if (lua_getallocf(L, &context) != allocate)
+        return NULL;
+    fa_heap *heap = context;
+    return FA_OBJECT(heap, fa_script, heap);
+}
+
 void fa_heap_end(fa_heap *heap)
 {
     if (heap->allocate != NULL)

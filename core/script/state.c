@@ -20,6 +20,9 @@ static const char script_key = 's'; /* its address is the registry key of the fa
 
 fa_script *fa_script_of(lua_State *L)
 {
+    fa_script *known = fa_heap_script(L);
+    if (known != NULL)
+        return known;
     lua_pushlightuserdata(L, (void *)&script_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
     fa_script *script = lua_touserdata(L, -1);
@@ -191,13 +194,12 @@ static void open_json(lua_State *L)
  * it, and becomes [] here. */
 void fa_lua_encode_json(lua_State *L, int index)
 {
-    char quoted[64];
+    const char *quoted = fa_script_of(L)->quoted_empty_array;
     fa_lua_check_json_size(L, index);
     lua_pushvalue(L, index);
     lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.encode");
     lua_insert(L, -2);
     lua_call(L, 1, 1);
-    snprintf(quoted, sizeof(quoted), "\"%s\"", fa_script_of(L)->empty_array);
     if (strstr(lua_tostring(L, -1), quoted) != NULL) {
         luaL_gsub(L, lua_tostring(L, -1), quoted, "[]");
         lua_remove(L, -2);
@@ -274,6 +276,7 @@ static int open_all(lua_State *L)
     fa_open_topics(L);
     fa_open_structure(L);
     fa_open_schedule(L);
+    fa_open_halves(L);
     fa_open_routes(L);
     fa_open_crypto(L);
     fa_open_policies(L);
@@ -336,6 +339,7 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
     fa_message_init(&script->mail, fa_tasks_deliver);
     fa_heap_begin(&script->heap, script->lua, options->script_heap);
     fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);
+    snprintf(script->quoted_empty_array, sizeof(script->quoted_empty_array), "\"%s\"", script->empty_array);
     lua_pushlightuserdata(script->lua, (void *)&script_key);
     lua_pushlightuserdata(script->lua, script);
     lua_rawset(script->lua, LUA_REGISTRYINDEX);

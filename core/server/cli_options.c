@@ -10,7 +10,7 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 12 };
+enum { OPTIONS = 14 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
@@ -20,6 +20,7 @@ static const struct option known_options[OPTIONS] = {
     {"pid", required_argument, NULL, 'p'},     {"socket", required_argument, NULL, 'u'},
     {"watch", no_argument, NULL, 'W'},         {"help", no_argument, NULL, 'h'},
     {"supervise", no_argument, NULL, 'S'},     {"status", no_argument, NULL, 'T'},
+    {"output", required_argument, NULL, 'o'},  {"filter", required_argument, NULL, 'f'},
 };
 
 static void say(const char *format, va_list args)
@@ -101,6 +102,12 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         return FA_EXIT_DONE;
     case 'u':
         cli->socket = optarg;
+        return FA_EXIT_DONE;
+    case 'o':
+        cli->output = optarg;
+        return FA_EXIT_DONE;
+    case 'f':
+        cli->filter = optarg;
         return FA_EXIT_DONE;
     case 'W':
         cli->watch = true;

@@ -418,6 +418,11 @@ fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker)
     return runtime->lanes[worker].generations;
 }
 
+fa_upstreams *fa_runtime_upstreams(fa_runtime *runtime, unsigned worker)
+{
+    return runtime->lanes[worker].upstreams;
+}
+
 const fa_settings *fa_runtime_settings(const fa_runtime *runtime)
 {
     return &runtime->settings;

@@ -47,6 +47,7 @@ int fa_runtime_run_tool(fa_runtime *runtime, const char *file, int argc, char **
 /* The workers, the scripts of one of them, and those of all. Thread: any; what belongs to a worker is its own. */
 const fa_crew *fa_runtime_crew(const fa_runtime *runtime);
 fa_generations *fa_runtime_generations(fa_runtime *runtime, unsigned worker);
+fa_upstreams *fa_runtime_upstreams(fa_runtime *runtime, unsigned worker);
 fa_scripts *fa_runtime_scripts(fa_runtime *runtime);
 const fa_settings *fa_runtime_settings(const fa_runtime *runtime);
 

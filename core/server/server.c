@@ -193,6 +193,8 @@ static fa_result answer_script(void *context, fa_memory_question *question)
 {
     fa_server *server = context;
     bool about_reload = strcmp(question->what, "reload") == 0 || strcmp(question->what, "generations") == 0;
+    if (about_reload && server->reloader == NULL)
+        return FA_UNSUPPORTED; /* it was started inside of a program */
     return about_reload ? fa_reloader_answer(server->reloader, question) : fa_memory_answer(&server->memory, question);
 }
 
@@ -350,6 +352,21 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     return result;
 }
 
+fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, fa_error *error)
+{
+    if (server->running != NULL)
+        return fa_fail(error, FA_WRONG_STATE, "the server runs already");
+    fa_ledger_set_clock(server->ledger, clock);
+    fa_result result = build(server, 1, true, error);
+    if (result == FA_OK)
+        result = watch_memory(server, error);
+    if (result != FA_OK)
+        take_down(server);
+    else
+        fa_generations_start(fa_runtime_generations(server->runtime, 0));
+    return result;
+}
+
 fa_result fa_server_reload(fa_server *server, fa_error *error)
 {
     fa_reload_wish wish = {.kind = FA_WISH_RELOAD};
@@ -420,6 +437,16 @@ void fa_server_reopen_logs(fa_server *server)
         fa_logs_reopen(&server->logs);
     else
         fa_log_write(&server->log, FA_LOG_INFO, "SIGUSR1: no log goes to a file, there is nothing to reopen");
+}
+
+fa_runtime *fa_server_runtime(const fa_server *server)
+{
+    return server->runtime;
+}
+
+fa_scope *fa_server_scope(const fa_server *server)
+{
+    return server->root;
 }
 
 const fa_config *fa_server_config(const fa_server *server)

@@ -2,8 +2,10 @@
 #ifndef FA_SERVER_SERVER_H
 #define FA_SERVER_SERVER_H
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/config.h"
+#include "server/runtime.h"
 #include "server/sockets.h"
 
 /* The configured `drain`. */
@@ -21,6 +23,17 @@ typedef enum fa_tool_app { FA_TOOL_WITHOUT_APP, FA_TOOL_WITH_APP } fa_tool_app;
  * it, and returns the script's exit status; what goes wrong is said on standard error. app: whether the application is loaded
  * before. For command-line tools. */
 int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, int argc, char **argv);
+
+/* Starts the configured server without listeners, control socket or threads of workers: one worker, whose loop the caller turns
+ * (fa_runtime_crew), until fa_server_stop on the same thread. clock: time is what it says (base/clock.h); it outlives the server; NULL: time is
+ * real. For specs. */
+fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, fa_error *error);
+
+/* What runs, of a server that does; borrowed. */
+fa_runtime *fa_server_runtime(const fa_server *server);
+
+/* The root of everything that the server owns; lives as long as it. */
+fa_scope *fa_server_scope(const fa_server *server);
 
 /* Loads everything that a start would load (plugins, scripts) without listening, and takes it down again. */
 fa_result fa_server_check(fa_server *server, fa_error *error);

@@ -1,6 +1,7 @@
 /* One easy handle's worth of a transfer: what libcurl is told, and what it tells. The callbacks only note things, and stop or pause libcurl;
  * what is to be done is done in transfer.c once libcurl has returned. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,15 +16,14 @@ static size_t stop(attempt *a, fa_failure_kind kind)
     return 0; /* not what was given: libcurl ends the transfer */
 }
 
-static void touch(attempt *a)
-{
-    a->last_ms = fa_worker_now(a->transfer->upstream->all->worker);
-}
-
 static void take_length(attempt *a)
 {
     curl_off_t length = -1;
-    curl_easy_getinfo(a->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    fa_text declared;
+    if (a->stand_in != NULL && fa_head_find(a->head, "content-length", &declared))
+        length = strtoll(declared.data, NULL, 10);
+    else if (a->stand_in == NULL)
+        curl_easy_getinfo(a->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     a->length = strcmp(a->transfer->method, "HEAD") == 0 ? 0 : (int64_t)length;
 }
 
@@ -31,7 +31,10 @@ static void take_length(attempt *a)
 static size_t end_head(attempt *a, size_t given)
 {
     long status = 0;
-    curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (a->stand_in != NULL)
+        status = fa_stand_in_status(a->stand_in);
+    else
+        curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200) /* a provisional one; the head that counts follows */
         return given;
     a->status = (int)status;
@@ -74,7 +77,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     attempt *a = context;
     size_t given = size * count, length = given;
     fa_pool_count(a->flight.pool, given);
-    touch(a);
+    fa_attempt_touch(a);
     a->answered = true;
     while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
         --length;
@@ -132,7 +135,7 @@ static size_t take_accepted(attempt *a, const char *bytes, size_t length)
         result = append_stream(t, a, bytes, length);
         if (result == FA_OK) {
             t->data_pending = true;
-            fa_pool_news(&a->flight);
+            fa_attempt_news(a);
         }
     } else if (a->received + length > t->max_response) {
         return stop(a, FA_FAILED_TOO_LARGE);
@@ -169,7 +172,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     if (taken != length)
         return taken;
     fa_pool_count(a->flight.pool, length);
-    touch(a);
+    fa_attempt_touch(a);
     a->received += length;
     if (a->fate != FATE_ACCEPT && a->received > MAX_DISCARDED)
         return 0; /* its head has said enough */
@@ -182,7 +185,7 @@ static int on_connected(void *context, char *remote, char *local, int remote_por
     attempt *a = context;
     (void)remote, (void)local, (void)remote_port, (void)local_port;
     a->sent = true;
-    touch(a);
+    fa_attempt_touch(a);
     fa_transfer_sent(a);
     return CURL_PREREQFUNC_OK;
 }
@@ -198,166 +201,32 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     return fa_pool_open_socket(a->flight.pool, address);
 }
 
-/* ---- what goes ---- */
+/* ---- the same for a stand-in ---- */
 
-static size_t on_read(char *out, size_t size, size_t count, void *context)
+size_t fa_attempt_head_line(attempt *a, char *line, size_t length)
 {
-    attempt *a = context;
-    const fa_buffer *body = a->transfer->body;
-    size_t left = fa_buffer_length(body) - a->body_at, length = size * count < left ? size * count : left;
-    memcpy(out, fa_buffer_data(body) + a->body_at, length);
-    a->body_at += length;
-    touch(a);
-    return length;
+    return on_header(line, 1, length, a);
 }
 
-static int on_seek(void *context, curl_off_t offset, int origin)
+size_t fa_attempt_bytes(attempt *a, const char *bytes, size_t length)
 {
-    attempt *a = context;
-    if (origin != SEEK_SET || offset < 0 || (size_t)offset > fa_buffer_length(a->transfer->body))
-        return CURL_SEEKFUNC_FAIL;
-    a->body_at = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
+    return on_body((char *)bytes, 1, length, a);
 }
 
-typedef struct part_reader {
-    attempt *attempt;
-    const form_item *item;
-    size_t at;
-} part_reader;
-
-static size_t on_part_read(char *out, size_t size, size_t count, void *context)
+void fa_attempt_connected(attempt *a)
 {
-    part_reader *r = context;
-    size_t left = r->item->length - r->at, length = size * count < left ? size * count : left;
-    memcpy(out, fa_buffer_data(r->item->body) + r->item->offset + r->at, length);
-    r->at += length;
-    touch(r->attempt);
-    return length;
+    on_connected(a, NULL, NULL, 0, 0);
 }
 
-static int on_part_seek(void *context, curl_off_t offset, int origin)
+void fa_attempt_news(attempt *a)
 {
-    part_reader *r = context;
-    if (origin != SEEK_SET || offset < 0 || (size_t)offset > r->item->length)
-        return CURL_SEEKFUNC_FAIL;
-    r->at = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
+    if (a->stand_in != NULL)
+        fa_stand_in_news(a->stand_in);
+    else
+        fa_pool_news(&a->flight);
 }
 
-/* The readers are in memory of the transfer and go with it. */
-static bool add_part(attempt *a, const form_item *item)
-{
-    part_reader *r = fa_scope_allocate(a->transfer->scope, sizeof(*r));
-    curl_mimepart *part = r != NULL ? curl_mime_addpart(a->mime) : NULL;
-    if (part == NULL)
-        return false;
-    *r = (part_reader){a, item, 0};
-    bool good = curl_mime_name(part, item->name) == CURLE_OK;
-    if (good && item->filename != NULL)
-        good = curl_mime_filename(part, item->filename) == CURLE_OK;
-    if (good && item->type != NULL)
-        good = curl_mime_type(part, item->type) == CURLE_OK;
-    return good && curl_mime_data_cb(part, (curl_off_t)item->length, on_part_read, on_part_seek, NULL, r) == CURLE_OK;
-}
-
-static bool set_multipart(attempt *a)
-{
-    const fa_transfer *t = a->transfer;
-    a->mime = curl_mime_init(a->easy);
-    if (a->mime == NULL)
-        return false;
-    for (size_t i = 0; i < t->part_count; ++i) {
-        if (!add_part(a, &t->parts[i]))
-            return false;
-    }
-    return curl_easy_setopt(a->easy, CURLOPT_MIMEPOST, a->mime) == CURLE_OK;
-}
-
-#define SET(option, value) good = good && curl_easy_setopt(a->easy, CURLOPT_##option, value) == CURLE_OK
-
-/* A small body leaves in one write with the head, a large one is read as the socket takes it. */
-static bool set_body(attempt *a)
-{
-    bool good = true;
-    const fa_buffer *body = a->transfer->body;
-    curl_off_t length = (curl_off_t)fa_buffer_length(body);
-    SET(POST, 1L);
-    SET(POSTFIELDSIZE_LARGE, length);
-    if (length <= AT_ONCE_BODY) {
-        SET(POSTFIELDS, length != 0 ? (const char *)fa_buffer_data(body) : "");
-        return good;
-    }
-    SET(READFUNCTION, on_read);
-    SET(READDATA, a);
-    SET(SEEKFUNCTION, on_seek);
-    SET(SEEKDATA, a);
-    return good;
-}
-
-static bool set_method(attempt *a)
-{
-    bool good = true;
-    const fa_transfer *t = a->transfer;
-    if (t->part_count > 0)
-        good = set_multipart(a);
-    else if (t->body != NULL)
-        good = set_body(a);
-    else if (strcmp(t->method, "HEAD") == 0)
-        SET(NOBODY, 1L);
-    else if (t->method[0] == 'P') { /* POST, PUT, PATCH: they say that they have none */
-        SET(POSTFIELDSIZE_LARGE, (curl_off_t)0);
-        SET(POSTFIELDS, "");
-    }
-    SET(CUSTOMREQUEST, t->method);
-    return good;
-}
-
-static bool add_line(attempt *a, const char *line)
-{
-    struct curl_slist *list = curl_slist_append(a->headers, line);
-    if (list != NULL)
-        a->headers = list;
-    return list != NULL;
-}
-
-/* What may go to a host that is not the one that was asked: nothing that could tell it who we are. */
-static bool is_harmless(const char *line)
-{
-    static const char *const names[] = {"accept", "accept-language", "content-type", "range", NULL};
-    size_t length = strcspn(line, ":;");
-    for (const char *const *name = names; *name != NULL; ++name) {
-        if (strlen(*name) == length && strncasecmp(*name, line, length) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool set_headers(attempt *a)
-{
-    const fa_transfer *t = a->transfer;
-    bool good = add_line(a, "Expect:");
-    for (const char *line = t->headers; good && *line != '\0'; line += strlen(line) + 1)
-        good = (t->foreign && !is_harmless(line)) || add_line(a, line);
-    if (good && !t->foreign && t->settled->secret != NULL)
-        good = add_line(a, t->settled->secret);
-    SET(HTTPHEADER, a->headers);
-    return good;
-}
-
-static bool set_tls(attempt *a, const fa_upstream_options *o)
-{
-    bool good = true;
-    SET(SSL_VERIFYPEER, o->tls_verify ? 1L : 0L);
-    SET(SSL_VERIFYHOST, o->tls_verify ? 2L : 0L);
-    if (o->ca_file != NULL)
-        SET(CAINFO, o->ca_file);
-    if (o->client_cert != NULL)
-        SET(SSLCERT, o->client_cert);
-    if (o->client_key != NULL)
-        SET(SSLKEY, o->client_key);
-    return good;
-}
+/* ---- what libcurl is told ---- */
 
 static long seconds(uint64_t ms)
 {
@@ -366,7 +235,7 @@ static long seconds(uint64_t ms)
 
 static bool set_connection(attempt *a, const fa_upstream_options *o)
 {
-    bool good = set_tls(a, o);
+    bool good = true;
     SET(PROTOCOLS_STR, "http,https");
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(PROXY, o->proxy != NULL && a->guard == NULL ? o->proxy : ""); /* "": not the environment's either */
@@ -394,7 +263,7 @@ static bool set_up(attempt *a, const char *url)
     SET(HEADERDATA, a);
     SET(WRITEFUNCTION, on_body);
     SET(WRITEDATA, a);
-    return good && set_connection(a, &a->via->settled->options) && set_method(a) && set_headers(a);
+    return good && set_connection(a, &a->via->settled->options) && fa_attempt_set_request(a);
 }
 
 /* ---- beginning and end ---- */
@@ -407,6 +276,22 @@ static const char *write_url(const fa_transfer *t, const base *b, char *out)
         return t->target;
     snprintf(out, URL_SIZE, "%s%s", b->url, t->target); /* whether it fits was seen at the start */
     return out;
+}
+
+const char *fa_attempt_url(const attempt *a, char out[URL_SIZE])
+{
+    const base *b = a->base != NULL ? a->base : a->transfer->last_base; /* it has been judged, and was let go of */
+    return write_url(a->transfer, b, out);
+}
+
+/* The connection is a pool's, or there is none because somebody else answers. */
+static fa_result fly(attempt *a)
+{
+    fa_pool *pool;
+    if (a->via->stand_in != NULL)
+        return fa_stand_in_begin(a);
+    fa_result result = fa_upstream_pool(a->via, &pool);
+    return result == FA_OK ? fa_pool_add(pool, &a->flight, a->easy) : result;
 }
 
 static void on_news(fa_flight *flight)
@@ -423,13 +308,9 @@ static void on_landed(fa_flight *flight, CURLcode code)
 
 fa_result fa_attempt_start(fa_transfer *t, base *b, bool hedge)
 {
-    fa_pool *pool;
     char url[URL_SIZE];
     fa_upstream *via = t->foreign ? t->upstream->all->fetch : t->upstream;
     attempt **slot = &t->attempts[t->attempts[0] != NULL];
-    fa_result result = fa_upstream_pool(via, &pool);
-    if (result != FA_OK)
-        return result;
     attempt *a = fa_scope_allocate(t->scope, sizeof(*a));
     if (a == NULL)
         return FA_NO_MEMORY;
@@ -446,7 +327,7 @@ fa_result fa_attempt_start(fa_transfer *t, base *b, bool hedge)
     fa_list_init(&a->flight.with_news);
     a->easy = fa_easy_take(via->all);
     *slot = a;
-    result = a->easy != NULL && set_up(a, write_url(t, b, url)) ? fa_pool_add(pool, &a->flight, a->easy) : FA_NO_MEMORY;
+    fa_result result = a->easy != NULL && set_up(a, write_url(t, b, url)) ? fly(a) : FA_NO_MEMORY;
     if (result != FA_OK) {
         fa_attempt_drop(a);
         return result;
@@ -467,6 +348,7 @@ void fa_attempt_drop(attempt *a)
     if (t->accepted == a)
         t->accepted = NULL;
     fa_pool_remove(&a->flight);
+    fa_stand_in_end(a);
     if (a->easy != NULL)
         fa_easy_give(via->all, a->easy);
     curl_mime_free(a->mime);
@@ -484,6 +366,9 @@ void fa_attempt_resume(attempt *a)
     if (!a->paused)
         return;
     a->paused = false;
-    touch(a);
-    fa_pool_resume(&a->flight);
+    fa_attempt_touch(a);
+    if (a->stand_in != NULL)
+        fa_stand_in_resume(a->stand_in);
+    else
+        fa_pool_resume(&a->flight);
 }

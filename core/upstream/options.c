@@ -35,7 +35,7 @@ static const fa_upstream_key keys[] = {
      "how the secret is sent; not set: bearer, when there is one", "bearer|basic|header"},
     TEXT(token, "the secret, as in token = env(\"KEY\"); for basic the password. It is never logged"),
     TEXT(token_env, "name of the environment variable that holds the secret"),
-    TEXT(token_file, "file that holds the secret, read at the start and by each recycling"),
+    TEXT(token_file, "file that holds the secret, read at the start and when the pool is recycled on demand"),
     TEXT(user, "user name for basic"),
     KEY("auth_header", TEXT, auth_header, "Authorization", 0, 0, "for header: the name of the header"),
     TEXT(auth_scheme, "for header: a word before the secret, as ApiKey"),

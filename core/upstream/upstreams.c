@@ -120,13 +120,6 @@ static void on_idle(fa_timer *timer)
         retire(u, "nothing to do");
 }
 
-void fa_upstream_recycle(fa_upstream *u, const char *why)
-{
-    u->recycled++;
-    if (u->pool != NULL)
-        retire(u, why);
-}
-
 /* ---- defining ---- */
 
 static void on_upstream_end(fa_scope_hook *hook)
@@ -177,6 +170,29 @@ static fa_result settle(fa_upstream *u, settled *fresh)
     fa_bucket_init(&u->bucket, o->retry_budget, o->retry_percent);
     retire(u, "its settings changed");
     return FA_OK;
+}
+
+/* A secret that lies in a file may be another one by now. */
+static void read_again(fa_upstream *u)
+{
+    settled *fresh;
+    fa_error error = {""};
+    bool needs_url = u != u->all->fetch;
+    if (u->settled->options.token_file == NULL)
+        return;
+    if (fa_settled_make(u->all, u->name, u->settled, NULL, 0, needs_url, &fresh, &error) != FA_OK) {
+        fa_log_write(fa_worker_log(u->all->worker), FA_LOG_ERROR, "%s: the old one is kept", error.text);
+        return;
+    }
+    fa_settled_unref(u->settled);
+    u->settled = fresh;
+}
+
+void fa_upstream_recycle(fa_upstream *u, const char *why)
+{
+    u->recycled++;
+    read_again(u);
+    retire(u, why);
 }
 
 /* Whether all that is said is what holds already. */

@@ -1,4 +1,5 @@
 -- Who asks: API keys and signed tokens. Middleware; docs/middleware.md
+-- Yields: no. Copies: no.
 
 local jwt = require "fitnessally.jwt"
 

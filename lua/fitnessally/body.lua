@@ -43,8 +43,7 @@ local function refuse_json(req, message, problem)
 end
 
 ---The body as a table. When there is none to be had the request is answered, 400, 413 or 415, and nil comes back. A
----body that is JSON is taken whatever its content type says: curl -d says it is a form. Yields: no. Copies: into Lua
----values.
+---body that is JSON is taken whatever its content type says: curl -d says it is a form. Yields: no. Copies: the body.
 ---@param req fitnessally.request
 ---@return table?
 function body.json(req)
@@ -55,7 +54,7 @@ function body.json(req)
   return value
 end
 
----The same for a body that may be missing: then an empty table.
+---The same for a body that may be missing: then an empty table. Yields: no. Copies: the body.
 ---@param req fitnessally.request
 ---@return table?
 function body.optional_json(req)

@@ -1,4 +1,5 @@
 -- Which other pages may ask. A middleware: app:use(cors { origins = { "https://app.example" } }). docs/middleware.md
+-- Yields: no. Copies: no.
 
 local SAFE_METHODS = { "GET", "HEAD", "POST" }
 
@@ -51,6 +52,7 @@ end
 
 local KNOWN = { origins = true, methods = true, headers = true, expose = true, credentials = true, max_age = true }
 
+---A middleware that tells browsers which other pages may ask.
 ---@param options {origins: "*"|string[], methods?: string[], headers?: string[], expose?: string[], credentials?: boolean, max_age?: integer} max_age: seconds
 ---@return fitnessally.middleware
 return function(options)

@@ -1,12 +1,13 @@
 -- When something is due: the five fields of crontab(5), in UTC.
 --
---   local cron = require "fitnessally.cron"
---   local due = cron.parse("*/15 6-22 * * mon-fri")
---   local next_ms = due(now_ms)
+--     local cron = require "fitnessally.cron"
+--     local due = cron.parse("*/15 6-22 * * mon-fri")
+--     local next_ms = due(now_ms)
 --
 -- minute 0-59, hour 0-23, day of the month 1-31, month 1-12 or jan-dec, day of the week 0-7 or sun-sat (0 and 7:
 -- Sunday). A field is *, a number, a range, a list of those, and may go in steps: */5, 10-40/10. When both days are
 -- restricted, either will do, as in every cron. @hourly, @daily, @weekly and @monthly are short for the obvious.
+-- Yields: no. Copies: no.
 local cron = {}
 
 local MINUTE, DAY = 60 * 1000, 24 * 60 * 60 * 1000
@@ -106,7 +107,7 @@ local function minute_of_day(sets, from)
   end
 end
 
----Reads a specification. Neither waits nor copies.
+---Reads a specification.
 ---@param text string
 ---@return (fun(now_ms: number): number|nil)|nil due the next time after now_ms (milliseconds since 1970); nil: never
 ---@return string|nil problem

@@ -1,5 +1,7 @@
 -- Compresses answers where it pays. Middleware; docs/middleware.md
+-- Yields: no. Copies: no.
 
+---A middleware that compresses texts of min to max bytes for clients that take it.
 ---@param options? {min?: integer|string, max?: integer|string, level?: integer} 1KB, 256KB, 5
 ---@return fitnessally.middleware
 return function(options)

@@ -1,4 +1,5 @@
 -- Reads signed tokens (RFC 7519, compact form). The algorithm is the reader's choice, never the token's.
+-- Yields: no. Copies: no.
 
 local crypto = fitnessally.crypto
 

@@ -1,4 +1,5 @@
 -- The text format of Prometheus. Each metric has its HELP and TYPE, said once, before its values.
+-- Yields: no. Copies: no.
 
 local prometheus = {}
 
@@ -6,6 +7,7 @@ local prometheus = {}
 local page = {}
 page.__index = page
 
+---A page of metrics.
 ---@return fitnessally.prometheus.page
 function prometheus.new()
   return setmetatable({ lines = {}, declared = {} }, page)
@@ -47,6 +49,7 @@ function page:add(kind, name, help, value, labels)
   table.insert(self.lines, ("%s%s %.15g"):format(name, label_text(labels), value))
 end
 
+---The page.
 ---@return string
 function page:text()
   return table.concat(self.lines, "\n") .. "\n"

@@ -1,4 +1,5 @@
 -- How often one may ask: a bucket of tokens for each key, counted over all workers. Middleware; docs/middleware.md
+-- Yields: no. Copies: no.
 
 local UNITS = { second = 1, minute = 60, hour = 3600, day = 86400 }
 local made = 0 -- those without a name, in the order of the app: the same in every worker and generation
@@ -10,6 +11,7 @@ local function key_of(req, by)
   return by(req)
 end
 
+---A middleware that answers 429 when one asks more often.
 ---@param options {limit: number, per?: "second"|"minute"|"hour"|"day"|number, burst?: number, key?: "address"|"api_key"|(fun(req: fitnessally.request): string?), keys?: integer, name?: string} per: "minute", or seconds
 ---@return fitnessally.middleware
 return function(options)

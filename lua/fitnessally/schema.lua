@@ -8,6 +8,8 @@
 --       kind = schema.choice { "note", "task", default = "note" },
 --     }
 --     local value = schema.json(req, note)   -- or it has been answered: 400, "tags[2] must be a text."
+--
+-- Yields: no. Copies: no.
 
 local body = require "fitnessally.body"
 local utf8 = require "fitnessally.utf8"
@@ -57,6 +59,7 @@ end
 
 local TEXT = { min = true, max = true, pattern = true, trim = true, means = true }
 
+---A text in UTF-8, of min to max bytes; a Lua pattern (texts to 4 KB), and what it means in words.
 ---@param options? {min?: integer, max?: integer, pattern?: string, means?: string, trim?: boolean, optional?: boolean, default?: string}
 function schema.text(options)
   options = options or {}
@@ -98,11 +101,13 @@ local function number(name, options, whole)
   end)
 end
 
+---A finite number.
 ---@param options? {from?: number, to?: number, optional?: boolean, default?: number}
 function schema.number(options)
   return number("number", options, false)
 end
 
+---A whole number.
 ---@param options? {from?: integer, to?: integer, optional?: boolean, default?: integer}
 function schema.integer(options)
   return number("integer", options, true)
@@ -110,6 +115,7 @@ end
 
 local FLAGS = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
 
+---True or false.
 ---@param options? {optional?: boolean, default?: boolean}
 function schema.flag(options)
   return define("flag", options, {}, function(value, path, loose)
@@ -162,6 +168,7 @@ end
 
 local LIST = { min = true, max = true }
 
+---A list, at most 10000 long.
 ---@param item table what each of them is
 ---@param options? {min?: integer, max?: integer, optional?: boolean, default?: table}
 function schema.list(item, options)
@@ -203,6 +210,7 @@ local function copy_of(value)
   return copy
 end
 
+---An object.
 ---@param fields table<string, table> descriptions by name
 ---@param options? {strict?: boolean, optional?: boolean, default?: table} strict: others are refused
 function schema.object(fields, options)
@@ -270,7 +278,8 @@ local function read(req, description, value, loose, code)
   return result
 end
 
----The JSON body. When it cannot be had, or is not as described, the request has been answered and nil comes back.
+---The JSON body. When it cannot be had, or is not as described, the request has been answered (400
+---invalid_field: "tags[2] must be a text.") and nil comes back. Yields: no. Copies: the body.
 ---@param req fitnessally.request
 function schema.json(req, description)
   local value = body.json(req)
@@ -278,6 +287,7 @@ function schema.json(req, description)
 end
 
 ---The same of a JSON body or a form, whichever comes; texts of a form may mean numbers and flags.
+---Yields: no. Copies: the body.
 ---@param req fitnessally.request
 ---@return table? value, fitnessally.part[] files
 function schema.body(req, description)
@@ -293,14 +303,14 @@ local function gather(description, get)
   return values
 end
 
----The parameters behind the "?".
+---The parameters behind the "?" (400 invalid_parameter).
 ---@param req fitnessally.request
 function schema.query(req, description)
   local values = gather(description, function(name) return req:query(name) end)
   return read(req, description, values, true, "invalid_parameter")
 end
 
----The parts of the path that have names.
+---The parts of the path that have names (400 invalid_parameter).
 ---@param req fitnessally.request
 function schema.params(req, description)
   return read(req, description, req.params, true, "invalid_parameter")

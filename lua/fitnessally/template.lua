@@ -8,6 +8,7 @@
 -- Expressions are a small language of their own (values of the data, a.b[c], texts, numbers, and, or, not, comparisons,
 -- "..", +, -, and filters: name | upper). Nothing of it is run as Lua: a template can call only filters. It is read once,
 -- while the app is loaded, into functions; an error names its file and line. docs/templates.md
+-- Yields: no. Copies: no.
 
 local read_file = fitnessally.policies.read
 
@@ -507,7 +508,7 @@ end
 
 -- ---- for the app --------------------------------------------------------------------------------------------------------
 
----A template from text: a function of the data that gives the page. Errors name `name` and the line. Yields: no.
+---A template from text: a function of the data that gives the page. Errors name `name` and the line.
 ---@param text string
 ---@param options? {name?: string, filters?: table<string, fun(value: any): any>}
 ---@return fun(data?: table): string
@@ -521,7 +522,7 @@ function template.compile(text, options)
   end
 end
 
----A template from a file of the app. While the app is loaded only. Yields: no.
+---A template from a file of the app. While the app is loaded only. Yields: no. Copies: the file.
 ---@param file string "views/page.html"
 ---@param options? {filters?: table<string, fun(value: any): any>}
 ---@return fun(data?: table): string

@@ -1,4 +1,4 @@
--- Moments: milliseconds since 1970, and how they are written. All in UTC.
+-- Moments: milliseconds since 1970, and how they are written. All in UTC. Yields: no. Copies: no.
 
 local native = fitnessally.policies
 

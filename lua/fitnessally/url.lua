@@ -1,4 +1,4 @@
--- Addresses (RFC 3986): taken apart, put together, escaped.
+-- Addresses (RFC 3986): taken apart, put together, escaped. Yields: no. Copies: no.
 
 local url = {}
 

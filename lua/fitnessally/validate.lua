@@ -7,6 +7,8 @@
 --     if not wish then
 --       return req:fail(400, "invalid_field", problem.message)
 --     end
+--
+-- Yields: no. Copies: no.
 
 local utf8 = require "fitnessally.utf8"
 
@@ -41,6 +43,7 @@ function validate.read(reader)
   error(result, 0)
 end
 
+---A text.
 ---@param object table
 ---@param field string
 ---@param longest? integer bytes
@@ -60,6 +63,7 @@ function validate.text(object, field, longest, path)
   return value
 end
 
+---A finite number.
 ---@param object table
 ---@param field string
 ---@param least number
@@ -78,6 +82,7 @@ function validate.number(object, field, least, most, path)
   return value
 end
 
+---True or false.
 ---@param object table
 ---@param field string
 ---@param path? string

@@ -79,7 +79,7 @@ describe('requests', () => {
   });
 
   test('it is offered beside HTTP/1.1, and start-up warns', async () => {
-    assert.match(server.log(), /HTTP\/2 is offered \(http2 = "trusted"\)/);
+    await server.logged(/HTTP\/2 is offered \(http2 = "trusted"\)/);
     const both = await connect(server, { ALPNProtocols: ['http/1.1', 'h2'] });
     assert.equal(both.alpnProtocol, 'h2');
     both.destroy();

@@ -106,7 +106,7 @@ test('a script that does not let go of its worker does not keep the answer back'
       while fitnessally.now() < till do end
       req:reply{text = "free again"}
     end)`);
-  const busy = await startServer('--workers', '2', '--set', `app=${app}`);
+  const busy = await startServer('--workers', '2', '--set', 'script_slice=1min', '--set', `app=${app}`); // nobody stops it
   try {
     const look = async () => JSON.parse((await memory('--pid', String(busy.pid), '--json')).out);
     let over = false;

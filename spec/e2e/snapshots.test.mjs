@@ -94,7 +94,7 @@ test('a worker that comes late, but in time, makes all of them look again', asyn
       while fitnessally.now() < till do end
       req:reply{text = "free again"}
     end)`);
-  const late = await startServer('--workers', '2', '--set', `app=${app}`);
+  const late = await startServer('--workers', '2', '--set', 'script_slice=1min', '--set', `app=${app}`); // nobody stops it
   const look = promisify(execFile);
   let waited = 0;
   try {

@@ -65,7 +65,7 @@ describe('handshakes', () => {
     assert.equal(socket.alpnProtocol, 'http/1.1');
     socket.destroy();
     await assert.rejects(connect(server, { ALPNProtocols: ['h2'] }), /no application protocol/i);
-    assert.match(server.log(), /HTTP\/2 is off: libh2o .*CVE-2023-44487.*http2 = "trusted"/);
+    await server.logged(/HTTP\/2 is off: libh2o .*CVE-2023-44487.*http2 = "trusted"/);
   });
 
   test('there is no renegotiation', async () => {

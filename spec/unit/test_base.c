@@ -99,6 +99,22 @@ static void ids_are_hex_and_differ(void **state)
     assert_string_not_equal(one, two);
 }
 
+static void ids_of_a_pool_differ_and_leave_nothing_in_it(void **state)
+{
+    static const unsigned char nothing[sizeof(((fa_random_pool *)NULL)->bytes)];
+    fa_random_pool pool = {.left = 0};
+    char ids[100][40];
+    (void)state;
+    for (int i = 0; i < 100; ++i) { /* of 12 bytes: several times what is fetched at once, and no part of it */
+        fa_random_pool_id(&pool, ids[i], sizeof(ids[i]), "d-", 12);
+        assert_int_equal(strspn(ids[i] + 2, "0123456789abcdef"), 24);
+        assert_int_equal(strlen(ids[i]), 26);
+        for (int k = 0; k < i; ++k)
+            assert_string_not_equal(ids[i], ids[k]);
+        assert_memory_equal(pool.bytes, nothing, sizeof(pool.bytes) - pool.left);
+    }
+}
+
 static char last_line[1200];
 static unsigned lines;
 
@@ -172,15 +188,11 @@ static void results_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations_need_a_unit),
-        cmocka_unit_test(sizes_need_a_unit),
-        cmocka_unit_test(sizes_for_people),
-        cmocka_unit_test(lists_link_and_unlink),
-        cmocka_unit_test(ids_are_hex_and_differ),
-        cmocka_unit_test(log_goes_to_the_sink),
-        cmocka_unit_test(log_lines_leave_in_one_piece),
-        cmocka_unit_test(log_levels_have_names),
-        cmocka_unit_test(results_have_names),
+        cmocka_unit_test(durations_need_a_unit),  cmocka_unit_test(sizes_need_a_unit),
+        cmocka_unit_test(sizes_for_people),       cmocka_unit_test(lists_link_and_unlink),
+        cmocka_unit_test(ids_are_hex_and_differ), cmocka_unit_test(ids_of_a_pool_differ_and_leave_nothing_in_it),
+        cmocka_unit_test(log_goes_to_the_sink),   cmocka_unit_test(log_lines_leave_in_one_piece),
+        cmocka_unit_test(log_levels_have_names),  cmocka_unit_test(results_have_names),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* What services do wrong, one after the other: the right error, few requests, and nothing left (upstream_world_end looks). */
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "memory/buffer.h"
@@ -118,6 +119,74 @@ static void nobody_is_there(void **state)
     upstream_world_end(w);
 }
 
+static void no_secure_connection(void **state)
+{
+    char url[60];
+    (void)state;
+    upstream_world *w = upstream_world_begin("retries=2", NULL);
+    snprintf(url, sizeof(url), "url=https://127.0.0.1:%d", w->service.port); /* it speaks in the clear */
+    assert_ok(upstream_world_set(w, "it", url));
+    asked a = {.path = "/"};
+    upstream_ask(w, &a);
+    assert_int_equal(a.kind, FA_FAILED_TLS);
+    assert_false(a.retryable);
+    assert_int_equal(a.attempts, 1);
+    upstream_world_end(w);
+}
+
+/* A service that says no to everything is well: no breaker, one connection, one request for each. */
+static void a_storm_of_404(void **state)
+{
+    (void)state;
+    upstream_world *w = upstream_world_begin("breaker_failures=3", NULL);
+    for (int i = 0; i < 300; ++i) {
+        asked a = {.path = "/status/404"};
+        upstream_ask(w, &a);
+        assert_int_equal(a.status, 404);
+    }
+    assert_int_equal(w->service.requests, 300);
+    assert_int_equal(w->service.connections, 1);
+    upstream_world_end(w);
+}
+
+/* More than was declared: what is beyond is not of this answer, and the connection is not used again. */
+static void a_body_longer_than_it_says(void **state)
+{
+    (void)state;
+    upstream_world *w = upstream_world_begin(NULL);
+    w->service.said_head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    w->service.said = "helloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    w->service.said_length = strlen(w->service.said);
+    for (int i = 0; i < 3; ++i) {
+        asked a = {.path = "/say"};
+        upstream_ask(w, &a);
+        assert_int_equal(a.kind, FA_FAILED_NOT);
+        assert_string_equal(a.body, "hello");
+    }
+    assert_int_equal(w->service.connections, 3);
+    upstream_world_end(w);
+}
+
+static void garbage_instead_of_events(void **state)
+{
+    static char noise[300000];
+    (void)state;
+    memset(noise, 'x', sizeof(noise));
+    upstream_world *w = upstream_world_begin("event_max=64KB", "window=64KB", NULL);
+    w->service.said = noise;
+    w->service.said_length = sizeof(noise);
+    asked a = {.path = "/say", .keep = true, .request = {.mode = FA_TRANSFER_STREAM, .format = FA_STREAM_SSE}};
+    fa_stream_event event;
+    fa_result result = FA_NOT_FOUND;
+    upstream_start(w, &a);
+    UPSTREAM_UNTIL(w, (result = fa_transfer_next(a.transfer, &event)) != FA_NOT_FOUND);
+    assert_int_equal(result, FA_FULL);
+    assert_int_equal(fa_transfer_failure(a.transfer)->kind, FA_FAILED_TOO_LARGE);
+    assert_true(fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->peak_bytes < 300000);
+    fa_transfer_end(a.transfer);
+    upstream_world_end(w);
+}
+
 static void the_second_address_helps(void **state)
 {
     char url[100];
@@ -209,6 +278,32 @@ static void a_secret_stays_here(void **state)
     upstream_world_end(w);
 }
 
+static void a_secret_in_a_file_may_change(void **state)
+{
+    char path[] = "/tmp/fa-secret-XXXXXX", setting[60];
+    (void)state;
+    upstream_world *w = upstream_world_begin(NULL);
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, "one\n", 4), 4);
+    snprintf(setting, sizeof(setting), "token_file=%s", path);
+    assert_ok(upstream_world_set(w, "it", setting));
+    assert_ok(upstream_world_set(w, "it", "auth=header"));
+    assert_ok(upstream_world_set(w, "it", "auth_scheme=ApiKey"));
+    assert_int_equal(pwrite(fd, "two\n", 4, 0), 4);
+    asked a = {.path = "/head"}, b = {.path = "/head"}, c = {.path = "/head"};
+    upstream_ask(w, &a);
+    assert_non_null(strstr(a.body, "Authorization: ApiKey one\n"));
+    fa_upstream_recycle(w->it, "test");
+    upstream_ask(w, &b);
+    assert_non_null(strstr(b.body, "Authorization: ApiKey two\n"));
+    close(fd);
+    unlink(path);
+    fa_upstream_recycle(w->it, "test"); /* it is gone: the old one is kept */
+    upstream_ask(w, &c);
+    assert_non_null(strstr(c.body, "Authorization: ApiKey two\n"));
+    upstream_world_end(w);
+}
+
 static void fetch_goes_through_the_guard(void **state)
 {
     char url[100];
@@ -265,11 +360,16 @@ int main(void)
         cmocka_unit_test(services_do_wrong),
         cmocka_unit_test(a_redirect_loop_ends),
         cmocka_unit_test(nobody_is_there),
+        cmocka_unit_test(no_secure_connection),
+        cmocka_unit_test(a_storm_of_404),
+        cmocka_unit_test(a_body_longer_than_it_says),
+        cmocka_unit_test(garbage_instead_of_events),
         cmocka_unit_test(the_second_address_helps),
         cmocka_unit_test(names_that_are_none),
         cmocka_unit_test(a_lookup_blocks_nobody),
         cmocka_unit_test(a_connection_that_closed_is_no_failure),
         cmocka_unit_test(a_secret_stays_here),
+        cmocka_unit_test(a_secret_in_a_file_may_change),
         cmocka_unit_test(fetch_goes_through_the_guard),
         cmocka_unit_test(requests_that_cannot_be_sent),
     };

@@ -89,6 +89,17 @@ export async function startServer(...extra) {
   failed.catch(() => {});
   const url = await within(20_000, Promise.race([listening, failed]), 'the line "listening on"');
 
+  /** Waits until the log has it: lines are written by a thread of their own. */
+  async function logged(pattern) {
+    const found = (async () => {
+      while (!pattern.test(log)) await new Promise((resolve) => setTimeout(resolve, 5));
+    })();
+    await within(10_000, found, `${pattern} in the log`).catch((error) => {
+      pattern = /^/; // ends the loop
+      throw new Error(`${error.message}:\n${log}`);
+    });
+  }
+
   let stopping = null;
   async function end() {
     child.kill('SIGTERM');
@@ -101,5 +112,5 @@ export async function startServer(...extra) {
     if (code !== 0) throw told(`ended with ${signal ?? code} instead of 0`);
   }
   const port = Number(new URL(url).port);
-  return { url, port, pid: child.pid, stateDir, log: () => log, stop: () => (stopping ??= end()) };
+  return { url, port, pid: child.pid, stateDir, log: () => log, logged, stop: () => (stopping ??= end()) };
 }

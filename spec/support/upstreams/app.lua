@@ -2,7 +2,7 @@
 
 app:get("/get", function(req)
   local res, err = upstream.it:get(req:query("path") or "/")
-  if not res then return req:reply { status = 502, json = { kind = err.kind, message = err.message, attempts = err.attempts } } end
+  if not res then return req:reply { status = 502, json = { kind = err.kind, message = err.message } } end
   req:reply { status = res.status, body = res.body }
 end)
 

@@ -211,6 +211,10 @@ static bool read_request(client *c)
     while ((end = strstr(c->in, "\r\n\r\n")) == NULL) {
         if (!more(c))
             return false;
+        if (c->in[0] == 0x16) { /* somebody wants TLS */
+            put_text(c->fd, "HTTP/1.1 400 In the clear, please\r\n\r\n");
+            return false;
+        }
     }
     char *body = end + 4;
     size_t length = declared(c->in), forgotten = 0;

@@ -1,0 +1,694 @@
+-- What specs are written with: an application in this process, asked without sockets, by a clock of its own. `fitnessally spec` runs them;
+-- docs/testing.md is the guide, meta.lua beside this file has the types.
+
+local cjson = require "cjson"
+local native = require "fitnessally.testing.native"
+
+local testing = {}
+
+-- Real time that an answer may take where time is real.
+local PATIENCE = 10000
+-- What passes before something counts as left behind: longer than every grace of a dialogue.
+local GRACES = "30s"
+
+local open_apps = {} -- in the order in which they were opened
+
+-- ---- events ----------------------------------------------------------------------------------------------------------
+
+local function parse_event(block)
+  local event, data = { name = "message" }, {}
+  for line in (block .. "\n"):gmatch("(.-)\r?\n") do
+    local field, value = line:match("^([%w]+): ?(.*)$")
+    if field == "event" then
+      event.name = value
+    elseif field == "data" then
+      data[#data + 1] = value
+    elseif field == "id" then
+      event.id = value
+    elseif field == "retry" then
+      event.retry = tonumber(value)
+    end
+  end
+  if #data > 0 then
+    event.text = table.concat(data, "\n")
+    local good, decoded = pcall(cjson.decode, event.text)
+    event.data = good and decoded or event.text
+  end
+  return event.text and event
+end
+
+---Parses a text/event-stream. Returns what is complete, and how many bytes of the text that was.
+local function parse_events(text, events)
+  local at = 1
+  while true do
+    local first, last = text:find("\r?\n\r?\n", at)
+    if not first then
+      return events, at - 1
+    end
+    events[#events + 1] = parse_event(text:sub(at, first - 1)) or nil
+    at = last + 1
+  end
+end
+
+function testing.events(text)
+  return (parse_events(text, {}))
+end
+
+---Those of one name.
+function testing.named(events, name)
+  local found = {}
+  for _, event in ipairs(events) do
+    if event.name == name then
+      found[#found + 1] = event
+    end
+  end
+  return found
+end
+
+-- ---- answers ---------------------------------------------------------------------------------------------------------
+
+local Answer = {}
+Answer.__index = Answer
+
+function Answer:json()
+  local good, value = pcall(cjson.decode, self.body)
+  if not good then
+    error(("the answer is no JSON (status %d): %s"):format(self.status, self.body:sub(1, 200)), 2)
+  end
+  return value
+end
+
+function Answer:events()
+  return testing.events(self.body)
+end
+
+-- ---- requests --------------------------------------------------------------------------------------------------------
+
+local function escape(text)
+  return (tostring(text):gsub("[^%w%-._~]", function(c)
+    return ("%%%02X"):format(c:byte())
+  end))
+end
+
+local function form(fields)
+  local parts = {}
+  for name, value in pairs(fields) do
+    parts[#parts + 1] = escape(name) .. "=" .. escape(value)
+  end
+  table.sort(parts)
+  return table.concat(parts, "&")
+end
+
+-- {json = value}, {form = {...}}, {text = "..."}, {body = bytes, type = "..."}, or the bytes themselves.
+local function body_of(content, level)
+  if content == nil or type(content) == "string" then
+    return content
+  elseif type(content) ~= "table" then
+    error("a body is a string, or a table with json, form, text or body", level + 1)
+  elseif content.json ~= nil then
+    return cjson.encode(content.json), "application/json"
+  elseif content.form then
+    return form(content.form), "application/x-www-form-urlencoded"
+  elseif content.text then
+    return content.text, "text/plain; charset=utf-8"
+  elseif content.body then
+    return content.body, content.type
+  end
+  error("a body is a string, or a table with json, form, text or body", level + 1)
+end
+
+local function header_list(headers, body, kind)
+  local list, given = {}, {}
+  for name, value in pairs(headers or {}) do
+    given[name:lower()] = true
+    for _, one in ipairs(type(value) == "table" and value or { value }) do
+      list[#list + 1] = name
+      list[#list + 1] = tostring(one)
+    end
+  end
+  local function add(name, value)
+    if value and not given[name] then
+      list[#list + 1] = name
+      list[#list + 1] = value
+    end
+  end
+  add("host", "127.0.0.1")
+  add("content-type", kind)
+  add("content-length", body and tostring(#body))
+  return list
+end
+
+local App = {}
+App.__index = App
+
+local function ask(app, method, target, content, options, level)
+  local body, kind = body_of(content, level + 1)
+  local headers = header_list(options.headers, body, kind)
+  if not app.native then
+    error("the app is closed", level + 1)
+  end
+  return app.native:ask(method, target, headers, body, options.remote or "127.0.0.1", options.stepped or false)
+end
+
+-- "spec/x_spec.lua:12", of whoever called in.
+local function caller(level)
+  local info = debug.getinfo(level + 1, "Sl")
+  return info and info.short_src .. ":" .. info.currentline or "?"
+end
+
+local function waits_for(app)
+  local lines = {}
+  for _, item in ipairs((app.native:left())) do
+    if item.what == "task" then
+      lines[#lines + 1] = "\n  " .. item.text
+    end
+  end
+  return #lines > 0 and table.concat(lines) or "\n  no task of a script waits"
+end
+
+local function ask_and_wait(app, method, target, content, headers, level)
+  local client = ask(app, method, target, content, { headers = headers }, level + 1)
+  if not client:wait("end", PATIENCE) then
+    local waiting = waits_for(app)
+    client:release()
+    error(("%s %s has not been answered, and nothing is on its way%s\n" ..
+      "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting),
+      level + 1)
+  end
+  local status, _, complete = client:state()
+  local answer = setmetatable({
+    status = status,
+    headers = client:headers(),
+    body = client:body(),
+    complete = complete,
+  }, Answer)
+  client:release()
+  return answer
+end
+
+-- No tail calls: an error names the line of the spec by its level.
+
+---One request and its whole answer.
+function App:request(method, target, content, headers)
+  local answer = ask_and_wait(self, method, target, content, headers, 2)
+  return answer
+end
+
+for _, method in ipairs { "get", "head", "delete", "options" } do
+  App[method] = function(self, target, headers)
+    local answer = ask_and_wait(self, method:upper(), target, nil, headers, 2)
+    return answer
+  end
+end
+
+for _, method in ipairs { "post", "put", "patch" } do
+  App[method] = function(self, target, content, headers)
+    local answer = ask_and_wait(self, method:upper(), target, content, headers, 2)
+    return answer
+  end
+end
+
+-- ---- streams ---------------------------------------------------------------------------------------------------------
+
+local Stream = {}
+Stream.__index = Stream
+
+---Sends a request and returns when the head of its answer is there, or nothing is on its way that could bring it about. The client leaves when
+---the test is over, if it has not left before.
+function App:open(target, options)
+  options = options or {}
+  local client = ask(self, options.method or (options.body and "POST" or "GET"), target, options.body, options, 2)
+  local stream = setmetatable({ client = client, app = self, parsed = {}, used = 0, at = caller(2) }, Stream)
+  self.streams[stream] = true
+  client:wait(0, PATIENCE)
+  return stream
+end
+
+local function client_of(stream, level)
+  return stream.client or error("this stream is over: its test has ended, or its app is closed", level + 1)
+end
+
+---0 until the head is there.
+function Stream:status()
+  return (client_of(self, 2):state())
+end
+
+function Stream:headers()
+  return client_of(self, 2):headers()
+end
+
+---Whether nothing more will come.
+function Stream:ended()
+  local _, ended = client_of(self, 2):state()
+  return ended
+end
+
+---Whether it ended as the application meant it to, and was not cut.
+function Stream:complete()
+  local _, _, complete = client_of(self, 2):state()
+  return complete
+end
+
+---What has come so far.
+function Stream:body()
+  local client = client_of(self, 2)
+  self.app.native:settle()
+  return client:body()
+end
+
+---The events that have come so far, all of them.
+function Stream:events()
+  local client = client_of(self, 2)
+  self.app.native:settle()
+  local _, used = parse_events(client:body(self.used), self.parsed)
+  self.used = self.used + used
+  return self.parsed
+end
+
+---Those of one name.
+function Stream:named(name)
+  return testing.named(self:events(), name)
+end
+
+---Waits for the end of the answer and returns it.
+function Stream:finish()
+  local client = client_of(self, 2)
+  if not client:wait("end", PATIENCE) then
+    error(("the stream that was opened at %s has not ended, and nothing is on its way%s"):format(self.at,
+      waits_for(self.app)), 2)
+  end
+  local status, _, complete = client:state()
+  return setmetatable({
+    status = status,
+    headers = client:headers(),
+    body = client:body(),
+    complete = complete,
+  }, Answer)
+end
+
+---A client that was opened with `stepped` takes so many more bytes, all there will be without a number.
+function Stream:take(bytes)
+  client_of(self, 2):take(bytes)
+  self.app.native:settle()
+end
+
+---Bytes that have been sent and not been taken.
+function Stream:waiting()
+  local _, _, _, _, waiting = client_of(self, 2):state()
+  return waiting
+end
+
+---Says something after an upgrade.
+function Stream:feed(bytes)
+  client_of(self, 2):feed(bytes)
+  self.app.native:settle()
+end
+
+---The client leaves.
+function Stream:vanish()
+  client_of(self, 2):vanish()
+  self.app.native:settle()
+end
+
+-- ---- upstreams -------------------------------------------------------------------------------------------------------
+
+local Upstream = {}
+Upstream.__index = Upstream
+
+local units = { ms = 1, s = 1000, min = 60000, h = 3600000 }
+
+-- "10ms" in milliseconds.
+local function milliseconds(duration, level)
+  if duration == nil then
+    return 0
+  end
+  local number, unit = tostring(duration):match "^([%d.]+)(%a+)$"
+  if not (tonumber(number) and units[unit]) then
+    error(("%q is no duration: \"10ms\", \"2s\""):format(tostring(duration)), level + 1)
+  end
+  return tonumber(number) * units[unit]
+end
+
+local function head_text(headers, kind, length)
+  local lines, given = {}, {}
+  for name, value in pairs(headers or {}) do
+    given[name:lower()] = true
+    lines[#lines + 1] = name .. ": " .. tostring(value)
+  end
+  if kind and not given["content-type"] then
+    lines[#lines + 1] = "Content-Type: " .. kind
+  end
+  if length and not given["content-length"] then
+    lines[#lines + 1] = "Content-Length: " .. length
+  end
+  return table.concat(lines, "\n")
+end
+
+-- {status=, json=, text=, body=, type=, headers=, after=}
+local function reply_of(reply, level)
+  local body, kind = body_of((reply.json ~= nil or reply.text or reply.body) and reply or nil, level + 1)
+  body = body or ""
+  return {
+    status = reply.status or 200,
+    head = head_text(reply.headers, kind, #body),
+    after = milliseconds(reply.after, level + 1),
+    steps = { { data = body } },
+  }
+end
+
+-- One piece: {after=, data=, json=, event=, cut=}; json and event frame a server-sent event.
+local function piece_of(piece, level)
+  piece = type(piece) == "string" and { data = piece } or piece
+  local data = piece.data
+  if piece.json ~= nil or piece.event then
+    data = piece.json ~= nil and cjson.encode(piece.json) or data or ""
+    data = (piece.event and "event: " .. piece.event .. "\n" or "") .. "data: " .. data .. "\n\n"
+  end
+  return { after = milliseconds(piece.after, level + 1), data = data, cut = piece.cut }
+end
+
+local function stream_of(stream, level)
+  local steps = {}
+  for i, piece in ipairs(stream) do
+    steps[i] = piece_of(piece, level + 1)
+  end
+  return {
+    status = stream.status or 200,
+    head = head_text(stream.headers, stream.type or "text/event-stream"),
+    after = milliseconds(stream.after, level + 1),
+    steps = steps,
+  }
+end
+
+local function add(upstream, answer, times)
+  for _ = 1, times or 1 do
+    upstream.script[#upstream.script + 1] = answer
+  end
+  return upstream
+end
+
+---The next request (the next `times`) gets this as a whole: {status=, json=, text=, body=, type=, headers=, after="10ms", times=}.
+function Upstream:reply(reply)
+  return add(self, reply_of(reply, 2), reply.times)
+end
+
+---The next request gets it in pieces: { {after="10ms", data="..."}, {json={...}}, {cut=true}, status=, headers=, type=, after=, times= }.
+function Upstream:stream(stream)
+  return add(self, stream_of(stream, 2), stream.times)
+end
+
+---The next request finds no service: "refused", "dns", "tls", "timeout" (while it connects), or "silent": connected, and no word.
+function Upstream:fail(how, times)
+  return add(self, how == "silent" and { silent = true } or { failure = how }, times)
+end
+
+---Every request that no line above is left for is answered by a function: it gets the request and returns what reply takes, or what stream
+---takes. nil: the test fails, as without the function.
+function Upstream:answers(fn)
+  self.answer = fn
+  return self
+end
+
+local function path_of(url)
+  return url:match "^%a+://[^/?]*(.*)$" or url
+end
+
+local function next_answer(upstream, request)
+  request.path = path_of(request.url)
+  upstream.requests[#upstream.requests + 1] = request
+  if #upstream.script > 0 then
+    return table.remove(upstream.script, 1)
+  end
+  local said = upstream.answer and upstream.answer(request)
+  if not said then
+    error(("upstream %s is asked %s %s, and the spec does not say what it answers"):format(
+      upstream.name, request.method, request.path), 0)
+  end
+  return said[1] and stream_of(said, 1) or reply_of(said, 1)
+end
+
+function testing.json(text)
+  return cjson.decode(text)
+end
+
+---Takes the place of an upstream: what it answers is said by the spec from now on, and nothing leaves the process. upstream.requests is what it
+---has been asked: {method, url, path, headers, body, parts}.
+function App:upstream(name)
+  local upstream = self.upstreams[name]
+  if not upstream then
+    upstream = setmetatable({ name = name, script = {}, requests = {} }, Upstream)
+    self.upstreams[name] = upstream
+    self.native:stand_in(name, function(request)
+      return next_answer(upstream, request)
+    end)
+  end
+  return upstream
+end
+
+-- ---- the app ---------------------------------------------------------------------------------------------------------
+
+function App:settle()
+  self.native:settle()
+end
+
+---Time passes: "10s", "250ms".
+function App:advance(duration)
+  self.native:advance(duration)
+end
+
+---Seconds since 1970 by the app's clock.
+function App:now()
+  return self.native:now()
+end
+
+---The last lines that it has logged.
+function App:log()
+  return self.native:log()
+end
+
+function App:setting(name)
+  return self.native:setting(name)
+end
+
+---{request = {bytes, count, inFlight}, dialogue = ..., ...}
+function App:ledger()
+  return self.native:ledger()
+end
+
+---How many copies of bytes scripts have asked for in this test.
+function App:copies()
+  return self.native:figures().copies - self.copies_before
+end
+
+local function counted(native_app)
+  local items, more = native_app:left()
+  local counts = {}
+  for _, item in ipairs(items) do
+    local at = item.what == "bytes" and item.key .. item.bytes or item.key
+    counts[at] = (counts[at] or 0) + 1
+  end
+  return items, more, counts
+end
+
+-- What is there beyond what was there at the start.
+local function beyond(app)
+  local items, more = counted(app.native)
+  local known, left = {}, {}
+  for key, count in pairs(app.known) do
+    known[key] = count
+  end
+  for _, item in ipairs(items) do
+    local at = item.what == "bytes" and item.key .. item.bytes or item.key
+    if (known[at] or 0) > 0 then
+      known[at] = known[at] - 1
+    elseif item.what ~= "bytes" or #left == 0 then -- bytes of a kind are those of the scopes that were named
+      left[#left + 1] = item.text
+    end
+  end
+  if more > 0 then
+    left[#left + 1] = ("and %d more"):format(more)
+  end
+  return left
+end
+
+---What has not gone home, one line for each: {} when nothing is left. Time passes for it, as much as every grace may take.
+function App:left()
+  self.native:settle()
+  local left = beyond(self)
+  if #left > 0 then
+    self.native:advance(self.graces)
+    left = beyond(self)
+  end
+  return left
+end
+
+local function release_streams(app)
+  for stream in pairs(app.streams) do
+    stream.client:release()
+    stream.client = nil
+  end
+  app.streams = {}
+end
+
+---Stops it. An error when something is left. Harmless twice.
+function App:close()
+  if not self.native then
+    return
+  end
+  release_streams(self)
+  local left = self.leaves and {} or self:left()
+  self.native:close()
+  self.native = nil
+  for i, app in ipairs(open_apps) do
+    if app == self then
+      table.remove(open_apps, i)
+      break
+    end
+  end
+  if #left > 0 then
+    error("left behind:\n  " .. table.concat(left, "\n  "), 2)
+  end
+end
+
+-- Settings may be nested: {upstreams = {llm = {url = "..."}}} is upstreams.llm.url.
+local function flatten(settings, prefix, into, given)
+  for key, value in pairs(settings) do
+    local name = prefix .. key
+    if type(value) == "table" and #value == 0 and next(value) ~= nil then
+      flatten(value, name .. ".", into, given)
+    else
+      given[name] = true
+      if type(value) == "table" then
+        value = table.concat(value, ",")
+      end
+      into[#into + 1] = name .. "=" .. tostring(value)
+    end
+  end
+end
+
+-- What a server in a spec does without, unless the spec says otherwise.
+local own = {
+  control = "false", tracker = "false", script_jit = "off", duplicate_window = "0s", memory_budget = "256MB",
+}
+
+---Loads an application. options: app (a folder), config (a file), data, plugins (a list), settings, clock ("fake", or "real"), graces.
+function testing.app(options)
+  options = type(options) == "string" and { app = options } or options or {}
+  local overrides, given = {}, {}
+  flatten(options.settings or {}, "", overrides, given)
+  flatten({ app = options.app, data = options.data }, "", overrides, given)
+  if options.plugins then
+    overrides[#overrides + 1] = "plugins_enabled=" .. table.concat(options.plugins, ",")
+  end
+  for key, value in pairs(own) do
+    if not given[key] then
+      overrides[#overrides + 1] = key .. "=" .. value
+    end
+  end
+  if not given.state_dir then
+    testing.state_dirs = (testing.state_dirs or 0) + 1
+    overrides[#overrides + 1] = ("state_dir=%s/%d"):format(native.state_dir, testing.state_dirs)
+  end
+  if not given.spool_dir then -- one for all: libh2o has one a process
+    overrides[#overrides + 1] = ("spool_dir=%s/spool"):format(native.state_dir)
+  end
+  local clock = options.clock or "fake"
+  if clock ~= "fake" and clock ~= "real" then
+    error('clock is "fake" or "real"', 2)
+  end
+  local opened, message = native.open(options.config, overrides, clock == "real")
+  if not opened then
+    error(message, 2)
+  end
+  local self = setmetatable({
+    native = opened,
+    streams = {},
+    graces = options.graces or (clock == "fake" and GRACES or "0s"),
+    test = testing.current,
+    copies_before = opened:figures().copies,
+    logged = 0,
+    upstreams = {},
+  }, App)
+  local _, _, counts = counted(opened)
+  self.known = counts
+  open_apps[#open_apps + 1] = self
+  return self
+end
+
+-- ---- for the runner --------------------------------------------------------------------------------------------------
+
+testing.runner = {}
+
+function testing.runner.last()
+  return open_apps[#open_apps]
+end
+
+function testing.runner.is_app(value)
+  return getmetatable(value) == App
+end
+
+---A test begins.
+function testing.runner.begin(test)
+  testing.current = test
+  for _, app in ipairs(open_apps) do
+    app.copies_before = app.native:figures().copies
+    app.logged = #app.native:log()
+  end
+end
+
+---What its apps have logged meanwhile.
+function testing.runner.logged()
+  local parts = {}
+  for _, app in ipairs(open_apps) do
+    local text = app.native:log()
+    parts[#parts + 1] = text:sub(#text > app.logged and app.logged + 1 or 1)
+  end
+  return table.concat(parts)
+end
+
+---What it has left behind, in apps that it opened and in those that were there. Clients go first.
+function testing.runner.left()
+  local left = {}
+  for _, app in ipairs(open_apps) do
+    release_streams(app)
+    if not app.leaves then
+      for _, line in ipairs(app:left()) do
+        left[#left + 1] = line
+      end
+    end
+  end
+  return left
+end
+
+---It is over, whatever came of it: its apps close, and what others still hold is not the next one's fault.
+function testing.runner.over(test)
+  testing.current = nil
+  for i = #open_apps, 1, -1 do
+    local app = open_apps[i]
+    release_streams(app)
+    for _, upstream in pairs(app.upstreams) do
+      upstream.script, upstream.requests = {}, {} -- what answers() has been given stays
+    end
+    if test and app.test == test then
+      app.native:close()
+      app.native = nil
+      table.remove(open_apps, i)
+    else
+      app.native:settle()
+      local _, _, counts = counted(app.native)
+      app.known = counts
+    end
+  end
+end
+
+---A file is over.
+function testing.runner.close_all()
+  for _, app in ipairs(open_apps) do
+    release_streams(app)
+    app.native:close()
+    app.native = nil
+  end
+  open_apps = {}
+end
+
+return testing
