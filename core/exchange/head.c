@@ -15,15 +15,26 @@ static bool name_is_clean(fa_text name)
         if (!fa_is_token_char(name.data[i]))
             return false;
     }
-    return name.length != 0 && !fa_text_is(name, "content-length") && !fa_text_is(name, "transfer-encoding") &&
-           !fa_text_is(name, "connection");
+    switch (name.length) { /* of those that the server writes itself */
+    case 0:
+        return false;
+    case sizeof("connection") - 1:
+        return !fa_text_is(name, "connection");
+    case sizeof("content-length") - 1:
+        return !fa_text_is(name, "content-length");
+    case sizeof("transfer-encoding") - 1:
+        return !fa_text_is(name, "transfer-encoding");
+    default:
+        return true;
+    }
 }
 
 bool fa_header_is_clean(const fa_header *header)
 {
     fa_text value = header->value;
     for (size_t i = 0; i < value.length; ++i) {
-        if (value.data[i] == '\r' || value.data[i] == '\n' || value.data[i] == '\0')
+        char c = value.data[i];
+        if ((unsigned char)c < ' ' && (c == '\r' || c == '\n' || c == '\0'))
             return false;
     }
     return name_is_clean(header->name);

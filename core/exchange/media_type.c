@@ -3,10 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
-bool fa_is_token_char(char c)
+bool fa_is_odd_token_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    return c != '\0' && strchr("!#$%&'*+.^_`|~", c) != NULL;
 }
 
 static void skip_blanks(fa_text *rest)

@@ -27,7 +27,13 @@ bool fa_media_type_read(fa_text text, fa_media_type *type);
 /* The parameter of that name, whatever its case; NULL when absent. name: lower case. */
 const fa_parameter *fa_media_type_parameter(const fa_media_type *type, const char *name);
 
-/* A character that a token may have: RFC 9110 5.6.2. */
-bool fa_is_token_char(char c);
+bool fa_is_odd_token_char(char c); /* neither letter nor digit nor "-" */
+
+/* A character that a token may have: RFC 9110 5.6.2. Inline: every name of every header is looked through. */
+static inline bool fa_is_token_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           fa_is_odd_token_char(c);
+}
 
 #endif

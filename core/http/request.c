@@ -57,11 +57,11 @@ static bool sent_host(const h2o_req_t *req)
     return req->input.authority.base != NULL && req->input.authority.base != req->hostconf->authority.hostport.base;
 }
 
-static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
+enum { HIDDEN_HEADERS = 2 };
+
+/* headers: room for those that h2o has and those that it hides. */
+static void take_headers(fa_exchange *exchange, const h2o_req_t *req, fa_header *headers)
 {
-    fa_header *headers = fa_scope_allocate(exchange->scope, (req->headers.size + 2) * sizeof(*headers));
-    if (headers == NULL)
-        return FA_NO_MEMORY;
     for (size_t i = 0; i < req->headers.size; ++i) {
         const h2o_header_t *header = &req->headers.entries[i];
         headers[exchange->header_count++] = (fa_header){text_of(*header->name), text_of(header->value)};
@@ -71,7 +71,6 @@ static fa_result take_headers(fa_exchange *exchange, const h2o_req_t *req)
     if (req->upgrade.len != 0) /* nor does it leave this one where it was */
         headers[exchange->header_count++] = (fa_header){FA_TEXT("upgrade"), text_of(req->upgrade)};
     exchange->headers = headers;
-    return FA_OK;
 }
 
 /* ---- what every answer of this edge has ---- */
@@ -107,9 +106,8 @@ static fa_result fill_in(fa_http_request *request, fa_scope *scope)
     exchange->head_only = exchange->method.length == 4 && memcmp(exchange->method.data, "HEAD", 4) == 0;
     exchange->remote = (fa_text){request->connection->remote, strlen(request->connection->remote)};
     exchange->stall_ms = request->http->options.send_stall_ms;
-    fa_result result = take_headers(exchange, request->req);
-    if (result == FA_OK)
-        result = fa_http_take_body(request);
+    take_headers(exchange, request->req, (fa_header *)(request + 1));
+    fa_result result = fa_http_take_body(request);
     if (result == FA_OK && exchange->body != NULL)
         exchange->story.bytes_in += fa_buffer_length(exchange->body);
     if (result == FA_OK)
@@ -184,7 +182,8 @@ static fa_http_request *new_request(fa_http *http, h2o_req_t *req)
     fa_scope *scope;
     if (new_scope(http, req, &scope) != FA_OK)
         return NULL;
-    fa_http_request *request = fa_scope_allocate(scope, sizeof(*request));
+    size_t headers = (req->headers.size + HIDDEN_HEADERS) * sizeof(fa_header);
+    fa_http_request *request = fa_scope_allocate(scope, sizeof(*request) + headers); /* one piece: see take_headers */
     if (request == NULL) {
         fa_scope_end(scope, "no memory", NULL);
         return NULL;

@@ -1,17 +1,19 @@
 /* Finding and reading files.
  *
- * A path is resolved to its real one, which must lie below the real root; then the real one is opened folder by folder,
- * no link allowed any more. So what is opened is what was checked, even when somebody exchanges a folder for a link in
- * between. */
+ * Where there is no link in the path, the kernel opens it in one go and sees to that (openat2). Else, and where it cannot, a path is
+ * resolved to its real one, which must lie below the real root; then the real one is opened folder by folder, no link allowed any
+ * more. So what is opened is what was checked, even when somebody exchanges a folder for a link in between. */
 #include "media/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 bool fa_file_same(const fa_file_id *a, const fa_file_id *b)
@@ -90,17 +92,45 @@ static int open_without_links(const char *base, char *rest)
     return fd;
 }
 
-fa_result fa_file_open(const char *root, const char *path, int *fd, fa_file_id *id)
+/* Five calls of the kernel instead of twenty. FA_UNSUPPORTED: it is not that simple, or this kernel (or what stands before it) does not
+ * know the call. A device is not opened, as above. */
+static fa_result open_directly(const char *root, const char *path, int *fd)
+{
+    struct open_how how = {.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    struct stat status;
+    fa_result result = FA_UNSUPPORTED;
+    int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return FA_UNSUPPORTED;
+    if (fstatat(folder, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        result = errno == ENOENT ? FA_NOT_FOUND : FA_UNSUPPORTED;
+    else if (S_ISREG(status.st_mode) && (*fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how))) >= 0)
+        result = FA_OK;
+    close(folder);
+    return result;
+}
+
+static fa_result open_slowly(const char *root, const char *path, int *fd)
 {
     char base[PATH_MAX], real[PATH_MAX];
-    struct stat status;
     fa_result result;
     const char *rest = resolve(root, path, base, real, &result);
     if (rest == NULL)
         return result;
-    int opened = open_without_links(base, real + (rest - real));
-    if (opened < 0)
-        return from_errno();
+    *fd = open_without_links(base, real + (rest - real));
+    return *fd >= 0 ? FA_OK : from_errno();
+}
+
+fa_result fa_file_open(const char *root, const char *path, int *fd, fa_file_id *id)
+{
+    struct stat status;
+    int opened;
+    fa_result result = path[0] != '/' ? open_directly(root, path, &opened) : FA_UNSUPPORTED;
+    if (result == FA_UNSUPPORTED)
+        result = open_slowly(root, path, &opened);
+    if (result != FA_OK)
+        return result;
     if (fstat(opened, &status) != 0 || !S_ISREG(status.st_mode)) {
         close(opened);
         return FA_NOT_FOUND;

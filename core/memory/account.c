@@ -152,8 +152,9 @@ fa_result fa_account_move(fa_account *from, fa_account *to, size_t bytes)
     return FA_OK;
 }
 
-fa_result fa_account_open(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label,
-                          fa_account **out)
+/* Pays for itself and for `more` bytes. */
+static fa_result open_paying(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label,
+                             size_t more, fa_account **out)
 {
     fa_account *account = fa_ledger_allocate(ledger, sizeof(*account));
     if (account == NULL)
@@ -167,12 +168,34 @@ fa_result fa_account_open(fa_ledger *ledger, fa_account *parent, fa_kind kind, s
     account->budget = budget;
     account->high = SIZE_MAX;
     fa_label_copy(account->label, sizeof(account->label), label);
-    if (fa_account_charge(account, sizeof(*account)) != FA_OK) { /* an account pays for itself */
+    if (fa_account_charge(account, sizeof(*account) + more) != FA_OK) {
         fa_ledger_release(ledger, account);
         return FA_OVER_BUDGET;
     }
     if (parent != NULL)
         fa_account_ref(parent);
+    *out = account;
+    return FA_OK;
+}
+
+fa_result fa_account_open(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label,
+                          fa_account **out)
+{
+    return open_paying(ledger, parent, kind, budget, label, 0, out);
+}
+
+fa_result fa_account_open_with(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label,
+                               size_t size, void **block, fa_account **out)
+{
+    fa_account *account;
+    fa_result result = open_paying(ledger, parent, kind, budget, label, size, &account);
+    if (result != FA_OK)
+        return result;
+    if ((*block = fa_ledger_allocate(ledger, size)) == NULL) {
+        fa_account_discharge(account, size);
+        fa_account_unref(account);
+        return FA_NO_MEMORY;
+    }
     *out = account;
     return FA_OK;
 }

@@ -29,6 +29,10 @@ typedef struct fa_account fa_account;
 fa_result fa_account_open(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label,
                           fa_account **account);
 
+/* The same, and a block of `size` bytes that it pays for, charged together; to be freed like one of fa_account_allocate. */
+fa_result fa_account_open_with(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label,
+                               size_t size, void **block, fa_account **account);
+
 /* The same for whom it is enough to know that there is none: NULL. */
 fa_account *fa_account_new(fa_ledger *ledger, fa_account *parent, fa_kind kind, size_t budget, const char *label);
 

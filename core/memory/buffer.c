@@ -41,13 +41,18 @@ static size_t footprint(const fa_buffer *buffer)
 fa_result fa_buffer_new_detached(fa_account *account, size_t capacity, const char *label, fa_origin made_at,
                                  fa_buffer **out)
 {
-    void *block, *data = NULL;
-    fa_result result = fa_account_allocate(account, sizeof(fa_buffer), &block);
+    fa_ledger *ledger = fa_account_ledger(account);
+    fa_result result =
+        capacity > SIZE_MAX / 8 ? FA_OVER_BUDGET : fa_account_charge(account, sizeof(fa_buffer) + capacity);
     if (result != FA_OK)
         return result;
-    if (capacity != 0 && (result = fa_account_allocate(account, capacity, &data)) != FA_OK) {
-        fa_account_free(account, block, sizeof(fa_buffer));
-        return result;
+    void *block = fa_ledger_allocate(ledger, sizeof(fa_buffer));
+    void *data = block != NULL && capacity != 0 ? fa_ledger_allocate(ledger, capacity) : NULL;
+    if (block == NULL || (data == NULL && capacity != 0)) {
+        if (block != NULL)
+            fa_ledger_release(ledger, block);
+        fa_account_discharge(account, sizeof(fa_buffer) + capacity);
+        return FA_NO_MEMORY;
     }
     fa_buffer *buffer = memset(block, 0, sizeof(*buffer));
     buffer->magic = BUFFER_MAGIC;
@@ -293,14 +298,17 @@ static void drop_reference(fa_buffer *buffer)
     if (--buffer->references != 0)
         return;
     fa_account *account = buffer->account;
+    size_t released = sizeof(*buffer);
     buffer->magic = 0;
     if (buffer->source != NULL)
         fa_buffer_return(buffer->source); /* which shows nothing itself: no deeper than this */
     else if (buffer->map != NULL)
         unmap_file(account, buffer->map);
-    else if (buffer->data != NULL)
-        fa_account_free(account, buffer->data, buffer->capacity);
-    fa_account_free(account, buffer, sizeof(*buffer));
+    else if (buffer->data != NULL) {
+        fa_ledger_release(fa_account_ledger(account), buffer->data);
+        released += buffer->capacity;
+    }
+    fa_account_free(account, buffer, released); /* at once: each level is counted with a locked instruction */
     fa_account_unref(account);
 }
 

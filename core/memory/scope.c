@@ -38,13 +38,9 @@ static fa_result make(fa_ledger *ledger, fa_account *payer, fa_kind kind, size_t
 {
     fa_account *account;
     void *memory;
-    fa_result result = fa_account_open(ledger, payer, kind, budget, label, &account);
+    fa_result result = fa_account_open_with(ledger, payer, kind, budget, label, sizeof(fa_scope), &memory, &account);
     if (result != FA_OK)
         return result;
-    if ((result = fa_account_allocate(account, sizeof(fa_scope), &memory)) != FA_OK) {
-        fa_account_unref(account);
-        return result;
-    }
     fa_scope *scope = memset(memory, 0, sizeof(fa_scope));
     scope->magic = SCOPE_MAGIC;
     scope->live = true;
@@ -136,10 +132,19 @@ static void release_buffers(fa_scope *scope)
         fa_buffer_release(fa_buffer_of_node(node));
 }
 
-static void free_blocks(fa_scope *scope)
+/* How much it was; to be discharged: once for all of them, for it is done on every level, with locked instructions. */
+static size_t release_blocks(fa_scope *scope)
 {
-    for (fa_list *node; (node = fa_list_first(&scope->blocks)) != NULL;)
-        free_block(scope, FA_OBJECT(node, block, link));
+    size_t released = 0;
+    for (fa_list *node; (node = fa_list_first(&scope->blocks)) != NULL;) {
+        block *b = FA_OBJECT(node, block, link);
+        assert(b->magic == BLOCK_MAGIC);
+        b->magic = 0;
+        released += b->size;
+        fa_list_remove(&b->link);
+        fa_ledger_release(fa_scope_ledger(scope), b);
+    }
+    return released;
 }
 
 /* All that a scope without children still owns, and the scope itself. */
@@ -153,7 +158,7 @@ static void clean_up(fa_scope *scope, const char *reason, fa_scope_summary *summ
     summary->handles += fa_handles_end_scope(scope, reason);
     run_hooks(scope); /* of what a handle's release put there */
     release_buffers(scope);
-    free_blocks(scope);
+    size_t released = release_blocks(scope);
     summary->scopes++;
 
     fa_kind_counters *counters = fa_ledger_kind(fa_account_ledger(account), fa_account_kind(account));
@@ -162,7 +167,8 @@ static void clean_up(fa_scope *scope, const char *reason, fa_scope_summary *summ
     else
         fa_ledger_remove_root(fa_account_ledger(account), &scope->in_parent);
     scope->magic = 0;
-    fa_account_free(account, scope, sizeof(*scope));
+    fa_ledger_release(fa_account_ledger(account), scope);
+    fa_account_discharge(account, released + sizeof(*scope));
     size_t left = fa_account_bytes(account);
     if (left < before) /* another thread may have charged the account meanwhile */
         summary->bytes += before - left;

@@ -12,7 +12,7 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
-enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512 };
+enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512, IDLE_COROUTINES = 64 };
 
 typedef struct mount {
     fa_media_mount media;
@@ -23,6 +23,11 @@ typedef struct mount {
 typedef struct source_name {
     const char *source, *name;
 } source_name;
+
+typedef struct idle_coroutine {
+    lua_State *co;
+    int reference; /* in the registry */
+} idle_coroutine;
 
 /* A metatable behind its name (handle.c). */
 typedef struct known_metatable {
@@ -107,6 +112,8 @@ struct fa_script {
     const char *stack_base;      /* of C, where the slice began */
     volatile sig_atomic_t armed; /* the time is over: every instruction raises until control is back in C */
     fa_list tasks;
+    idle_coroutine idle[IDLE_COROUTINES]; /* of tasks that have ended well, for the next ones */
+    size_t idle_count;
     fa_list pending; /* tasks that `mail` will resume */
     fa_message mail;
     fa_list module_waits; /* tasks that wait until another one has loaded a module (lua_loader.c) */
@@ -169,6 +176,8 @@ typedef struct fa_task {
     fa_list scopes;  /* that its script opened, newest first (lua_scope.c) */
     unsigned number; /* never used twice */
     bool started, running, counted;
+    bool named;    /* its script may keep the coroutine itself: nobody else gets it */
+    bool well;     /* it has returned */
     bool loads;    /* a module: others may wait for that */
     bool raise;    /* the wait that it comes back from raises why_gone */
     bool told;     /* that its owner has ended: the next wait drops it */

@@ -98,9 +98,23 @@ static int failed(lua_State *L)
     return 0;
 }
 
+/* coroutine.running. Whoever has the coroutine of a task may look at it as long as they like: it is not used again (task.c). */
+static int running(lua_State *L)
+{
+    fa_task *task = fa_script_of(L)->current;
+    if (lua_pushthread(L)) { /* the state itself */
+        lua_pushnil(L);
+        return 1;
+    }
+    if (task != NULL && task->co == L)
+        task->named = true;
+    return 1;
+}
+
 void fa_open_language(lua_State *L)
 {
-    static const luaL_Reg natives[] = {{"check_depth", check_depth}, {"failed", failed}, {NULL, NULL}};
+    static const luaL_Reg natives[] = {
+        {"check_depth", check_depth}, {"failed", failed}, {"running", running}, {NULL, NULL}};
     char path[SCRIPT_PATH_SIZE];
     snprintf(path, sizeof(path), "%s/fitnessally/language.lua", fa_script_of(L)->options.library);
     if (fa_script_load_text(L, path, "=fitnessally") != 0)

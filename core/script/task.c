@@ -21,12 +21,46 @@ static void uncount(fa_task *task)
     task->counted = false;
 }
 
+/* ---- coroutines ----
+ *
+ * One that has returned is as good as a new one, and spares the collector the most of what a request leaves behind. Not one that failed,
+ * nor one that a script may still know (coroutine.running): it would see another task's. */
+
+static void new_coroutine(fa_task *task, lua_State *from)
+{
+    fa_script *script = task->script;
+    if (script->idle_count > 0) {
+        const idle_coroutine *idle = &script->idle[--script->idle_count];
+        task->co = idle->co;
+        task->reference = idle->reference;
+        lua_pushvalue(from, LUA_GLOBALSINDEX); /* as a new one has those of its maker */
+        lua_xmove(from, task->co, 1);
+        lua_replace(task->co, LUA_GLOBALSINDEX);
+        return;
+    }
+    bool strict = fa_heap_strict(script, false);
+    task->co = lua_newthread(from);
+    task->reference = luaL_ref(from, LUA_REGISTRYINDEX);
+    fa_heap_strict(script, strict);
+}
+
+static void leave_coroutine(fa_task *task)
+{
+    fa_script *script = task->script;
+    if (task->well && !task->named && script->idle_count < IDLE_COROUTINES) {
+        lua_settop(task->co, 0);
+        script->idle[script->idle_count++] = (idle_coroutine){task->co, task->reference};
+    } else {
+        luaL_unref(script->lua, LUA_REGISTRYINDEX, task->reference);
+    }
+}
+
 static void free_task(fa_task *task)
 {
     fa_script *script = task->script;
     fa_script_scopes_end(task, "its task has ended");
     fa_script_scopes_free(task);
-    luaL_unref(script->lua, LUA_REGISTRYINDEX, task->reference);
+    leave_coroutine(task);
     fa_list_remove(&task->link);
     fa_list_remove(&task->pending);
     uncount(task);
@@ -95,11 +129,8 @@ fa_task *fa_task_new(fa_script *script, lua_State *from, fa_scope *scope,
         lua_pop(from, 1);
         return NULL;
     }
-    bool strict = fa_heap_strict(script, false);
     task->script = script;
-    task->co = lua_newthread(from);
-    task->reference = luaL_ref(from, LUA_REGISTRYINDEX);
-    fa_heap_strict(script, strict);
+    new_coroutine(task, from);
     lua_xmove(from, task->co, 1);
     task->scope = scope;
     task->done = done;
@@ -143,6 +174,7 @@ static void finish(fa_task *task, int status)
     fa_script *script = task->script;
     lua_State *L = script->lua;
     const char *error = status != 0 ? push_traceback(L, task->co) : NULL;
+    task->well = status == 0;
     if (task->scope != NULL)
         fa_scope_hook_remove(&task->at_end);
     if (task->scope != NULL && task->done != NULL)

@@ -33,6 +33,8 @@ function coroutine.wrap(fn)
   end
 end
 
+coroutine.running = native.running
+
 local function less(a, b)
   return a < b
 end

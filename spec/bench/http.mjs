@@ -8,12 +8,13 @@ import path from 'node:path';
 
 import { REPO } from '../e2e/support/server.mjs';
 import { isMain, readOptions } from './support/options.mjs';
-import { MB, cpuSecondsOfThreads, memory } from './support/process.mjs';
+import { MB, cpuSecondsOfThreads, cpuSplit, memory } from './support/process.mjs';
 import { pids, startH2o, startNginx, startNode, startOurs } from './support/servers.mjs';
 import { slope } from './support/statistics.mjs';
 import { wrk } from './support/wrk.mjs';
 
-const USAGE = `usage: ./dev bench http [--rounds 7] [--seconds 1] [--connections 32] [--only TEXT] [--flat N] [--json] [--set KEY=VALUE]...
+const USAGE = `usage: ./dev bench http [--short] [--rounds 7] [--seconds 1] [--connections 32] [--only TEXT] [--flat N] [--json] [--set KEY=VALUE]...
+  --short        three rounds: under three minutes
   --only TEXT    the cases whose name contains it
   --flat N       instead: N requests to our server, and how its memory moves`;
 
@@ -60,6 +61,7 @@ function cases(folder) {
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const cpu = (server) => pids(server.pid).reduce((sum, pid) => sum + cpuSecondsOfThreads(pid), 0);
+const split = (server) => pids(server.pid).map(cpuSplit).reduce((a, b) => ({ kernel: a.kernel + b.kernel, all: a.all + b.all }));
 const rss = (server) => pids(server.pid).reduce((sum, pid) => sum + memory(pid).rss, 0);
 
 async function headersFor(server, one) {
@@ -69,10 +71,11 @@ async function headersFor(server, one) {
   return [`If-None-Match: ${answer.headers.get('etag')}`];
 }
 
-/** Rounds of one case, in turn. Gives {name: {perSecond, cpuUs, rss, failed}}. */
+/** Rounds of one case, in turn. Gives {name: {perSecond, cpuUs, kernel, rss, failed}}; kernel: which part of the processor time. */
 async function measure(one, servers, { rounds, seconds, connections }) {
   const results = {};
   for (const server of servers) results[server.name] = { perSecond: [], cpuUs: [], failed: 0, headers: await headersFor(server, one) };
+  const begun = new Map(servers.map((server) => [server, split(server)]));
   for (let round = 0; round <= rounds; round++) {
     for (let i = 0; i < servers.length; i++) {
       const server = servers[(i + round) % servers.length];
@@ -85,7 +88,11 @@ async function measure(one, servers, { rounds, seconds, connections }) {
       result.failed += load.failed;
     }
   }
-  for (const server of servers) results[server.name].rss = rss(server);
+  for (const server of servers) {
+    const [before, after] = [begun.get(server), split(server)];
+    results[server.name].kernel = (after.kernel - before.kernel) / (after.all - before.all || 1);
+    results[server.name].rss = rss(server);
+  }
   return results;
 }
 
@@ -101,7 +108,7 @@ function rows(one, results) {
     const costRatio = name === 'ours' ? '' : (cost / median(ours.cpuUs)).toFixed(2);
     const spread = `${Math.round(Math.min(...result.perSecond))}-${Math.round(Math.max(...result.perSecond))}`;
     const failed = result.failed ? ` (${result.failed} failed)` : '';
-    return `| ${one.name} | ${NAMES[name]} | ${Math.round(rate)}${failed} | ${spread} | ${ratio} | ${cost.toFixed(1)} | ${costRatio} | ${(result.rss / MB).toFixed(1)} |`;
+    return `| ${one.name} | ${NAMES[name]} | ${Math.round(rate)}${failed} | ${spread} | ${ratio} | ${cost.toFixed(1)} | ${(cost * result.kernel).toFixed(1)} | ${costRatio} | ${(result.rss / MB).toFixed(1)} |`;
   });
 }
 
@@ -113,7 +120,7 @@ async function compare(options, folder, files) {
     const servers = started.filter((one) => one !== null);
     const missing = ['nginx', 'h2o'].filter((name) => !servers.some((one) => one.name === name));
     if (missing.length) console.error(`not here: ${missing.join(', ')}`);
-    console.log('| case | server | requests/s | from - to | ours is x | CPU us each | ours is cheaper x | RSS in MB |\n|---|---|---|---|---|---|---|---|');
+    console.log('| case | server | requests/s | from - to | ours is x | CPU us each | of it kernel | ours is cheaper x | RSS in MB |\n|---|---|---|---|---|---|---|---|---|');
     const all = [];
     for (const one of list) {
       const results = await measure(one, servers.filter(({ name }) => one.who.includes(name)), options);
@@ -151,7 +158,8 @@ async function flat(options, files) {
 }
 
 async function main() {
-  const options = readOptions({ rounds: 7, seconds: 1, connections: 32, only: '', flat: 0, json: false }, USAGE);
+  const options = readOptions({ rounds: 7, seconds: 1, connections: 32, only: '', flat: 0, json: false, short: false }, USAGE);
+  if (options.short) options.rounds = 3;
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1)); // which ends the servers, too
   const folder = mkdtempSync(path.join(tmpdir(), 'fitnessally-bench-'));
   const files = path.join(folder, 'files');

@@ -24,6 +24,38 @@ static void a_waiting_task_lets_others_through(void **state)
     script_world_end(w);
 }
 
+/* Coroutines are used again, but for those that a script may know. */
+static void nobody_gets_a_coroutine_that_a_script_keeps(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin(
+        "local kept\n"
+        "app:get('/keep', function(req) kept = coroutine.running() req:reply { text = type(kept) } end)\n"
+        "app:get('/look', function(req)\n"
+        "  fitnessally.sleep(1)\n"
+        "  local ok, why = coroutine.resume(kept)\n"
+        "  req:reply { text = coroutine.status(kept) .. ' ' .. tostring(kept == coroutine.running()) .. ' ' .. why }\n"
+        "end)\n"
+        "app:get('/many', function(req, a, b) fitnessally.sleep(1) req:reply { text = tostring(a) .. tostring(b) } "
+        "end)\n"
+        "app:get('/fails', function(req) local x = nil + 1 end)\n"
+        "app:get('/results', function(req) req:reply { text = 'x' } return 1, 2, 3 end)\n");
+    for (int round = 0; round < 3; ++round) {
+        fa_inprocess *waiting[80]; /* more than are kept */
+        assert_answer(w, "GET /keep", "200 thread");
+        assert_answer(w, "GET /look", "200 dead false cannot resume dead coroutine");
+        assert_answer_has(w, "GET /fails", "500 ");
+        assert_answer(w, "GET /results", "200 x");
+        for (size_t i = 0; i < 80; ++i)
+            waiting[i] = script_start(w, (asking){.what = "GET /many"});
+        for (size_t i = 0; i < 80; ++i)
+            assert_string_equal(script_answer(w, waiting[i]), "200 nilnil");
+        assert_int_equal(fa_script_tasks(w->script), 0);
+    }
+    assert_costs_nothing(w, "GET /results");
+    script_world_end(w);
+}
+
 static void a_vanished_client_takes_its_task_along(void **state)
 {
     (void)state;
@@ -315,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_waiting_task_lets_others_through),
+        cmocka_unit_test(nobody_gets_a_coroutine_that_a_script_keeps),
         cmocka_unit_test(a_vanished_client_takes_its_task_along),
         cmocka_unit_test(nothing_waits_where_it_cannot),
         cmocka_unit_test(flows_make_turns),

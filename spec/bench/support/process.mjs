@@ -20,6 +20,12 @@ export function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ
 }
 
+/** The same, split: in the kernel's code and altogether. */
+export function cpuSplit(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  return { kernel: Number(fields[12]) / 100, all: (Number(fields[11]) + Number(fields[12])) / 100 };
+}
+
 /** The same to the nanosecond, but without threads that have ended. */
 export function cpuSecondsOfThreads(pid) {
   const tasks = readdirSync(`/proc/${pid}/task`);
