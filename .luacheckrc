@@ -12,6 +12,12 @@ for _, name in ipairs { "config", "native" } do -- and what the files of plugins
   table.insert(files["plugins"].read_globals, name)
 end
 
+local of_plugins = { "config", "native", unpack(host) }
+files["plugins"] = { read_globals = of_plugins }
+files["lua/fitnessally/sample"] = { read_globals = of_plugins }
+files["plugins/*/spec"] = { std = "+busted" }
+files["lua/fitnessally/sample/spec"] = { std = "+busted" }
+
 -- Evaluated in a state of its own, where a key is a global.
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }
 files["spec"] = { std = "+busted" }

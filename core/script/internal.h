@@ -98,6 +98,13 @@ struct fa_script {
     int starter_count;
     fa_half *halves; /* of plugins, in the order of plugins_enabled */
     size_t half_count;
+    unsigned phases; /* fa_phase, of all plugins that can be used */
+    bool shut_down;  /* that phase is over */
+    fa_list entries; /* for the phase `log` (lua_phases.c) */
+    size_t entry_count, entries_lost;
+    fa_message entries_mail;
+    bool entries_posted;
+    fa_list watched;               /* requests of which it will be told */
     fa_half *half;                 /* whose code is being loaded; NULL: the application's */
     struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
     fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
@@ -368,6 +375,22 @@ void fa_half_enter(lua_State *L, const fa_half *half);
 bool fa_script_owns(const fa_script *script, const fa_scope *scope);
 /* Fills in what stands around the line, when the file is one of a plugin. */
 void fa_halves_excerpt(const fa_script *script, fa_load_failure *failure);
+
+/* Calls a function of plugins.lua with what lies above `base` on the stack (popped); it gives nil or a problem. 0: it is content, else
+ * the problem is on top. */
+int fa_halves_call(fa_script *script, const char *function, int base);
+void fa_halves_push_library(lua_State *L);
+
+/* ---- the phases of plugins (lua_phases.c) ---- */
+
+void fa_phases_init(fa_script *script);
+/* A request that a route takes is about to be handled: response and log are told of it, when somebody has these phases. holds: the state
+ * stays until its answer has left. False: no memory. */
+bool fa_phases_watch(fa_script *script, fa_exchange *exchange, fa_handle handle, bool holds);
+/* What is still to be logged, and then the phase `shutdown`, once. From the loop, on the worker's thread. */
+void fa_phases_shut_down(fa_script *script);
+/* The state goes; nobody is told. */
+void fa_phases_end(fa_script *script);
 
 /* The settings as a table. */
 void fa_lua_push_settings(lua_State *L, const fa_setting *settings);

@@ -52,27 +52,37 @@ void fa_half_enter(lua_State *L, const fa_half *half)
     lua_pop(L, 3);
 }
 
-/* Calls a function of the library's with the plugin's name and what is on top (popped); it answers nil or a problem. 0: it is content,
- * else the problem is on top. */
-static int tell_library(fa_script *script, const char *function, const char *name)
+void fa_halves_push_library(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LIBRARY);
+}
+
+int fa_halves_call(fa_script *script, const char *function, int base)
 {
     lua_State *L = script->lua;
-    int handler = lua_gettop(L);
+    int arguments = lua_gettop(L) - base, handler = base + 1;
     lua_pushcfunction(L, fa_lua_with_traceback);
     lua_insert(L, handler);
-    lua_getfield(L, LUA_REGISTRYINDEX, LIBRARY);
+    fa_halves_push_library(L);
     lua_getfield(L, -1, function);
     lua_remove(L, -2);
     lua_insert(L, handler + 1);
-    lua_pushstring(L, name);
-    lua_insert(L, handler + 2);
-    int status = fa_script_call(script, 2, 1, handler);
+    int status = fa_script_call(script, arguments, 1, handler);
     lua_remove(L, handler);
     if (status == 0 && lua_isnil(L, -1)) {
         lua_pop(L, 1);
         return 0;
     }
     return status != 0 ? status : LUA_ERRRUN;
+}
+
+/* The same with a plugin's name and what is on top. */
+static int tell_library(fa_script *script, const char *function, const char *name)
+{
+    int base = lua_gettop(script->lua) - 1;
+    lua_pushstring(script->lua, name);
+    lua_insert(script->lua, base + 1);
+    return fa_halves_call(script, function, base);
 }
 
 /* The Lua half, from its file to what it returns. 0, or the problem is on top. */
@@ -238,6 +248,8 @@ fa_result fa_halves_load(fa_script *script, fa_load_failure *failure, fa_error *
         if (script->halves[i].scope != NULL && script->halves[i].problem == NULL &&
             begin_one(script, &script->halves[i]) != 0)
             result = take_failure(script, &plugins[i], &script->halves[i], failure, error);
+        if (script->halves[i].scope != NULL && script->halves[i].problem == NULL)
+            script->phases |= plugins[i].phases;
     }
     return result;
 }

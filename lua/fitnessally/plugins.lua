@@ -2,7 +2,8 @@
 -- before anything is loaded; not a module. list: what the manifests say, in the order of plugins_enabled; plugin: the
 -- global of that name, with the functions of C halves; host: the table fitnessally.
 local list, plugin, host = ...
-local error, ipairs, pairs, setmetatable, tostring, type = error, ipairs, pairs, setmetatable, tostring, type
+local error, ipairs, pairs, pcall, setmetatable, sort, tostring, type =
+  error, ipairs, pairs, pcall, setmetatable, table.sort, tostring, type
 local format = string.format
 
 local by_name = {}
@@ -89,6 +90,81 @@ function library.fail(name, problem)
     return nil, { code = "unavailable", message = format("The plugin %s is not available.", name) }
   end
   setmetatable(it.functions, { __index = function() return unavailable end })
+end
+
+-- ---- phases ----------------------------------------------------------------------------------------------------------
+
+-- Those with higher priority first; of the same priority as in plugins_enabled.
+local order = {}
+for i, it in ipairs(list) do
+  it.place, order[i] = i, it
+end
+sort(order, function(a, b)
+  if a.priority ~= b.priority then
+    return a.priority > b.priority
+  end
+  return a.place < b.place
+end)
+
+-- The plugins that have a phase, in their order.
+local function with(phase)
+  local found = {}
+  for _, it in ipairs(order) do
+    if type(it.phases[phase]) == "function" then
+      found[#found + 1] = { name = it.name, fn = it.phases[phase] }
+    end
+  end
+  return found
+end
+
+local phases = {} -- once everything is loaded: name of the phase -> those who have it
+
+local function having(phase)
+  phases[phase] = phases[phase] or with(phase)
+  return phases[phase]
+end
+
+---The functions of the phase `request`, in their order.
+function library.requests()
+  local all = {}
+  for i, it in ipairs(having "request") do
+    all[i] = it.fn
+  end
+  return all
+end
+
+---The names of those who take part in requests, in their order.
+function library.partakers()
+  local all = {}
+  for _, it in ipairs(order) do
+    if it.phases.request or it.phases.response or it.phases.log then
+      all[#all + 1] = it.name
+    end
+  end
+  return all
+end
+
+-- Those who came first in the request come last here. What fails does so for itself.
+local function backwards(phase, ...)
+  local all = having(phase)
+  for i = #all, 1, -1 do
+    local ok, problem = pcall(all[i].fn, ...)
+    if not ok then
+      log.error(format("plugin %s: %s: %s", all[i].name, phase, tostring(problem)))
+    end
+  end
+end
+
+function library.response(req, status)
+  backwards("response", req, { status = status })
+end
+
+function library.log(entry)
+  backwards("log", entry)
+end
+
+function library.shutdown()
+  backwards "shutdown"
 end
 
 -- ---- for scripts ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 package.path = (os.getenv("FA_ROOT") or ".") .. "/?.lua;" .. package.path
 
+local cjson = require "cjson"
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 
@@ -164,6 +165,19 @@ describe("a plugin in Lua", function()
     end
   end)
 
+  it("is a finding of check and doctor", function()
+    write_app ""
+    write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
+    local options = { "--set", "app=" .. folder .. "/app", "--set", "plugin_path=" .. folder .. "/plugins", "--set",
+      "plugins_enabled=broken", "--set", "tts=", "--set", "state_dir=" .. folder .. "/state" }
+    local output, status = server.command("check", unpack(options))
+    assert.are.equal(1, status)
+    assert.is_truthy(output:find("plugin broken would be left out: plugins/broken/init.lua:1: on purpose", 1, true), output)
+    output = server.command("doctor", unpack(options))
+    assert.is_truthy(output:find("note   plugin        broken would be left out: plugins/broken/init.lua:1", 1, true), output)
+    assert.is_nil(output:find("broken loads", 1, true))
+  end)
+
   it("lets no server start whose configuration does not fit it", function()
     write_plugin("tts-shout", SHOUT)
     write_app(APP)
@@ -199,5 +213,148 @@ describe("a plugin in Lua", function()
       return now.count == before.count and math.abs(now.bytes - before.bytes) < 1000
     end))
     app:stop()
+  end)
+end)
+
+describe("the phases of plugins", function()
+  before_each(function() folder = server.folder() end)
+  after_each(function() server.remove(folder) end)
+
+  local PHASES = [[
+    local seen = {}
+    return {
+      seen = function() return seen end,
+      phases = {
+        request = function(req)
+          seen[#seen + 1] = "NAME request " .. req.path
+          if req.path == "/refused" and "NAME" == "outer" then
+            req:fail(403, "refused", "NAME says no.")
+          elseif req.path == "/broken" then
+            error("NAME breaks")
+          end
+        end,
+        response = function(req, answer)
+          req:add_header("X-NAME", answer.status .. " " .. #seen)
+          if req.path == "/late" then
+            req:reply { text = "instead" }
+          end
+        end,
+        log = function(entry)
+          seen[#seen + 1] = ("NAME log %s %s %s %d %d %s"):format(entry.method, entry.path, entry.route, entry.status,
+            entry.bytes, tostring(entry.complete and entry.ms >= 0))
+        end,
+        shutdown = function() log.info("NAME is shut down") end,
+      },
+    }]]
+  local MANIFEST = [[return { name = "NAME", priority = %d, phases = { "request", "response", "log", "shutdown" } }]]
+
+  it("stand around every route, in the order of their priority, and back", function()
+    for name, priority in pairs { outer = 20, inner = -1 } do
+      write_plugin(name, { plugin = MANIFEST:format(priority):gsub("NAME", name), init = (PHASES:gsub("NAME", name)) })
+    end
+    write_app [[
+      app:use(function(req, next)
+        if req.path == "/stopped" then req:fail(401, "stopped", "Stopped.") else next(req) end
+      end)
+      app:get("/seen", { use = false }, function(req)
+        req:reply { json = { outer = plugin.outer.seen(), inner = plugin.inner.seen() } }
+      end)
+      for _, path in ipairs { "/", "/refused", "/broken", "/late" } do
+        app:get(path, function(req) req:reply { text = "hello" } end)
+      end
+      app:get("/stopped", print)
+      app:get("/pieces", function(req)
+        local out = req:start {}
+        out:write("a")
+        fitnessally.sleep(5)
+        out:write("b")
+      end)
+      app:static("/files", { root = settings.app })]]
+    local app = start { plugins_enabled = "inner,outer", workers = "1", log_level = "info" }
+    local function answers(path, status, body)
+      local answer = http.get(app, path)
+      assert.are.equal(status, answer.status, answer.body)
+      for _, name in ipairs { "x-inner", "x-outer" } do
+        assert.are.equal(status, tonumber(answer.headers[name]:match("^%d+")))
+      end
+      if body then
+        assert.are.equal(body, answer.body)
+      end
+    end
+    answers("/", 200, "hello")
+    answers("/refused", 403)
+    answers("/stopped", 401)
+    answers("/broken", 500)
+    answers("/late", 200, "hello")
+    answers("/pieces", 200, "ab")
+    answers("/files/app.lua", 200)
+    answers("/files/none", 404)
+    assert.is_nil(http.get(app, "/nothing").headers["x-outer"])
+    assert.is_true(app:logged "plugin inner: response: plugins/inner/init.lua:16: this request has been answered")
+    local seen = http.get(app, "/seen").json
+    assert.are.same({ "inner request /", "inner log GET / / 200 5 true", "inner log GET /refused /refused 403 " }, {
+      seen.inner[1], seen.inner[2], (seen.inner[3]:gsub("%d+ true$", "")) })
+    assert.are.same({ "outer request /", "outer log GET / / 200 5 true", "outer request /refused" },
+      { seen.outer[1], seen.outer[2], seen.outer[3] })
+    assert.is_truthy(table.concat(seen.inner, "\n"):find("inner log GET /pieces /pieces 200 2 true", 1, true))
+    assert.is_truthy(table.concat(seen.inner, "\n"):find("inner log GET /files/app.lua /files/*file 200", 1, true))
+    local output, status = server.command("reload", "--socket", ("%s/control/%d.sock"):format(app.folder, app.pid))
+    assert.are.equal(0, status, output)
+    assert.is_true(app:logged "inner is shut down")
+    assert.are.equal(1, #http.get(app, "/seen").json.outer)
+    output = server.command("routes", "--json", "--set", "app=" .. folder .. "/app", "--set", "plugin_path=" .. folder ..
+      "/plugins", "--set", "plugins_enabled=inner,outer", "--set", "state_dir=" .. folder .. "/state")
+    assert.are.same({ "outer", "inner" }, cjson.decode(output).routes[1].plugins)
+    app:stop()
+  end)
+
+  it("are asked in a server that ends", function()
+    write_plugin("outer", { plugin = (MANIFEST:format(0):gsub("NAME", "outer")), init = [[
+      local void = function() end
+      return { phases = { request = void, response = void, log = void, shutdown = function()
+        fitnessally.store("kept"):put("x", "shut down")
+        log.warn("the last word")
+        error("too late")
+      end } }]] })
+    write_app "app:get('/', function(req) req:reply { text = 'x' } end)"
+    local app = start { plugins_enabled = "outer", workers = "1" }
+    assert.are.equal("x", http.get(app, "/").body)
+    local log = app.folder .. "/log"
+    server.shell("ln " .. log .. " " .. folder .. "/kept")
+    app:stop()
+    local text = server.read(folder .. "/kept")
+    assert.is_truthy(text:find("the last word", 1, true), text)
+    assert.is_truthy(text:find("plugin outer: shutdown: plugins/outer/init.lua:5: too late", 1, true), text)
+  end)
+end)
+
+describe("fitnessally plugin new", function()
+  before_each(function() folder = server.folder() end)
+  after_each(function() server.remove(folder) end)
+
+  it("makes a plugin that loads, answers and has a spec that succeeds", function()
+    local parent = folder .. "/made/here"
+    local output, status = server.command("plugin", "new", "my-own_1", "--dir", parent)
+    assert.are.equal(0, status, output)
+    local config = { "-c", server.root .. "/fitnessally.conf.lua", "--set", "state_dir=" .. folder .. "/state",
+      "--set", "tts=" }
+    output, status = server.command("spec", parent .. "/my-own_1/spec", unpack(config))
+    assert.are.equal(0, status, output)
+    assert.is_truthy(output:find("2 successes / 0 failures", 1, true), output)
+    local app = start { app = parent .. "/my-own_1/spec/app", plugin_path = parent, plugins_enabled = "my-own_1" }
+    local answer = http.get(app, "/greet/Ada")
+    assert.are.equal("Hello, Ada!", answer.body)
+    assert.are.equal("my-own_1", answer.headers["x-plugin"])
+    app:stop()
+    output, status = server.command("routes", "--set", "app=" .. parent .. "/my-own_1/spec/app", "--set", "plugin_path=" ..
+      parent, "--set", "plugins_enabled=my-own_1", unpack(config))
+    assert.are.equal(0, status, output)
+    assert.is_truthy(output:find("GET%s+/greet/:name .* my%-own_1\nplugins loaded: my%-own_1\n"), output)
+    local said, left = server.command("plugin", "new", "my-own_1", "--dir", parent)
+    assert.are.equal(1, left, said)
+    for _, name in ipairs { "Big", "../up", "a.b", "", ("x"):rep(40) } do
+      assert.are.equal(2, select(2, server.command("plugin", "new", name, "--dir", parent)))
+    end
+    assert.are.equal(2, select(2, server.command("plugin", "old")))
   end)
 end)
