@@ -127,6 +127,16 @@ describe('requests', () => {
   });
 });
 
+test('a session that asks nothing, or leaves a body unfinished, is closed after idle_timeout', async (t) => {
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', 'idle_timeout=1s');
+  t.after(() => server.stop());
+  const closed = (client) => within(10_000, new Promise((resolve) => client.once('close', resolve)), 'the close');
+  const unfinished = session(server), silent = session(server);
+  const upload = unfinished.request({ ':method': 'POST', ':path': '/api/nothing' });
+  upload.on('error', () => {}).write('the beginning');
+  await Promise.all([closed(silent), closed(unfinished)]);
+});
+
 test('a drain ends idle sessions and lets a request finish', async () => {
   const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', `app=${path.join(REPO, 'spec/support/bodies')}`);
   const idle = session(server), busy = session(server);
