@@ -1,13 +1,22 @@
 std = "luajit"
 max_line_length = 120
 max_comment_line_length = 230 -- an annotation is one line
-exclude_files = { "build*", ".fitnessally", "**/node_modules", "lua/fitnessally/meta" } -- declarations only
+exclude_files = { "build*", ".fitnessally", "**/node_modules", "lua/fitnessally/meta", "lua/fitnessally/testing/meta.lua" } -- declarations only
 
 -- What a script finds already there.
 local host = { "app", "voice", "fitnessally", "log", "json", "plugin", "settings", "upstream" }
 for _, folder in ipairs { "lua", "plugins", "examples" } do
-  files[folder] = { read_globals = host }
+  files[folder] = { read_globals = { unpack(host) } }
 end
+for _, name in ipairs { "config", "native" } do -- and what the files of plugins have
+  table.insert(files["plugins"].read_globals, name)
+end
+
+local of_plugins = { "config", "native", unpack(host) }
+files["plugins"] = { read_globals = of_plugins }
+files["lua/fitnessally/sample"] = { read_globals = of_plugins }
+files["plugins/*/spec"] = { std = "+busted" }
+files["lua/fitnessally/sample/spec"] = { std = "+busted" }
 
 -- Evaluated in a state of its own, where a key is a global.
 files["**/*.conf.lua"] = { allow_defined_top = true, ignore = { "131" }, globals = { "plugins" } }

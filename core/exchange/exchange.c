@@ -68,6 +68,14 @@ static bool has_no_body(int status)
 
 /* ---- sending ---- */
 
+static void tell_heading(fa_exchange *exchange, int status)
+{
+    void (*heading)(fa_exchange *, int, void *) = exchange->heading;
+    exchange->heading = NULL; /* once, even when this answer fails and an error is answered instead */
+    if (heading != NULL)
+        heading(exchange, status, exchange->heading_context);
+}
+
 fa_result fa_exchange_start(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length)
 {
     fa_header all[FA_MAX_HEAD];
@@ -75,6 +83,9 @@ fa_result fa_exchange_start(fa_exchange *exchange, int status, const fa_header *
         return FA_WRONG_STATE;
     if (!head_is_clean(status, headers, count))
         return FA_INVALID;
+    tell_heading(exchange, status);
+    if (exchange->status != 0 || exchange->gone)
+        return FA_WRONG_STATE;
     count = fa_head_assemble(exchange, status, headers, count, all);
     exchange->status = status;
     exchange->length = has_no_body(status) ? -1 : length;
@@ -220,6 +231,10 @@ fa_result fa_exchange_move(fa_exchange *exchange, const fa_header *headers, size
     if (!begun && !head_is_clean(200, headers, count))
         return FA_INVALID;
     if (!begun)
+        tell_heading(exchange, 200);
+    if (exchange->gone || (!begun && exchange->status != 0))
+        return FA_WRONG_STATE;
+    if (!begun)
         count = fa_head_assemble(exchange, 200, headers, count, all);
     fa_result result = begun ? exchange->back_end->move(exchange, NULL, 0, moved, context)
                              : exchange->back_end->move(exchange, all, count, moved, context);
@@ -247,6 +262,9 @@ fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, s
         return FA_UNSUPPORTED;
     if (!head_is_clean(200, headers, count)) /* of 101 it is asked by nobody else */
         return FA_INVALID;
+    tell_heading(exchange, 101);
+    if (exchange->status != 0 || exchange->gone)
+        return FA_WRONG_STATE;
     count = fa_head_assemble(exchange, 101, headers, count, all);
     exchange->story.first_us = fa_worker_now_us(exchange->worker);
     exchange->on_input = on_input;

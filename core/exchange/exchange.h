@@ -120,6 +120,10 @@ struct fa_exchange {
     size_t (*on_input)(fa_exchange *exchange, const uint8_t *bytes, size_t length, void *context);
     void *input_context;
 
+    /* Told once, before the first head is made: it may still add headers (exchange/head.h), and nothing else. NULL: nobody asks. */
+    void (*heading)(fa_exchange *exchange, int status, void *context);
+    void *heading_context;
+
     void *route_state; /* for whoever handles it (core/script) */
     bool promised;     /* for the same: somebody else has taken it and answers later */
 

@@ -65,13 +65,10 @@ static int read_line(FILE *file, char line[WIDEST + 1])
     return any || c == '\n';
 }
 
-static void read_excerpt(fa_load_failure *failure, const char *app, const char *library)
+static void read_excerpt(fa_load_failure *failure, FILE *file)
 {
     char line[WIDEST + 1];
     size_t used = 0;
-    FILE *file = failure->line != 0 ? open_file(failure->file, app, library) : NULL;
-    if (file == NULL)
-        return;
     for (unsigned number = 1; number <= failure->line + AROUND && read_line(file, line); ++number) {
         if (number + AROUND < failure->line || used >= sizeof(failure->excerpt))
             continue;
@@ -79,6 +76,13 @@ static void read_excerpt(fa_load_failure *failure, const char *app, const char *
                                  number == failure->line ? '>' : ' ', number, line);
     }
     fclose(file);
+}
+
+void fa_load_failure_excerpt(fa_load_failure *failure, const char *path)
+{
+    FILE *file = failure->line != 0 ? fopen(path, "r") : NULL;
+    if (file != NULL)
+        read_excerpt(failure, file);
 }
 
 void fa_load_failure_read(fa_load_failure *failure, const char *text, const char *app, const char *library)
@@ -94,7 +98,9 @@ void fa_load_failure_read(fa_load_failure *failure, const char *text, const char
         snprintf(failure->traceback, sizeof(failure->traceback), "%s", traceback + 1);
     if (place == 0)
         read_place_on_the_way(failure);
-    read_excerpt(failure, app, library);
+    FILE *file = failure->line != 0 ? open_file(failure->file, app, library) : NULL;
+    if (file != NULL)
+        read_excerpt(failure, file);
 }
 
 int fa_load_failure_text(const fa_load_failure *failure, char *out, size_t size)

@@ -16,6 +16,9 @@ typedef struct fa_load_failure {
  * may be. */
 void fa_load_failure_read(fa_load_failure *failure, const char *text, const char *app, const char *library);
 
+/* The excerpt from the file at `path`, of a failure whose line is known. */
+void fa_load_failure_excerpt(fa_load_failure *failure, const char *path);
+
 /* All of it as text of several lines, ending with a newline. Returns its length, as snprintf does. */
 int fa_load_failure_text(const fa_load_failure *failure, char *out, size_t size);
 

@@ -51,6 +51,7 @@ static void on_leave(fa_message *message)
     unsigned number = fa_script_generation(gone->script);
     if (!fa_script_idle(gone->script)) /* a task has begun another one with its last breath */
         return;
+    fa_phases_shut_down(gone->script);
     end(gone);
     g->options.gone(g->options.context, number);
 }

@@ -85,7 +85,7 @@ static fa_task *find(fa_script *script, bool (*wanted)(const fa_task *task))
 
 static bool of_the_state(const fa_task *task)
 {
-    return task->scope == task->script->scope;
+    return fa_script_owns(task->script, task->scope);
 }
 
 static bool of_anybody(const fa_task *task)

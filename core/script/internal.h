@@ -65,6 +65,20 @@ typedef struct fa_script_route {
     const char *pattern;             /* interned */
 } fa_script_route;
 
+/* A plugin as this state has it (lua_halves.c). */
+typedef struct fa_half {
+    const char *name;
+    const char *folder;
+    fa_scope *scope;     /* of what it makes for itself; NULL: it has not come to that */
+    const char *problem; /* why it cannot be used; NULL: it can */
+} fa_half;
+
+/* What runs when a generation begins. */
+typedef struct fa_starter {
+    int function;  /* a registry reference */
+    fa_half *half; /* who gave it; NULL: the application */
+} fa_starter;
+
 struct fa_script {
     fa_script_options options;
     fa_worker *worker;
@@ -80,8 +94,18 @@ struct fa_script {
     const fa_route_options *limited; /* those with a turnstile */
     fa_turnstiles *turnstiles;
     fa_buckets *buckets;
-    int starters[MAX_STARTERS]; /* registry references */
+    fa_starter starters[MAX_STARTERS];
     int starter_count;
+    fa_half *halves; /* of plugins, in the order of plugins_enabled */
+    size_t half_count;
+    unsigned phases; /* fa_phase, of all plugins that can be used */
+    bool shut_down;  /* that phase is over */
+    fa_list entries; /* for the phase `log` (lua_phases.c) */
+    size_t entry_count, entries_lost;
+    fa_message entries_mail;
+    bool entries_posted;
+    fa_list watched;               /* requests of which it will be told */
+    fa_half *half;                 /* whose code is being loaded; NULL: the application's */
     struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
     fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
     bool attached;                 /* it is the worker's */
@@ -224,6 +248,7 @@ void fa_sandbox_close(lua_State *L, int chunk);
 bool fa_sandbox_trusts(const fa_script *script, const char *module); /* by configuration */
 /* Replaces the table on top by a face that cannot be changed, always the same one. name: for messages. */
 void fa_sandbox_freeze(lua_State *L, const char *name);
+void fa_sandbox_freeze_top(lua_State *L, const char *name); /* the same without the tables within */
 void fa_sandbox_face(lua_State *L, int table); /* pushes the frozen face of the table, or nil; after fa_sandbox_seal */
 
 /* ---- time (slice.c) ---- */
@@ -337,6 +362,38 @@ int fa_lua_serve_folder(lua_State *L);
 int fa_lua_answer_options(lua_State *L);
 /* The handle of the request that the running task answers; raises when there is none. */
 int fa_lua_current_request(lua_State *L);
+
+/* ---- plugins (lua_halves.c) ---- */
+
+/* Before app.lua: the Lua halves of the plugins. FA_INVALID: one fails that is required. */
+fa_result fa_halves_load(fa_script *script, fa_load_failure *failure, fa_error *error);
+/* By name; NULL: it has not been enabled. */
+const fa_half *fa_half_find(const fa_script *script, const char *name, size_t length);
+/* The environment of the chunk on top gets what the files of that plugin have: config and native. */
+void fa_half_enter(lua_State *L, const fa_half *half);
+/* Whether something belongs to the state itself, or to one of its plugins, and not to a request or a turn. */
+bool fa_script_owns(const fa_script *script, const fa_scope *scope);
+/* Fills in what stands around the line, when the file is one of a plugin. */
+void fa_halves_excerpt(const fa_script *script, fa_load_failure *failure);
+
+/* Calls a function of plugins.lua with what lies above `base` on the stack (popped); it gives nil or a problem. 0: it is content, else
+ * the problem is on top. */
+int fa_halves_call(fa_script *script, const char *function, int base);
+void fa_halves_push_library(lua_State *L);
+
+/* ---- the phases of plugins (lua_phases.c) ---- */
+
+void fa_phases_init(fa_script *script);
+/* A request that a route takes is about to be handled: response and log are told of it, when somebody has these phases. holds: the state
+ * stays until its answer has left. False: no memory. */
+bool fa_phases_watch(fa_script *script, fa_exchange *exchange, fa_handle handle, bool holds);
+/* What is still to be logged, and then the phase `shutdown`, once. From the loop, on the worker's thread. */
+void fa_phases_shut_down(fa_script *script);
+/* The state goes; nobody is told. */
+void fa_phases_end(fa_script *script);
+
+/* The settings as a table. */
+void fa_lua_push_settings(lua_State *L, const fa_setting *settings);
 
 /* ---- bodies (lua_body.c) ---- */
 int fa_lua_request_json(lua_State *L);
@@ -457,6 +514,7 @@ void fa_open_policies(lua_State *L);
 void fa_open_voice(lua_State *L);
 void fa_open_turn(lua_State *L);
 void fa_open_plugins(lua_State *L);
+void fa_open_halves(lua_State *L);
 void fa_open_core(lua_State *L);
 void fa_open_memory(lua_State *L);
 void fa_open_upstream(lua_State *L);

@@ -12,6 +12,8 @@ fa_script *fa_script_loading(lua_State *L, const char *what)
     fa_script *script = fa_script_of(L);
     if (!script->loading)
         luaL_error(L, "%s: routes are declared while app.lua is loaded, not later", what);
+    if (script->half != NULL && strncmp(what, "app", 3) == 0 && strcmp(what, "app:on_start") != 0)
+        luaL_error(L, "%s: a plugin declares no routes: it gives the application functions that do", what);
     return script;
 }
 
@@ -22,7 +24,7 @@ static int app_on_start(lua_State *L)
     if (script->starter_count == MAX_STARTERS)
         return luaL_error(L, "app:on_start: at most %d functions", MAX_STARTERS);
     lua_settop(L, 2);
-    script->starters[script->starter_count++] = luaL_ref(L, LUA_REGISTRYINDEX);
+    script->starters[script->starter_count++] = (fa_starter){luaL_ref(L, LUA_REGISTRYINDEX), script->half};
     return 0;
 }
 
@@ -37,8 +39,12 @@ static void on_started(fa_task *task, const char *error, int results, void *cont
 void fa_script_start(fa_script *script)
 {
     for (int i = 0; i < script->starter_count; ++i) {
-        lua_rawgeti(script->lua, LUA_REGISTRYINDEX, script->starters[i]);
-        fa_task *task = fa_task_new(script, script->lua, script->scope, on_started, NULL);
+        const fa_starter *starter = &script->starters[i];
+        if (starter->half != NULL && starter->half->problem != NULL)
+            continue; /* it failed after it had said what is to run */
+        lua_rawgeti(script->lua, LUA_REGISTRYINDEX, starter->function);
+        fa_scope *scope = starter->half != NULL ? starter->half->scope : script->scope;
+        fa_task *task = fa_task_new(script, script->lua, scope, on_started, NULL);
         if (task != NULL)
             fa_task_resume(task, 0);
     }

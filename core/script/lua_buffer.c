@@ -1,6 +1,7 @@
 /* fitnessally.buffer and the methods of buffers. */
 #include <stdio.h>
 
+#include "audio/probe.h"
 #include "memory/buffer.h"
 #include "script/internal.h"
 
@@ -218,12 +219,40 @@ static int buffer_json(lua_State *L)
     return fa_lua_decode_json(L, (const char *)fa_buffer_data(buffer), fa_buffer_length(buffer));
 }
 
+/* buffer:sound(): what encoded sound the bytes are, without a copy. */
+static int buffer_sound(lua_State *L)
+{
+    fa_sound sound;
+    const fa_buffer *buffer = check_buffer(L, 1);
+    if (!fa_sound_probe(fa_buffer_data(buffer), fa_buffer_length(buffer), &sound)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "these bytes are no sound of a known format");
+        return 2;
+    }
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, sound.format);
+    lua_setfield(L, -2, "format");
+    lua_pushstring(L, sound.mime);
+    lua_setfield(L, -2, "mime");
+    lua_pushnumber(L, sound.sample_rate);
+    lua_setfield(L, -2, "sample_rate");
+    lua_pushnumber(L, sound.channels);
+    lua_setfield(L, -2, "channels");
+    lua_pushnumber(L, sound.samples);
+    lua_setfield(L, -2, "samples");
+    lua_pushnumber(L, sound.duration_ms);
+    lua_setfield(L, -2, "duration_ms");
+    return 1;
+}
+
 void fa_open_buffer(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"len", buffer_len},         {"append", buffer_append},     {"seal", buffer_seal},
-        {"release", buffer_release}, {"copy", buffer_copy},         {"json", buffer_json},
-        {"slice", buffer_slice},     {"transfer", buffer_transfer}, {NULL, NULL},
+        {"len", buffer_len},     {"append", buffer_append},
+        {"seal", buffer_seal},   {"release", buffer_release},
+        {"copy", buffer_copy},   {"json", buffer_json},
+        {"slice", buffer_slice}, {"transfer", buffer_transfer},
+        {"sound", buffer_sound}, {NULL, NULL},
     };
     luaL_getmetatable(L, FA_META_BUFFER);
     lua_newtable(L);

@@ -36,20 +36,38 @@ static void open_log(lua_State *L)
 
 /* ---- settings ---- */
 
-static void open_settings(lua_State *L)
+static void push_list(lua_State *L, const char *items)
 {
     lua_newtable(L);
-    for (const fa_setting *s = fa_script_of(L)->options.settings; s != NULL && s->name != NULL; ++s) {
+    for (int i = 1; items != NULL && *items != '\0'; ++i) {
+        size_t length = strcspn(items, ",");
+        lua_pushlstring(L, items, length);
+        lua_rawseti(L, -2, i);
+        items += length + (items[length] == ',');
+    }
+}
+
+void fa_lua_push_settings(lua_State *L, const fa_setting *settings)
+{
+    lua_newtable(L);
+    for (const fa_setting *s = settings; s != NULL && s->name != NULL; ++s) {
         if (s->type == FA_SETTING_TEXT && s->text == NULL)
             continue;
         if (s->type == FA_SETTING_TEXT)
             lua_pushstring(L, s->text);
+        else if (s->type == FA_SETTING_LIST)
+            push_list(L, s->text);
         else if (s->type == FA_SETTING_NUMBER)
             lua_pushnumber(L, s->number);
         else
             lua_pushboolean(L, s->number != 0);
         lua_setfield(L, -2, s->name);
     }
+}
+
+static void open_settings(lua_State *L)
+{
+    fa_lua_push_settings(L, fa_script_of(L)->options.settings);
     lua_setglobal(L, "settings");
 }
 

@@ -109,7 +109,7 @@ static void note(lua_State *L, fa_exchange *exchange, fa_added_kind kind, fa_tex
 static int add_noted(lua_State *L, fa_added_kind kind)
 {
     char lower[64];
-    fa_exchange *exchange = fa_lua_check_unanswered(L);
+    fa_exchange *exchange = fa_lua_check_exchange(L, 1); /* it may be promised: there is no head yet */
     fa_text name = text_at(L, 2);
     if (name.length > sizeof(lower))
         return luaL_error(L, "the name of a header is longer than %d bytes", (int)sizeof(lower));

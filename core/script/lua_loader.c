@@ -11,7 +11,22 @@
 typedef struct module {
     char path[SCRIPT_PATH_SIZE], chunk[220];
     bool of_library;
+    const fa_half *half; /* NULL: it is of no plugin */
 } module;
+
+/* "plugins/NAME/file": a file of that plugin, when there is such a plugin. */
+static bool find_in_plugin(const fa_script *script, const char *relative, module *m)
+{
+    static const char root[] = "plugins/";
+    const char *name = relative + sizeof(root) - 1;
+    if (strncmp(relative, root, sizeof(root) - 1) != 0 || strchr(name, '/') == NULL)
+        return false;
+    size_t length = strcspn(name, "/");
+    m->half = fa_half_find(script, name, length);
+    return m->half != NULL && m->half->folder != NULL &&
+           snprintf(m->path, sizeof(m->path), "%s%s.lua", m->half->folder, name + length) < (int)sizeof(m->path) &&
+           access(m->path, R_OK) == 0;
+}
 
 static bool find_module(const fa_script *script, const char *name, module *m)
 {
@@ -23,6 +38,11 @@ static bool find_module(const fa_script *script, const char *name, module *m)
             *c = '/';
     }
     snprintf(m->chunk, sizeof(m->chunk), "@%s.lua", relative);
+    m->of_library = false;
+    m->half = NULL;
+    if (find_in_plugin(script, relative, m))
+        return true;
+    m->half = NULL;
     for (size_t i = 0; i < 2; ++i) {
         m->of_library = i == 1;
         if (roots[i] != NULL &&
@@ -93,6 +113,8 @@ static int find(lua_State *L)
     }
     if (!m.of_library)
         fa_sandbox_enter(L, fa_sandbox_trusts(script, name));
+    if (m.half != NULL)
+        fa_half_enter(L, m.half);
     return 1;
 }
 
@@ -222,13 +244,12 @@ int fa_lua_with_traceback(lua_State *L)
     return 1;
 }
 
-fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *error)
+static fa_result load_app(fa_script *script, fa_load_failure *failure, fa_error *error)
 {
     char path[SCRIPT_PATH_SIZE];
     lua_State *L = script->lua;
     snprintf(path, sizeof(path), "%s/app.lua", script->options.app);
     lua_pushcfunction(L, fa_lua_with_traceback);
-    script->loading = true;
     bool strict = fa_heap_strict(script, true);
     int status = fa_script_load_text(L, path, "@app.lua");
     fa_heap_strict(script, strict);
@@ -238,11 +259,23 @@ fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *
         status = fa_script_call(script, 0, 0, 1);
         fa_sandbox_close(L, 2);
     }
-    script->loading = false;
     if (status != 0)
         fa_fail(error, FA_INVALID, "%s", lua_tostring(L, -1));
-    if (status != 0 && failure != NULL)
+    if (status != 0 && failure != NULL) {
         fa_load_failure_read(failure, lua_tostring(L, -1), script->options.app, script->options.library);
+        fa_halves_excerpt(script, failure);
+    }
     lua_settop(L, 0);
     return status == 0 ? FA_OK : FA_INVALID;
+}
+
+fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *error)
+{
+    script->loading = true;
+    fa_result result = fa_halves_load(script, failure, error);
+    if (result == FA_OK)
+        result = load_app(script, failure, error);
+    script->loading = false;
+    script->options.plugins = NULL; /* it was lent for that long */
+    return result;
 }

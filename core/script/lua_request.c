@@ -125,6 +125,10 @@ static void run_handler(fa_exchange *exchange)
         out_of_room(exchange);
         return;
     }
+    if (!fa_phases_watch(script, exchange, r->handle, r->declared->folder == NULL)) {
+        out_of_room(exchange);
+        return;
+    }
     lua_rawgeti(L, LUA_REGISTRYINDEX, r->preflight ? r->declared->preflight : r->declared->handler);
     fa_task *task = fa_task_new(script, L, exchange->scope, on_handler_done, r);
     if (task == NULL) {

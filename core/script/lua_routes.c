@@ -180,6 +180,14 @@ static int face(lua_State *L)
     return 1;
 }
 
+/* answered(request): by somebody, or about to be. */
+static int answered(lua_State *L)
+{
+    const fa_exchange *exchange = fa_lua_check_exchange(L, 1);
+    lua_pushboolean(L, exchange->status != 0 || exchange->promised || exchange->gone);
+    return 1;
+}
+
 void fa_open_routes(lua_State *L)
 {
     static const luaL_Reg natives[] = {
@@ -190,6 +198,7 @@ void fa_open_routes(lua_State *L)
         {"place_of", place_of},
         {"face", face},
         {"current", fa_lua_current_request},
+        {"answered", answered},
         {"serve_folder", fa_lua_serve_folder},
         {"answer_options", fa_lua_answer_options},
         {"websocket_route", fa_lua_websocket_route},
@@ -204,5 +213,6 @@ void fa_open_routes(lua_State *L)
     luaL_register(L, NULL, natives);
     lua_getglobal(L, "app");
     lua_getglobal(L, "fitnessally");
-    lua_call(L, 3, 0);
+    fa_halves_push_library(L);
+    lua_call(L, 4, 0);
 }

@@ -73,12 +73,21 @@ static void on_room(fa_turn_waiter *waiter)
     fa_task_resume(task, count);
 }
 
+/* The turn's own task, or one that goes with the turn. */
+static bool is_of_turn(const fa_task *task, const fa_turn *turn)
+{
+    const fa_scope *scope = task->scope;
+    while (scope != NULL && scope != fa_turn_scope(turn))
+        scope = fa_scope_parent(scope);
+    return scope != NULL;
+}
+
 static turn_op *new_op(lua_State *L, const char *what, fa_result (*attempt)(turn_op *op))
 {
     fa_turn_state *state = check_turn(L);
     fa_task *task = fa_task_waiting(L, what);
-    if (task->turn != state->turn)
-        luaL_error(L, "%s: only the turn's own flow may do that", what);
+    if (!is_of_turn(task, state->turn))
+        luaL_error(L, "%s: only the turn's own flow may do that, or what it has spawned", what);
     turn_op *op = fa_scope_allocate(task->script->scope, sizeof(*op));
     if (op == NULL) {
         luaL_error(L, "%s: no memory", what);

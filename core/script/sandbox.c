@@ -90,6 +90,11 @@ void fa_sandbox_freeze(lua_State *L, const char *name)
     freeze(L, name, 0);
 }
 
+void fa_sandbox_freeze_top(lua_State *L, const char *name)
+{
+    freeze(L, name, MAX_DEPTH);
+}
+
 void fa_sandbox_face(lua_State *L, int table)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, FROZEN);

@@ -24,10 +24,34 @@ typedef struct fa_script fa_script;
 /* A configuration value as scripts see it. */
 typedef struct fa_setting {
     const char *name;
-    enum { FA_SETTING_TEXT, FA_SETTING_NUMBER, FA_SETTING_FLAG } type;
-    const char *text;
-    double number; /* or the flag */
+    enum { FA_SETTING_TEXT, FA_SETTING_NUMBER, FA_SETTING_FLAG, FA_SETTING_LIST } type;
+    const char *text; /* of a list: its items with commas between them */
+    double number;    /* or the flag */
 } fa_setting;
+
+/* What a plugin takes part in, besides being called. */
+typedef enum fa_phase {
+    FA_PHASE_INIT = 1,
+    FA_PHASE_REQUEST = 2,
+    FA_PHASE_RESPONSE = 4,
+    FA_PHASE_LOG = 8,
+    FA_PHASE_SHUTDOWN = 16
+} fa_phase;
+
+/* A plugin, as its manifest and the configuration say. Borrowed until the application has been loaded. */
+typedef struct fa_script_plugin {
+    const char *name;            /* NULL ends a list of them */
+    const char *version;         /* or NULL */
+    const char *const *provides; /* ends with NULL */
+    const char *folder;
+    const char *half;         /* the file of its Lua half, in the folder; NULL: it has none */
+    const fa_setting *config; /* ends with name NULL */
+    double priority;
+    unsigned phases;     /* fa_phase */
+    size_t budget;       /* bytes of what it makes for itself; 0: no limit */
+    bool required;       /* nothing is loaded without it */
+    const char *problem; /* why it cannot be used at all; NULL: it can */
+} fa_script_plugin;
 
 /* How much of a request's body is taken, for all routes that say nothing else. 0: no limit, but for json_depth: then it is 64. */
 typedef struct fa_body_limits {
@@ -46,7 +70,9 @@ typedef struct fa_script_options {
     fa_worker *worker;
     fa_dialogues *dialogues;
     fa_media *media;
-    fa_native *const *natives;  /* NULL-terminated */
+    fa_native *const *natives; /* NULL-terminated */
+    const fa_script_plugin
+        *plugins;               /* all that are enabled; NULL: only natives are known. Not kept after fa_script_load */
     fa_upstreams *upstreams;    /* the worker's; NULL: there are none */
     const fa_setting *settings; /* ends with name NULL */
     const char *app;            /* folder of the application */
@@ -91,6 +117,10 @@ void fa_script_attach(fa_script *script);
 
 /* Loads <app>/app.lua, which declares the routes. FA_INVALID with file, line and message; failure (may be NULL) says more. */
 fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *error);
+
+/* What became of the plugins: calls `each` with the name of one that cannot be used, and why. After fa_script_load. */
+void fa_script_plugin_problems(const fa_script *script,
+                               void (*each)(void *context, const char *name, const char *problem), void *context);
 
 /* Runs what the app gave to app:on_start, each as a task of its own. On the worker's thread, or before it runs. */
 void fa_script_start(fa_script *script);

@@ -276,6 +276,7 @@ static int open_all(lua_State *L)
     fa_open_topics(L);
     fa_open_structure(L);
     fa_open_schedule(L);
+    fa_open_halves(L);
     fa_open_routes(L);
     fa_open_crypto(L);
     fa_open_policies(L);
@@ -336,6 +337,7 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
     fa_list_init(&script->holds);
     fa_list_init(&script->module_waits);
     fa_message_init(&script->mail, fa_tasks_deliver);
+    fa_phases_init(script);
     fa_heap_begin(&script->heap, script->lua, options->script_heap);
     fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);
     snprintf(script->quoted_empty_array, sizeof(script->quoted_empty_array), "\"%s\"", script->empty_array);
@@ -361,6 +363,7 @@ size_t fa_script_tasks(const fa_script *script)
 
 void fa_script_stop(fa_script *script)
 {
+    fa_phases_shut_down(script);
     fa_tasks_end(script);
 }
 
@@ -371,6 +374,7 @@ void fa_script_free(fa_script *script)
     script->retired = false; /* nobody is to hear of what ends here */
     fa_tasks_end(script);    /* while there still is a state that they can be taken out of */
     fa_script_readings_end(script);
+    fa_phases_end(script);
     fa_worker_withdraw(script->worker, &script->mail);
     if (script->draining)
         fa_worker_withdraw(script->worker, &script->drain_mail);

@@ -91,6 +91,12 @@ static void print_json(const char *file, const fa_config *config)
     fputs("}}\n", stdout);
 }
 
+static void on_plugin_problem(void *context, const char *name, const char *problem)
+{
+    int *status = context;
+    *status = fa_cli_failed("plugin %s would be left out: %s", name, problem);
+}
+
 static int run(const fa_cli *cli)
 {
     fa_server *server;
@@ -100,8 +106,11 @@ static int run(const fa_cli *cli)
     if (status != FA_EXIT_DONE)
         return status;
     fa_error error = {{0}};
+    fa_server_on_plugin_problem(server, on_plugin_problem, &status);
     if (fa_server_check(server, &error) != FA_OK)
         status = fa_cli_failed("%s", error.text);
+    else if (status != FA_EXIT_DONE)
+        fputs("A server would start without it.\n", stderr);
     else if (cli->json)
         print_json(fa_cli_file(cli), fa_server_config(server));
     else
@@ -118,7 +127,9 @@ const fa_command fa_command_check = {
             "\n"
             "Reads the configuration as `serve` with the same options would, and loads plugins and scripts, without "
             "serving.\n"
-            "Exits with 0 and says `configuration ok`, or with 1 and what is wrong, with file and line.\n"
+            "Exits with 0 and says `configuration ok`, or with 1 and what is wrong, with file and line; a plugin that "
+            "would be left "
+            "out is wrong, too.\n"
             "\n"
             "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
             "  --listen, --workers, --data, --set   as for serve\n"

@@ -127,20 +127,39 @@ static void look_at_limits(doctor *d, const fa_config *c)
              (unsigned long long)files.rlim_cur, connections);
 }
 
+static void on_plugin_problem(void *context, const char *name, const char *problem)
+{
+    find(context, WORTH_KNOWING, "plugin", "%s would be left out: %s", name, problem);
+}
+
+/* Whether a plugin is among the findings from `first` on. */
+static bool is_said(const doctor *d, size_t first, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = first; i < d->count; ++i) {
+        if (strncmp(d->findings[i].text, name, length) == 0 && d->findings[i].text[length] == ' ')
+            return true;
+    }
+    return false;
+}
+
 /* Loads what a start would load. */
 static void look_at_application(doctor *d, fa_server *server)
 {
     fa_error error = {{0}};
     const fa_config *c = fa_server_config(server);
     const char *const *plugins;
-    size_t count = fa_config_list(c, "plugins_enabled", &plugins);
+    size_t count = fa_config_list(c, "plugins_enabled", &plugins), before = d->count;
+    fa_server_on_plugin_problem(server, on_plugin_problem, d);
     if (fa_server_check(server, &error) != FA_OK) {
         find(d, WRONG, "application", "a server would not start: %s", error.text);
         return;
     }
     find(d, FINE, "application", "%s loads", fa_config_text(c, "app"));
-    for (size_t i = 0; i < count; ++i)
-        find(d, FINE, "plugin", "%s loads", plugins[i]);
+    for (size_t i = 0; i < count; ++i) {
+        if (!is_said(d, before, plugins[i]))
+            find(d, FINE, "plugin", "%s loads", plugins[i]);
+    }
 }
 
 /* ---- what is said ---- */

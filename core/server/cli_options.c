@@ -10,7 +10,7 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 14 };
+enum { OPTIONS = 15 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
@@ -21,6 +21,7 @@ static const struct option known_options[OPTIONS] = {
     {"watch", no_argument, NULL, 'W'},         {"help", no_argument, NULL, 'h'},
     {"supervise", no_argument, NULL, 'S'},     {"status", no_argument, NULL, 'T'},
     {"output", required_argument, NULL, 'o'},  {"filter", required_argument, NULL, 'f'},
+    {"dir", required_argument, NULL, 'D'},
 };
 
 static void say(const char *format, va_list args)
@@ -108,6 +109,9 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         return FA_EXIT_DONE;
     case 'f':
         cli->filter = optarg;
+        return FA_EXIT_DONE;
+    case 'D':
+        cli->folder = optarg;
         return FA_EXIT_DONE;
     case 'W':
         cli->watch = true;

@@ -83,7 +83,7 @@ const fa_command fa_command_spec = {
     .summary = "run the specs of an application, in process",
     .help = "usage: fitnessally spec [options] [FILE or FOLDER]...\n"
             "\n"
-            "Runs specs (files *_spec.lua, written for busted and lua/fitnessally/testing.lua) against the real core, "
+            "Runs specs (files *_spec.lua, written for busted and require \"fitnessally.testing\") against the real core, "
             "without sockets.\n"
             "Without a file: the folder spec/ of the configured application.\n"
             "Exits with 0 when all succeed, 1 when one fails.\n"

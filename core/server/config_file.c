@@ -35,14 +35,19 @@ void fa_config_raise(const fa_config_reader *reader, lua_State *L)
     lua_error(L);
 }
 
+void fa_config_push_chunk(const fa_config_reader *reader, lua_State *L)
+{
+    int status = luaL_loadbufferx(L, reader->source, reader->length, "=" FA_CONFIG_CHUNK, "t");
+    if (status != 0)
+        lua_error(L);
+    fa_config_sandbox_helpers(L);
+}
+
 /* Argument: the reader. */
 static int run(lua_State *L)
 {
     fa_config_reader *reader = lua_touserdata(L, 1);
-    int status = luaL_loadbufferx(L, reader->source, reader->length, "=" FA_CONFIG_CHUNK, "t");
-    if (status != 0)
-        return lua_error(L);
-    fa_config_sandbox_helpers(L);
+    fa_config_push_chunk(reader, L);
     fa_config_assign_environment(reader, L);
     lua_setfenv(L, -2);
     lua_call(L, 0, 1);
@@ -68,14 +73,14 @@ static void take_message(fa_config_reader *reader, const char *message)
     fa_config_wrong(reader, FA_INVALID, line, "%s", message);
 }
 
-static void evaluate(fa_config_reader *reader)
+static void evaluate(fa_config_reader *reader, lua_CFunction how)
 {
     lua_State *L = fa_config_sandbox_open(reader);
     if (L == NULL) {
         fa_config_wrong(reader, FA_NO_MEMORY, 0, "out of memory");
         return;
     }
-    int status = lua_cpcall(L, run, reader);
+    int status = lua_cpcall(L, how, reader);
     if (status == LUA_ERRMEM && reader->heap.refused)
         fa_config_wrong(reader, FA_INVALID, reader->line, "the file needs too much memory");
     else if (status == LUA_ERRMEM)
@@ -104,18 +109,22 @@ static fa_result read_file(const char *path, char *source, size_t *length, fa_er
     return FA_OK;
 }
 
+fa_result fa_config_evaluate(fa_config_reader *reader, fa_scope *scope, lua_CFunction how)
+{
+    char *source = fa_scope_allocate(scope, MAX_FILE + 1);
+    if (source == NULL)
+        return fa_fail(reader->error, FA_NO_MEMORY, "%s: out of memory", reader->path);
+    reader->source = source;
+    reader->result = read_file(reader->path, source, &reader->length, reader->error);
+    if (reader->result == FA_OK)
+        evaluate(reader, how);
+    fa_scope_free(scope, source);
+    return reader->result;
+}
+
 fa_result fa_config_load(fa_config *config, const char *path, fa_error *error)
 {
     fa_error ignored;
-    fa_scope *scope = fa_config_scope(config);
-    char *source = fa_scope_allocate(scope, MAX_FILE + 1);
-    if (source == NULL)
-        return fa_fail(error, FA_NO_MEMORY, "%s: out of memory", path);
-    fa_config_reader reader = {
-        .config = config, .path = path, .source = source, .error = error != NULL ? error : &ignored};
-    reader.result = read_file(path, source, &reader.length, reader.error);
-    if (reader.result == FA_OK)
-        evaluate(&reader);
-    fa_scope_free(scope, source);
-    return reader.result;
+    fa_config_reader reader = {.config = config, .path = path, .error = error != NULL ? error : &ignored};
+    return fa_config_evaluate(&reader, fa_config_scope(config), run);
 }

@@ -21,8 +21,9 @@ typedef struct fa_config_heap {
 } fa_config_heap;
 
 typedef struct fa_config_reader {
-    fa_config *config;
-    const char *path; /* as given */
+    fa_config *config; /* NULL: it is no configuration that is read (manifest.c) */
+    const char *path;  /* as given */
+    void *context;     /* of whoever reads something else */
     const char *source;
     size_t length;
 
@@ -36,6 +37,13 @@ typedef struct fa_config_reader {
     unsigned steps; /* of the hook */
     time_t started; /* processor seconds of this thread */
 } fa_config_reader;
+
+/* Reads the file at reader->path and calls `how`, a function that gets the reader as light userdata, in a state with limits; what is
+ * wrong is returned and in reader->error. scope: for the source, meanwhile. */
+fa_result fa_config_evaluate(fa_config_reader *reader, fa_scope *scope, lua_CFunction how);
+
+/* For `how`: pushes the file as a chunk, and the table of helpers. Raises Lua errors. */
+void fa_config_push_chunk(const fa_config_reader *reader, lua_State *L);
 
 /* A Lua state with its limits on, or NULL: no memory. close gives all of it back. */
 lua_State *fa_config_sandbox_open(fa_config_reader *reader);

@@ -57,8 +57,10 @@ static const fa_config_key keys[] = {
     /* speech and words */
     KEY("tts", TEXT, "espeak", 0, 0, "plugin that speaks; not set: answers are text only"),
     KEY("tts_url", TEXT, NULL, 0, 0, "base address of the speaking service, for plugins that need one"),
+    KEY("tts_fallback", TEXT, "espeak", 0, 0, "plugin that speaks when the one that tts names fails; not loaded or not set: that piece stays silent"),
     KEY("llm", TEXT, "extract", 0, 0, "what words the answers: extract quotes the records found, or a plugin"),
     KEY("llm_url", TEXT, NULL, 0, 0, "base address of the language model, for plugins that need one"),
+    KEY("llm_prompt", TEXT, NULL, 0, 0, "what the language model is told before the records; not set: what the application says"),
     KEY("stt", TEXT, NULL, 0, 0, "plugin that understands speech; not set: questions come as text"),
     KEY("stt_url", TEXT, NULL, 0, 0, "base address of the listening service, for plugins that need one"),
     KEY("plugins_enabled", LIST, "espeak,records", 0, 0, "plugins that are loaded at start"),

@@ -104,6 +104,7 @@ static void fill_options(fa_scripts *scripts, const fa_scripts_worker *worker, f
         .upstreams = worker->upstreams,
         .media = scripts->options.media,
         .natives = scripts->options.plugins->natives,
+        .plugins = scripts->options.plugins->list,
         .settings = settings->list,
         .app = settings->app,
         .library = settings->library,
@@ -139,6 +140,11 @@ static bool tells_clients(const fa_config *config)
            (strcmp(when, "dev") == 0 && strcmp(fa_config_text(config, "mode"), "dev") == 0);
 }
 
+static void on_plugin_problem(void *context, const char *name, const char *problem)
+{
+    fa_plugins_note(context, name, problem);
+}
+
 fa_result fa_scripts_add(fa_scripts *scripts, const fa_scripts_worker *worker, fa_generations **out, fa_error *error)
 {
     fa_script *script;
@@ -158,6 +164,8 @@ fa_result fa_scripts_add(fa_scripts *scripts, const fa_scripts_worker *worker, f
                                       .context = s};
     if (scripts->options.app)
         result = fa_script_load(script, NULL, error);
+    if (result == FA_OK && scripts->options.app)
+        fa_script_plugin_problems(script, on_plugin_problem, scripts->options.plugins);
     if (result == FA_OK && fa_generations_new(&options, script, &s->generations) != FA_OK)
         result = fa_fail(error, FA_NO_MEMORY, "no memory for scripts");
     if (result != FA_OK) {
@@ -282,18 +290,6 @@ static fa_result make_room(fa_scripts *scripts, uint64_t *retry_ms, fa_error *er
                    FA_MOST_GENERATIONS, oldest.number, (unsigned long long)(*retry_ms + 999) / 1000);
 }
 
-static fa_result check_plugins(const fa_scripts *scripts, fa_load_failure *failure, fa_error *error)
-{
-    fa_scope *scope;
-    fa_result result = fa_scope_new_apart(fa_scope_ledger(scripts->scope), scripts->scope, FA_KIND_SERVER, 0,
-                                          "plugin manifests", FA_HERE, &scope);
-    if (result != FA_OK)
-        return fa_fail(error, result, "no memory to read the manifests of plugins");
-    result = fa_plugins_check(scripts->options.config, scope, failure, error);
-    fa_scope_end(scope, "read", NULL);
-    return result;
-}
-
 static void discard_built(fa_scripts *scripts)
 {
     for (unsigned i = 0; i < scripts->count; ++i) {
@@ -302,7 +298,8 @@ static void discard_built(fa_scripts *scripts)
     }
 }
 
-static fa_result build(fa_scripts *scripts, fa_load_failure *failure, fa_error *error)
+static fa_result build_all(fa_scripts *scripts, const fa_script_plugin *plugins, fa_load_failure *failure,
+                           fa_error *error)
 {
     fa_result result = FA_OK;
     unsigned number = scripts->serving + 1;
@@ -310,12 +307,33 @@ static fa_result build(fa_scripts *scripts, fa_load_failure *failure, fa_error *
         seat *s = &scripts->seats[i];
         fa_script_options options = s->options;
         options.generation = number;
+        options.plugins = plugins;
         result = fa_generation_build(&options, &s->built, failure, error);
         if (result == FA_OK)
             fa_script_set_memory(s->built, scripts->memory, scripts->memory_context);
     }
     if (result != FA_OK)
         discard_built(scripts);
+    return result;
+}
+
+/* The manifests of plugins are read anew, as their Lua halves are loaded anew. */
+static fa_result build(fa_scripts *scripts, fa_load_failure *failure, fa_error *error)
+{
+    fa_scope *scope;
+    fa_script_plugin *plugins = NULL;
+    fa_result result = fa_scope_new_apart(fa_scope_ledger(scripts->scope), scripts->scope, FA_KIND_SERVER, 0,
+                                          "plugin manifests", FA_HERE, &scope);
+    if (result != FA_OK)
+        return fa_fail(error, result, "no memory to read the manifests of plugins");
+    plugins = fa_scope_allocate(scope, (FA_MAX_PLUGINS + 1) * sizeof(*plugins));
+    if (plugins == NULL)
+        result = fa_fail(error, FA_NO_MEMORY, "no memory to read the manifests of plugins");
+    if (result == FA_OK)
+        result = fa_plugins_read(scripts->options.plugins, scripts->options.config, scope, plugins, failure, error);
+    if (result == FA_OK)
+        result = build_all(scripts, plugins, failure, error);
+    fa_scope_end(scope, "read", NULL);
     return result;
 }
 
@@ -350,8 +368,6 @@ fa_result fa_scripts_reload(fa_scripts *scripts, fa_reload_report *report)
     uint64_t begun_us = now_us();
     memset(report, 0, sizeof(*report));
     report->result = make_room(scripts, &report->retry_ms, &error);
-    if (report->result == FA_OK)
-        report->result = check_plugins(scripts, &report->failure, &error);
     if (report->result == FA_OK)
         report->result = build(scripts, &report->failure, &error);
     uint64_t built_us = now_us();

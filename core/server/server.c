@@ -32,6 +32,8 @@ struct fa_server {
     bool configured;
     fa_pressure *pressure;
     fa_plugins plugins;
+    void (*plugin_problem)(void *context, const char *name, const char *problem); /* NULL: nobody asks */
+    void *plugin_problem_context;
     fa_media *media;
     fa_runtime *runtime;
     fa_tracker *tracker; /* NULL: switched off */
@@ -473,11 +475,23 @@ int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, i
     return status;
 }
 
+void fa_server_on_plugin_problem(fa_server *server, void (*told)(void *context, const char *name, const char *problem),
+                                 void *context)
+{
+    server->plugin_problem = told;
+    server->plugin_problem_context = context;
+}
+
 fa_result fa_server_check(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_result result = build(server, 1, true, error);
+    for (size_t i = 0; result == FA_OK && server->plugin_problem != NULL && i < server->plugins.count; ++i) {
+        if (server->plugins.list[i].problem != NULL)
+            server->plugin_problem(server->plugin_problem_context, server->plugins.list[i].name,
+                                   server->plugins.list[i].problem);
+    }
     take_down(server);
     return result;
 }

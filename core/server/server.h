@@ -35,6 +35,10 @@ fa_runtime *fa_server_runtime(const fa_server *server);
 /* The root of everything that the server owns; lives as long as it. */
 fa_scope *fa_server_scope(const fa_server *server);
 
+/* Who is told, while fa_server_check looks, of plugins that a start would leave out. context: borrowed. */
+void fa_server_on_plugin_problem(fa_server *server, void (*told)(void *context, const char *name, const char *problem),
+                                 void *context);
+
 /* Loads everything that a start would load (plugins, scripts) without listening, and takes it down again. */
 fa_result fa_server_check(fa_server *server, fa_error *error);
 

@@ -27,16 +27,17 @@ struct fa_spec_app {
 static void on_log_line(void *context, fa_log_level level, const char *line)
 {
     fa_spec_app *app = context;
+    static const char *const names[] = {"debug ", "info  ", "warn  ", "error "};
     size_t length = strnlen(line, LOG_SIZE / 4);
-    (void)level;
     pthread_mutex_lock(&app->log_lock);
-    if (app->log_length + length + 1 > LOG_SIZE) {
+    if (app->log_length + length + 7 > LOG_SIZE) {
         app->log_length -= LOG_SIZE / 2;
         memmove(app->log, app->log + LOG_SIZE / 2, app->log_length);
     }
-    memcpy(app->log + app->log_length, line, length);
-    app->log[app->log_length + length] = '\n';
-    app->log_length += length + 1;
+    memcpy(app->log + app->log_length, names[level], 6);
+    memcpy(app->log + app->log_length + 6, line, length);
+    app->log[app->log_length + 6 + length] = '\n';
+    app->log_length += length + 7;
     pthread_mutex_unlock(&app->log_lock);
 }
 
@@ -89,7 +90,7 @@ fa_result fa_spec_app_open(const fa_spec_options *options, fa_spec_app **out, fa
     if (result == FA_OK)
         result = start(app, error);
     if (result != FA_OK) {
-        fa_spec_app_close(app, NULL);
+        fa_spec_app_close(app);
         return result;
     }
     fa_spec_app_settle(app); /* what the application does at its start */
@@ -97,15 +98,13 @@ fa_result fa_spec_app_open(const fa_spec_options *options, fa_spec_app **out, fa
     return FA_OK;
 }
 
-void fa_spec_app_close(fa_spec_app *app, fa_inventory *left)
+void fa_spec_app_close(fa_spec_app *app)
 {
     if (app == NULL)
         return;
     if (app->clients != NULL) {
         fa_scope_end(app->clients, "the spec is over", NULL); /* all of them vanish */
         fa_spec_app_settle(app);
-        if (left != NULL)
-            fa_spec_app_left(app, left);
         uv_close((uv_handle_t *)&app->patience, NULL);
     }
     fa_server_destroy(app->server);

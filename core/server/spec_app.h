@@ -1,5 +1,5 @@
 /* An application under test: a whole server in this thread, without listeners, whose loop is turned while a spec waits. Used by the Lua face
- * of it (spec_lua.c), which is what specs see as lua/fitnessally/testing.lua.
+ * of it (spec_lua.c), which is what specs see as the module fitnessally.testing.
  *
  * Thread: one, for all of it. Only lines of the log may come from others. */
 #ifndef FA_SERVER_SPEC_APP_H
@@ -21,9 +21,8 @@ typedef struct fa_spec_options {
 /* Loads and starts the application. options: borrowed for the call. What is wrong is in error. */
 fa_result fa_spec_app_open(const fa_spec_options *options, fa_spec_app **app, fa_error *error);
 
-/* Stops the server and frees everything; every client of it is dead. left: what had not gone home by then, zeroed before; may be NULL. NULL is
- * ignored. */
-void fa_spec_app_close(fa_spec_app *app, fa_inventory *left);
+/* Stops the server and frees everything; every client of it is dead. NULL is ignored. */
+void fa_spec_app_close(fa_spec_app *app);
 
 /* Sends a request; the client lies in a scope of the app's that is not counted as anything left. */
 fa_result fa_spec_app_ask(fa_spec_app *app, const fa_inprocess_request *request, fa_inprocess **client);

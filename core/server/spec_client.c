@@ -1,6 +1,7 @@
 /* Clients without sockets, as specs hold them. */
 #include <lauxlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "memory/buffer.h"
 #include "server/spec_lua.h"
@@ -88,11 +89,11 @@ static int ask(lua_State *L)
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 1);
     lua_setfenv(L, -2);
-    lua_State *before = fa_spec_enter(handle, L);
+    fa_spec_enter(handle, L);
     fa_result result = fa_spec_app_ask(handle->app, &request, &c->client);
     if (result == FA_OK)
         fa_list_append(&handle->clients, &c->link);
-    fa_spec_leave(handle, L, before);
+    fa_spec_leave(handle, L);
     return result == FA_OK ? 1 : luaL_error(L, "the request could not be made: %s", fa_result_name(result));
 }
 
@@ -114,9 +115,9 @@ static int await(lua_State *L)
     fa_spec_client *c = check_client(L);
     expected e = {.answer = fa_inprocess_answered(c->client), .end = lua_type(L, 2) == LUA_TSTRING};
     e.more = e.end ? 0 : (size_t)luaL_checknumber(L, 2);
-    lua_State *before = fa_spec_enter(c->handle, L);
+    fa_spec_enter(c->handle, L);
     bool came = fa_spec_app_wait(c->handle->app, has_come, &e, (uint64_t)luaL_checknumber(L, 3));
-    fa_spec_leave(c->handle, L, before);
+    fa_spec_leave(c->handle, L);
     lua_pushboolean(L, came);
     return 1;
 }
@@ -141,22 +142,27 @@ static int feed(lua_State *L)
 static int vanish(lua_State *L)
 {
     fa_spec_client *c = check_client(L);
-    lua_State *before = fa_spec_enter(c->handle, L);
+    fa_spec_enter(c->handle, L);
     fa_inprocess_vanish(c->client);
-    fa_spec_leave(c->handle, L, before);
+    fa_spec_leave(c->handle, L);
     return 0;
 }
 
 static int release(lua_State *L)
 {
     fa_spec_client *c = luaL_checkudata(L, 1, CLIENT);
-    lua_State *before = NULL;
-    fa_spec_handle *handle = c->handle;
     if (c->client == NULL)
         return 0;
-    before = fa_spec_enter(handle, L);
+    fa_spec_enter(c->handle, L);
     let_go(c);
-    fa_spec_leave(handle, L, before);
+    fa_spec_leave(c->handle, L);
+    return 0;
+}
+
+/* Nobody holds it any more; the module keeps those whose requests run. */
+static int collect(lua_State *L)
+{
+    let_go(luaL_checkudata(L, 1, CLIENT));
     return 0;
 }
 
@@ -175,6 +181,17 @@ static int state(lua_State *L)
     return 5;
 }
 
+static void push_lower(lua_State *L, fa_text name)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < name.length; ++i) {
+        char c = name.data[i];
+        luaL_addchar(&b, (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c));
+    }
+    luaL_pushresult(&b);
+}
+
 /* {["content-type"] = "text/plain"}; several of one name are joined by ", ", cookies by a line feed. */
 static int headers_of(lua_State *L)
 {
@@ -182,14 +199,14 @@ static int headers_of(lua_State *L)
     lua_newtable(L);
     for (size_t i = 0; i < answer->header_count; ++i) {
         const fa_header *h = &answer->headers[i];
-        lua_pushlstring(L, h->name.data, h->name.length);
+        push_lower(L, h->name);
         lua_pushvalue(L, -1);
         lua_rawget(L, -3);
         if (lua_isnil(L, -1)) {
             lua_pop(L, 1);
             lua_pushlstring(L, h->value.data, h->value.length);
         } else {
-            lua_pushstring(L, fa_text_is(h->name, "set-cookie") ? "\n" : ", ");
+            lua_pushstring(L, strcasecmp(lua_tostring(L, -2), "set-cookie") == 0 ? "\n" : ", ");
             lua_pushlstring(L, h->value.data, h->value.length);
             lua_concat(L, 3);
         }
@@ -216,7 +233,7 @@ static const luaL_Reg client_methods[] = {
 void fa_spec_client_open(lua_State *L)
 {
     luaL_newmetatable(L, CLIENT);
-    lua_pushcfunction(L, release);
+    lua_pushcfunction(L, collect);
     lua_setfield(L, -2, "__gc");
     lua_newtable(L);
     luaL_register(L, NULL, client_methods);

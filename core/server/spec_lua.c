@@ -1,4 +1,4 @@
-/* Apps, as specs hold them. Everything here is one step; what reads well is made of it in lua/fitnessally/testing.lua. */
+/* Apps, as specs hold them. Everything here is one step; what reads well is made of it in lua/fitnessally/testing. */
 #include "server/spec_lua.h"
 
 #include <lauxlib.h>
@@ -18,19 +18,18 @@ fa_spec_handle *fa_spec_check(lua_State *L, int index)
     return handle;
 }
 
-lua_State *fa_spec_enter(fa_spec_handle *handle, lua_State *L)
+void fa_spec_enter(fa_spec_handle *handle, lua_State *L)
 {
-    lua_State *before = handle->lua;
+    if (handle->lua != NULL)
+        luaL_error(L, "a function that answers for an upstream cannot use its app meanwhile");
     handle->lua = L;
-    if (before == NULL)
-        handle->trouble[0] = '\0';
-    return before;
+    handle->trouble[0] = '\0';
 }
 
-void fa_spec_leave(fa_spec_handle *handle, lua_State *L, lua_State *before)
+void fa_spec_leave(fa_spec_handle *handle, lua_State *L)
 {
-    handle->lua = before;
-    if (before == NULL && handle->trouble[0] != '\0') {
+    handle->lua = NULL;
+    if (handle->trouble[0] != '\0') {
         lua_pushstring(L, handle->trouble);
         lua_error(L);
     }
@@ -104,27 +103,24 @@ static int push_inventory(lua_State *L, const fa_inventory *left)
     return 2;
 }
 
-/* app:close(): what was left. Harmless twice. */
+/* app:close(). Harmless twice. */
 static int close_app(lua_State *L)
 {
     fa_spec_handle *handle = luaL_checkudata(L, 1, FA_SPEC_APP);
-    fa_inventory left = {0};
     fa_spec_app *app = handle->app;
-    if (handle->lua != NULL)
-        return luaL_error(L, "an app cannot be closed by a function that it has called");
+    fa_spec_enter(handle, L);
     fa_spec_clients_forget(handle);
-    lua_State *before = fa_spec_enter(handle, L);
     handle->app = NULL;
-    fa_spec_app_close(app, &left);
-    handle->lua = before;
-    return push_inventory(L, &left);
+    fa_spec_app_close(app);
+    handle->lua = NULL;
+    return 0;
 }
 
 static int collect_app(lua_State *L)
 {
     fa_spec_handle *handle = luaL_checkudata(L, 1, FA_SPEC_APP);
     fa_spec_clients_forget(handle);
-    fa_spec_app_close(handle->app, NULL);
+    fa_spec_app_close(handle->app);
     handle->app = NULL;
     return 0;
 }
@@ -134,9 +130,9 @@ static int collect_app(lua_State *L)
 static int settle(lua_State *L)
 {
     fa_spec_handle *handle = fa_spec_check(L, 1);
-    lua_State *before = fa_spec_enter(handle, L);
+    fa_spec_enter(handle, L);
     fa_spec_app_settle(handle->app);
-    fa_spec_leave(handle, L, before);
+    fa_spec_leave(handle, L);
     return 0;
 }
 
@@ -149,9 +145,9 @@ static int advance(lua_State *L)
     fa_error error = {""};
     if (fa_parse_duration(text, &ms, &error) != FA_OK)
         return luaL_error(L, "%s", error.text);
-    lua_State *before = fa_spec_enter(handle, L);
+    fa_spec_enter(handle, L);
     fa_spec_app_advance(handle->app, ms);
-    fa_spec_leave(handle, L, before);
+    fa_spec_leave(handle, L);
     return 0;
 }
 
@@ -251,6 +247,7 @@ static int open_module(lua_State *L)
     lua_newtable(L);
     luaL_register(L, NULL, methods);
     fa_spec_client_open(L);
+    fa_spec_upstream_open(L);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     lua_newtable(L);

@@ -1,4 +1,4 @@
-/* `fitnessally.testing.native`: what lua/fitnessally/testing.lua stands on. Thread: that of the state. */
+/* `fitnessally.testing.native`: what the module fitnessally.testing stands on. Thread: that of the state. */
 #ifndef FA_SERVER_SPEC_LUA_H
 #define FA_SERVER_SPEC_LUA_H
 
@@ -32,12 +32,13 @@ typedef struct fa_spec_handle {
 
 fa_spec_handle *fa_spec_check(lua_State *L, int index); /* raises when it is closed */
 
-/* Around whatever turns the loop. leave raises what went wrong inside. */
-lua_State *fa_spec_enter(fa_spec_handle *handle, lua_State *L);
-void fa_spec_leave(fa_spec_handle *handle, lua_State *L, lua_State *before);
+/* Around whatever turns the loop; a function that the app has called must not. leave raises what went wrong inside. */
+void fa_spec_enter(fa_spec_handle *handle, lua_State *L);
+void fa_spec_leave(fa_spec_handle *handle, lua_State *L);
 
 /* Adds app:ask and the clients' methods to the table on top. */
 void fa_spec_client_open(lua_State *L);
+void fa_spec_upstream_open(lua_State *L);            /* app:stand_in */
 void fa_spec_clients_forget(fa_spec_handle *handle); /* the app closes */
 
 #endif

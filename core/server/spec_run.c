@@ -40,7 +40,7 @@ static void set_path(lua_State *L)
     snprintf(library, sizeof(library), "%s/lua", fa_home());
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "path");
-    lua_pushfstring(L, "%s/?.lua;./?.lua;%s", library, lua_tostring(L, -1));
+    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;./?.lua;%s", library, library, lua_tostring(L, -1));
     lua_setfield(L, -3, "path");
     lua_pop(L, 2);
 }

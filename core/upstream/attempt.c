@@ -1,6 +1,7 @@
 /* One easy handle's worth of a transfer: what libcurl is told, and what it tells. The callbacks only note things, and stop or pause libcurl;
  * what is to be done is done in transfer.c once libcurl has returned. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,7 +19,11 @@ static size_t stop(attempt *a, fa_failure_kind kind)
 static void take_length(attempt *a)
 {
     curl_off_t length = -1;
-    curl_easy_getinfo(a->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    fa_text declared;
+    if (a->stand_in != NULL && fa_head_find(a->head, "content-length", &declared))
+        length = strtoll(declared.data, NULL, 10);
+    else if (a->stand_in == NULL)
+        curl_easy_getinfo(a->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     a->length = strcmp(a->transfer->method, "HEAD") == 0 ? 0 : (int64_t)length;
 }
 
@@ -26,7 +31,10 @@ static void take_length(attempt *a)
 static size_t end_head(attempt *a, size_t given)
 {
     long status = 0;
-    curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (a->stand_in != NULL)
+        status = fa_stand_in_status(a->stand_in);
+    else
+        curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200) /* a provisional one; the head that counts follows */
         return given;
     a->status = (int)status;
@@ -127,7 +135,7 @@ static size_t take_accepted(attempt *a, const char *bytes, size_t length)
         result = append_stream(t, a, bytes, length);
         if (result == FA_OK) {
             t->data_pending = true;
-            fa_pool_news(&a->flight);
+            fa_attempt_news(a);
         }
     } else if (a->received + length > t->max_response) {
         return stop(a, FA_FAILED_TOO_LARGE);
@@ -193,6 +201,31 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     return fa_pool_open_socket(a->flight.pool, address);
 }
 
+/* ---- the same for a stand-in ---- */
+
+size_t fa_attempt_head_line(attempt *a, char *line, size_t length)
+{
+    return on_header(line, 1, length, a);
+}
+
+size_t fa_attempt_bytes(attempt *a, const char *bytes, size_t length)
+{
+    return on_body((char *)bytes, 1, length, a);
+}
+
+void fa_attempt_connected(attempt *a)
+{
+    on_connected(a, NULL, NULL, 0, 0);
+}
+
+void fa_attempt_news(attempt *a)
+{
+    if (a->stand_in != NULL)
+        fa_stand_in_news(a->stand_in);
+    else
+        fa_pool_news(&a->flight);
+}
+
 /* ---- what libcurl is told ---- */
 
 static long seconds(uint64_t ms)
@@ -245,6 +278,22 @@ static const char *write_url(const fa_transfer *t, const base *b, char *out)
     return out;
 }
 
+const char *fa_attempt_url(const attempt *a, char out[URL_SIZE])
+{
+    const base *b = a->base != NULL ? a->base : a->transfer->last_base; /* it has been judged, and was let go of */
+    return write_url(a->transfer, b, out);
+}
+
+/* The connection is a pool's, or there is none because somebody else answers. */
+static fa_result fly(attempt *a)
+{
+    fa_pool *pool;
+    if (a->via->stand_in != NULL)
+        return fa_stand_in_begin(a);
+    fa_result result = fa_upstream_pool(a->via, &pool);
+    return result == FA_OK ? fa_pool_add(pool, &a->flight, a->easy) : result;
+}
+
 static void on_news(fa_flight *flight)
 {
     attempt *a = FA_OBJECT(flight, attempt, flight);
@@ -259,13 +308,9 @@ static void on_landed(fa_flight *flight, CURLcode code)
 
 fa_result fa_attempt_start(fa_transfer *t, base *b, bool hedge)
 {
-    fa_pool *pool;
     char url[URL_SIZE];
     fa_upstream *via = t->foreign ? t->upstream->all->fetch : t->upstream;
     attempt **slot = &t->attempts[t->attempts[0] != NULL];
-    fa_result result = fa_upstream_pool(via, &pool);
-    if (result != FA_OK)
-        return result;
     attempt *a = fa_scope_allocate(t->scope, sizeof(*a));
     if (a == NULL)
         return FA_NO_MEMORY;
@@ -282,7 +327,7 @@ fa_result fa_attempt_start(fa_transfer *t, base *b, bool hedge)
     fa_list_init(&a->flight.with_news);
     a->easy = fa_easy_take(via->all);
     *slot = a;
-    result = a->easy != NULL && set_up(a, write_url(t, b, url)) ? fa_pool_add(pool, &a->flight, a->easy) : FA_NO_MEMORY;
+    fa_result result = a->easy != NULL && set_up(a, write_url(t, b, url)) ? fly(a) : FA_NO_MEMORY;
     if (result != FA_OK) {
         fa_attempt_drop(a);
         return result;
@@ -303,6 +348,7 @@ void fa_attempt_drop(attempt *a)
     if (t->accepted == a)
         t->accepted = NULL;
     fa_pool_remove(&a->flight);
+    fa_stand_in_end(a);
     if (a->easy != NULL)
         fa_easy_give(via->all, a->easy);
     curl_mime_free(a->mime);
@@ -321,5 +367,8 @@ void fa_attempt_resume(attempt *a)
         return;
     a->paused = false;
     fa_attempt_touch(a);
-    fa_pool_resume(&a->flight);
+    if (a->stand_in != NULL)
+        fa_stand_in_resume(a->stand_in);
+    else
+        fa_pool_resume(&a->flight);
 }

@@ -5,6 +5,7 @@
 #include "upstream/guard.h"
 #include "upstream/health.h"
 #include "upstream/pool.h"
+#include "upstream/stand_in.h"
 #include "upstream/upstream.h"
 
 enum {
@@ -54,6 +55,8 @@ struct fa_upstream {
     size_t running, waiting;
     uint64_t requests, failed, retries, recycled;
     uint64_t closed_requests, closed_bytes; /* of pools that are gone */
+    fa_stand_in stand_in;                   /* who answers instead; NULL: nobody */
+    void *stand_in_context;
 };
 
 struct fa_upstreams {
@@ -89,9 +92,10 @@ typedef struct attempt {
     int64_t length; /* of the body, -1: unknown */
     bool head_done, paused, guarded, sent, answered, hedge;
     fate fate;
-    size_t received, body_at; /* body_at: read by curl so far */
-    uint64_t last_ms;         /* when something moved last */
-    fa_failure_kind failed;   /* decided in a callback, which made curl stop */
+    size_t received, body_at;     /* body_at: read by curl so far */
+    uint64_t last_ms;             /* when something moved last */
+    fa_failure_kind failed;       /* decided in a callback, which made curl stop */
+    fa_stand_in_flight *stand_in; /* it flies there and in no pool; NULL: it does not */
     char error[CURL_ERROR_SIZE];
 } attempt;
 
@@ -183,6 +187,20 @@ fa_result fa_attempt_start(fa_transfer *transfer, base *base, bool hedge);
 /* Takes it out of its pool and frees it. Not from inside of curl. */
 void fa_attempt_drop(attempt *attempt);
 void fa_attempt_resume(attempt *attempt);
+void fa_attempt_news(attempt *attempt); /* the transfer is told once whoever calls has returned */
+const char *fa_attempt_url(const attempt *attempt, char out[URL_SIZE]);
+
+/* What curl's callbacks do, for stand_in.c. The bytes taken, or what curl would be told. */
+size_t fa_attempt_head_line(attempt *attempt, char *line, size_t length);
+size_t fa_attempt_bytes(attempt *attempt, const char *bytes, size_t length);
+void fa_attempt_connected(attempt *attempt);
+
+/* ---- stand_in.c ---- */
+fa_result fa_stand_in_begin(attempt *attempt);
+void fa_stand_in_news(fa_stand_in_flight *flight);
+void fa_stand_in_resume(fa_stand_in_flight *flight);
+int fa_stand_in_status(const fa_stand_in_flight *flight);
+void fa_stand_in_end(attempt *attempt); /* harmless when it has none */
 
 /* ---- attempt_request.c ---- */
 bool fa_attempt_set_request(attempt *attempt); /* method, body, headers, certificates; false: no memory */

@@ -265,7 +265,7 @@ fate fa_transfer_judge(fa_transfer *t, attempt *a)
     if (t->expect_success && (a->status < 200 || a->status > 299))
         return FATE_REFUSE;
     t->head_pending = t->mode == FA_TRANSFER_STREAM;
-    fa_pool_news(&a->flight);
+    fa_attempt_news(a);
     return FATE_ACCEPT;
 }
 
@@ -278,7 +278,7 @@ void fa_transfer_news(fa_transfer *t, attempt *a)
     bool head = t->head_pending, data = t->data_pending;
     t->head_pending = false;
     if (head && data)
-        fa_pool_news(&a->flight); /* comes back for the data */
+        fa_attempt_news(a); /* comes back for the data */
     else
         t->data_pending = false;
     if (head && t->user->head != NULL)
@@ -316,9 +316,10 @@ static void follow(fa_transfer *t, attempt *a)
     char from[URL_SIZE], origin[ORIGIN_SIZE], was[ORIGIN_SIZE];
     unsigned port = 0;
     int status = a->status;
-    char *url = NULL;
-    curl_easy_getinfo(a->easy, CURLINFO_EFFECTIVE_URL, &url);
-    snprintf(from, sizeof(from), "%s", url != NULL ? url : "");
+    char written[URL_SIZE], *url = NULL;
+    if (a->flight.easy != NULL)
+        curl_easy_getinfo(a->easy, CURLINFO_EFFECTIVE_URL, &url);
+    snprintf(from, sizeof(from), "%s", url != NULL ? url : fa_attempt_url(a, written));
     const char *to = fa_head_find(a->head, "location", &location) ? fa_url_follow(t->scope, from, location) : NULL;
     fa_attempt_drop(a);
     if (t->redirects_left == 0) {

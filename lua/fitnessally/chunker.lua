@@ -80,4 +80,81 @@ function chunker.split(text, limits)
   return pieces
 end
 
+-- ---- a text that is still coming ------------------------------------------------------------------------------------
+
+---@class fitnessally.chunker.stream
+local stream = {}
+stream.__index = stream
+
+---The same for a text that comes bit by bit. Its pieces may be cut elsewhere than those of the whole text.
+---@param limits? {first?: integer, second?: integer, later?: integer}
+---@return fitnessally.chunker.stream
+function chunker.stream(limits)
+  return setmetatable({ limits = setmetatable(limits or {}, { __index = defaults }), pending = "", count = 0 }, stream)
+end
+
+-- Cuts that what is still to come cannot change: the word that is being written may go on.
+local function certain(cuts, text)
+  local blank = text:reverse():find("%s")
+  local word = blank and #text - blank + 2 or 1
+  local sure = {}
+  for _, cut in ipairs(cuts) do
+    if cut.at < word or cut.at == cut.stop then
+      sure[#sure + 1] = cut
+    end
+  end
+  return sure
+end
+
+-- A sentence that is long enough to be spoken as it is; the first one is wanted soon.
+local function sentence_end(cuts, limit, soon)
+  local shortest = soon and SHORTEST_FIRST or limit / 2
+  for _, cut in ipairs(cuts) do
+    if cut.strength == boundaries.SENTENCE and cut.at > shortest and cut.stop - 1 <= limit then
+      return cut.at - 1
+    end
+  end
+end
+
+-- The end of the next piece, nil while that must wait. Something to say always stays behind, so that the last piece is known as such.
+local function next_end(self)
+  local soon = self.count == 0
+  local limit = soon and self.limits.first or self.count == 1 and self.limits.second or self.limits.later
+  local window = self.pending:sub(1, 2 * limit)
+  local cuts = boundaries.find(window)
+  cuts = #window == #self.pending and certain(cuts, window) or cuts
+  local last = sentence_end(cuts, limit, soon)
+  if not last and #self.pending > limit + SHORTEST_TAIL then
+    last = piece_end(self.pending, 1, cuts, 1, limit, soon)
+  end
+  return last and self.pending:find("%S", last + 1) and last
+end
+
+---Takes more of the text; gives the pieces that are ready.
+---@param text string
+---@return string[]
+function stream:add(text)
+  local pieces = {}
+  self.pending = self.pending .. text
+  local last = next_end(self)
+  while last do
+    pieces[#pieces + 1] = self.pending:sub(1, last)
+    self.pending = self.pending:sub(last + 1)
+    self.count = self.count + 1
+    last = next_end(self)
+  end
+  return pieces
+end
+
+---The text is over: what is left of it as pieces.
+---@return string[]
+function stream:finish()
+  local limits = self.limits
+  local next_limit = self.count == 0 and limits.first or self.count == 1 and limits.second or limits.later
+  local second = self.count == 0 and limits.second or limits.later
+  local rest = self.pending
+  self.pending = ""
+  return rest == "" and {} or chunker.split(rest, { first = next_limit, second = second, later = limits.later })
+end
+
 return chunker

@@ -30,6 +30,7 @@ local function speak(turn, piece, is_final, speaker)
       samples = made.samples,
       voice = made.voice,
       adaptive = true,
+      fallback = made.fallback, -- another voice than the one that was to speak, and why
     },
   }))
 end
@@ -47,6 +48,53 @@ function flow.say(turn, text, speaker)
     if speaker then
       speak(turn, piece, i == #pieces, speaker)
     end
+  end
+end
+
+-- ---- an answer that is still being made ------------------------------------------------------------------------------
+
+---@class fitnessally.flow.teller
+local teller = {}
+teller.__index = teller
+
+---Says an answer that comes bit by bit: words as soon as a piece of it is whole, speech piece by piece behind them, in order, by tasks of
+---the turn, while the next words come. Yields: no. Copies: no.
+---@param turn fitnessally.turn
+---@param speaker? fun(text: string): table?, {code: string, message: string}?
+---@return fitnessally.flow.teller
+function flow.teller(turn, speaker)
+  return setmetatable({ turn = turn, speaker = speaker, cutter = chunker.stream(), spoken = nil, bytes = 0 }, teller)
+end
+
+local function tell(self, pieces, over)
+  local turn, speaker = self.turn, self.speaker
+  for i, piece in ipairs(pieces) do
+    must(turn:push("textChunk", { role = "assistant", text = piece }))
+    turn:said(piece)
+    if speaker then
+      local before, is_final = self.spoken, over and i == #pieces
+      self.spoken = fitnessally.spawn(function()
+        if before then
+          before:join()
+        end
+        speak(turn, piece, is_final, speaker)
+      end)
+    end
+  end
+end
+
+---Adds to the answer. Yields: yes. Copies: the text.
+---@param text string
+function teller:add(text)
+  self.bytes = self.bytes + #text
+  tell(self, self.cutter:add(text), false)
+end
+
+---The answer is over; waits until all of it is spoken. Yields: yes. Copies: the text.
+function teller:finish()
+  tell(self, self.cutter:finish(), true)
+  if self.spoken then
+    self.spoken:join()
   end
 end
 

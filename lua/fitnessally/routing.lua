@@ -1,7 +1,7 @@
 -- app and its groups: prefixes, options, middleware, names and hosts, until each route is one pattern, one table of
 -- options and one function, which the core takes (core/script/lua_routes.c). Runs once when a state is made; not a
--- module. app: the global of that name; host: the table fitnessally.
-local native, app, host = ...
+-- module. app: the global of that name; host: the table fitnessally; plugins: what plugins.lua gives to the core.
+local native, app, host, plugins = ...
 -- What scripts may not take away.
 local error, ipairs, pairs, pcall, select, setmetatable, tostring, type =
   error, ipairs, pairs, pcall, select, setmetatable, tostring, type
@@ -68,16 +68,29 @@ end
 -- Everything that stands around a handler is put together here, once, while the app is loaded: a request makes no
 -- closure and walks no list. The order is what the script says from top to bottom: app, groups, route, handler.
 --
--- The phases of plugins belong here, nowhere else: `request` phases outside of the whole list (in order of priority),
--- since a plugin may have to see what a middleware answers by itself; a `response` phase is what a middleware does when
--- next has returned; `log` comes when the answer has left, and is the core's. route.plugins names who is in it.
-local function compose(middleware, handler)
-  if #middleware == 0 then
-    return handler
+-- The `request` phases of plugins stand outside of the whole list, in the order of their priority: a plugin may have to see what a
+-- middleware answers by itself. `response` and `log` are the core's (core/script/lua_phases.c).
+local function before(phase, inner)
+  return function(req)
+    req = req or native.current()
+    phase(req)
+    if not native.answered(req) then
+      return inner(req)
+    end
   end
-  local chain = step(handler)
-  for i = #middleware, 1, -1 do
-    chain = around(middleware[i], chain)
+end
+
+local function compose(middleware, handler)
+  local phases = plugins.requests()
+  local chain = handler
+  if #middleware > 0 then
+    chain = step(handler)
+    for i = #middleware, 1, -1 do
+      chain = around(middleware[i], chain)
+    end
+  end
+  for i = #phases, 1, -1 do
+    chain = before(phases[i], chain)
   end
   return chain
 end
@@ -183,7 +196,8 @@ end
 local function add(group, route, use, handler, folder)
   route.place = native.here()
   route.middleware = middleware_of(group, use)
-  local bare = #route.middleware == 0
+  route.plugins = plugins.partakers()
+  local bare = #route.middleware == 0 and #route.plugins == 0
   if folder and bare then
     handler = nil -- straight from C
   end
@@ -465,7 +479,7 @@ function Group.routes(_)
     all[i] = {
       methods = copy_list(route.methods), pattern = route.pattern, host = route.host, name = route.name,
       place = route.place, folder = route.folder, limits = merged(route.limits, {}),
-      middleware = copy_list(route.middleware, name_of), plugins = {},
+      middleware = copy_list(route.middleware, name_of), plugins = copy_list(route.plugins),
     }
   end
   return all

@@ -8,21 +8,29 @@ local tts = {}
 
 ---@class fitnessally.tts.service
 
----The service that settings.tts names; nil when none is named: then nothing is spoken. An error when there is no such
----plugin.
+---The service that settings.tts names (fitnessally.service); nil when none is named: then nothing is spoken. An error when
+---there is no such plugin.
 ---@param name? string
 ---@return fitnessally.tts.service?
 function tts.connect(name)
   if name == nil or name == "" then
     return nil
   end
-  local service = plugin[name]
-  if service == nil then
-    error(('tts = "%s", but no plugin of that name is loaded: add it to plugins_enabled'):format(name), 0)
+  local service, problem = fitnessally.service("tts", name)
+  if not service then
+    error(problem, 0)
   elseif service.synthesize == nil then
-    error(('tts = "%s", but that plugin does not speak'):format(name), 0)
+    error(('tts = "%s", but that plugin has no synthesize'):format(name), 0)
   end
   return service
+end
+
+---The same for the voice that speaks when the other one fails; nil when it is not there.
+---@param name? string
+---@return fitnessally.tts.service?
+function tts.spare(name)
+  local service = name ~= nil and name ~= "" and fitnessally.service("tts", name) or nil
+  return service and service.synthesize and service
 end
 
 ---A voice for one turn: speak(text) gives the result of synthesize, or nil and {code, message}. Clients of other
@@ -42,6 +50,37 @@ function tts.speaker(service, wish)
       log.debug("the voice that was asked for is not here; the default one speaks")
       voice = nil
       made, problem = service.synthesize { text = text, speed = speed }
+    end
+    return made, problem
+  end
+end
+
+---A voice that speaks as the first does until that fails, then, for the rest of the turn, as the second: a voice that changes from
+---sentence to sentence is worse than a plain one. What the second makes bears `fallback = {code}`. report: filled with what happened:
+---pieces, and failed, the problem of the first.
+---@param first fun(text: string): table?, {code: string, message: string}?
+---@param second? fun(text: string): table?, {code: string, message: string}?
+---@param report table
+---@return fun(text: string): table?, {code: string, message: string}?
+function tts.either(first, second, report)
+  report.pieces, report.replaced = 0, 0
+  return function(text)
+    local problem, made = second and report.failed, nil
+    report.pieces = report.pieces + 1
+    if not problem then
+      made, problem = first(text)
+    end
+    if made or not second then
+      report.failed = report.failed or problem
+      return made, problem
+    elseif not report.failed then
+      report.failed = problem
+      log.warn(("the voice fails (%s): %s Another one goes on"):format(problem.code, problem.message))
+    end
+    made, problem = second(text)
+    if made then
+      report.replaced = report.replaced + 1
+      made.fallback = { code = report.failed.code }
     end
     return made, problem
   end

@@ -4,6 +4,7 @@ return {
     version = "1.0.0",
     provides = "records",
     native = true,
+    required = true, -- an application that asks for records has no answer without them
     config = {
         database = { type = "text", default = "",
             doc = "path of the database; empty: one per data folder in the state folder" },

@@ -156,3 +156,69 @@ describe("chunker.split", function()
     assert.is_true(os.clock() - started < 2 * tonumber(os.getenv("FA_SLOW") or "1"))
   end)
 end)
+
+describe("a text that comes bit by bit", function()
+  local function streamed(text, size, limits)
+    local cutter, pieces, early = chunker.stream(limits), {}, 0
+    for at = 1, #text, size do
+      for _, piece in ipairs(cutter:add(text:sub(at, at + size - 1))) do
+        pieces[#pieces + 1] = piece
+      end
+    end
+    early = #pieces
+    for _, piece in ipairs(cutter:finish()) do
+      pieces[#pieces + 1] = piece
+    end
+    return pieces, early
+  end
+
+  it("is cut where its sentences end, however it comes", function()
+    local text = "Set your forearms down. Then step back, both feet, and hold 2.5 minutes. " .. ("Breathe slowly now. "):rep(20) .. "Rest."
+    local whole = streamed(text, 1)
+    assert.are.equal("Set your forearms down. ", whole[1])
+    for _, size in ipairs { 1, 2, 7, 50 } do
+      local pieces, early = streamed(text, size)
+      assert.are.equal(text, table.concat(pieces))
+      assert.is_true(early >= 3 and early < #pieces) -- some before the end, and always something at the end
+      for i, piece in ipairs(pieces) do
+        assert.is_true(#piece <= 240, piece)
+        assert.is_true(i == #pieces or piece:find("[.] $") ~= nil, piece)
+      end
+    end
+  end)
+
+  it("waits for the word that says whether a sentence has ended", function()
+    local cutter = chunker.stream()
+    assert.are.same({}, cutter:add("This is how it is done by Dr."))
+    assert.are.same({}, cutter:add(" "))
+    assert.are.same({}, cutter:add("Smith in the gym."))
+    assert.are.same({}, cutter:add(" "))
+    assert.are.same({}, cutter:add("N"))
+    assert.are.same({ "This is how it is done by Dr. Smith in the gym. " }, cutter:add("ow "))
+    assert.are.same({ "Now " }, cutter:finish())
+    assert.are.same({}, cutter:finish())
+  end)
+
+  it("is whole again whatever the text, and its last piece comes last", function()
+    math.randomseed(11)
+    local alphabet = { "a", "Z", "9", ".", ",", "!", " ", " ", " ", "\n", "(", ")", "é", "。", "-", "…" }
+    for _ = 1, 200 do
+      local parts = {}
+      for i = 1, math.random(0, 600) do
+        parts[i] = alphabet[math.random(#alphabet)]
+      end
+      local text = table.concat(parts)
+      local pieces, early = streamed(text, math.random(1, 9))
+      assert.are.equal(text, table.concat(pieces))
+      assert.is_true(text == "" or early < #pieces)
+    end
+  end)
+
+  it("is quick on hostile text", function()
+    local started = os.clock()
+    for _, text in ipairs { (" "):rep(16000), ("a"):rep(16000), ("("):rep(16000), ("e.g. "):rep(3000) } do
+      assert.are.equal(text, table.concat((streamed(text, 4))))
+    end
+    assert.is_true(os.clock() - started < 3 * tonumber(os.getenv("FA_SLOW") or "1"))
+  end)
+end)

@@ -222,7 +222,7 @@ static void a_broken_manifest_changes_nothing(void **state)
     assert_body(server, "/", "1");
     write_file("espeak/plugin.lua", "return { name = 'espeak', native = true, config = { voice = {} } }\n");
     assert_int_equal(fa_server_reload(server, &error), FA_INVALID);
-    assert_non_null(strstr(error.text, "config.voice has no known type"));
+    assert_non_null(strstr(error.text, "config.voice: type is text, number"));
     write_file("espeak/plugin.lua", "return { name = 'espeak', native = true }\n");
     reload(server);
     assert_body(server, "/", "2");

@@ -3,6 +3,18 @@
 local metrics = require "lib.metrics"
 local prometheus = require "fitnessally.prometheus"
 
+-- The plugins that could not be loaded, by name; why is for the log.
+local function unavailable()
+  local names
+  for _, it in ipairs(fitnessally.plugins()) do
+    if it.state == "failed" then
+      names = names or {}
+      names[#names + 1] = it.name
+    end
+  end
+  return names
+end
+
 app:get("/api/health", function(req)
   local status = fitnessally.status()
   req:reply {
@@ -16,6 +28,7 @@ app:get("/api/health", function(req)
       connections = status.connections,
       dialogues = status.dialogues,
       media = status.media,
+      unavailable = unavailable(),
     },
   }
 end)

@@ -40,6 +40,10 @@ function buf:transfer(to) end
 ---@param options {max: integer|string} bytes, or a size such as "64KB"
 ---@return string? bytes, string? message
 function buf:copy(options) end
+---What encoded sound it holds (WAV, MP3, AAC, FLAC, Opus in Ogg) and how long that lasts, from its headers and frames; nil, message when it
+---is none of these. mime as for Content-Type; format "wav", "mp3", "aac", "flac", "opus"; samples of each channel. Yields: no. Copies: no.
+---@return {format: string, mime: string, sample_rate: integer, channels: integer, samples: integer, duration_ms: number}? sound, string? message
+function buf:sound() end
 ---Decodes JSON straight from the buffer. Yields: no. Copies: yes.
 ---@return any value, string? message
 function buf:json() end

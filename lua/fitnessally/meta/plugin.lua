@@ -2,8 +2,9 @@
 
 --| ## plugin
 --|
---| What native plugins do, each on a thread of its own: [plugins.md](plugins.md). `plugin.NAME` is nil when no such plugin is loaded.
---| Arguments are texts, numbers and booleans; `progress` may be a `function(done, total)`.
+--| What plugins do: one in Lua in the calling task, as any function; one in C on a thread of its own: [plugins.md](plugins.md). `plugin.NAME` is
+--| nil when no such plugin is enabled; one that could not be loaded answers nil and `{code = "unavailable"}`. Arguments of a C half are
+--| texts, numbers and booleans; `progress` may be a `function(done, total)`.
 
 ---@class fitnessally.plugin
 local plugins = {}
@@ -25,3 +26,16 @@ plugin = {}
 --| | `plugin.records.import{file=, progress=}` | `imported`, `updated`, `unchanged`, `skipped`, `total`, `note` |
 --| | `plugin.records.export{}` | `json`: all records as import takes them |
 --| | `plugin.records.stats{}`, `prepare{}` | numbers; looks at the data folder now |
+--| | `plugin.elasticsearch.client{upstream=, response_max=, distribution=}` | a client for Elasticsearch and OpenSearch: its `README.md` |
+--| | `plugin.graphql.client{upstream=, path=, headers=, response_max=, persisted=}` | a client for a GraphQL service: its `README.md` |
+
+---The functions of the plugin that does `kind`, and its name: the one that settings[kind], or `name`, chooses. X names the plugin KIND-X,
+---or X. nil when none is named; nil and a message when there is no such plugin. Yields: no. Copies: no.
+---@param kind string "tts", "llm", "stt", or what a manifest says in `provides`
+---@param name? string
+---@return table<string, function>? functions, string? name
+function fitnessally.service(kind, name) end
+
+---The plugins that are enabled, in that order. Yields: no. Copies: no.
+---@return {name: string, version?: string, provides: string[], priority: number, state: string, problem?: string}[]
+function fitnessally.plugins() end

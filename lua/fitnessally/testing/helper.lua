@@ -40,8 +40,10 @@ end)
 -- Why it has failed may be known there.
 local function show_log(element)
   local text = element.descriptor == "it" and runner.logged() or ""
-  for line in text:gmatch("[^\n]+") do
-    io.stderr:write("# log: ", line, "\n")
+  for line in text:gmatch "[^\n]+" do
+    if line:find "^warn" or line:find "^error" then
+      io.stderr:write("# log: ", line, "\n")
+    end
   end
   return nil, true
 end

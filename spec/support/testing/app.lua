@@ -53,3 +53,38 @@ app:get("/large", function(req)
   end
   out:finish()
 end)
+
+fitnessally.upstream("llm", { url = "http://llm.example/v1", token = "secret", retries = 0, first_byte_timeout = "5s" })
+
+app:get("/ask", function(req)
+  local res, err = upstream.llm:post { path = "/chat?a=1", json = { question = "why" } }
+  if not res then
+    return req:fail(502, err.kind, err.message)
+  end
+  req:reply { status = res.status, body = res.body }
+end)
+
+app:get("/tokens", function(req)
+  local tokens, err = upstream.llm:stream { path = "/stream", json = { stream = true } }
+  if not tokens then
+    return req:fail(502, err.kind, err.message)
+  end
+  local events = req:events {}
+  for token in tokens:each() do
+    events:send { event = "token", data = token.data }
+  end
+  local problem = tokens:problem()
+  events:send { event = "over", data = { problem = problem and problem.kind or "none" } }
+end)
+
+app:get("/pass-on", function(req)
+  local passed, err = upstream.llm:pipe(req, { path = "/bytes" })
+  if not passed then
+    req:fail(502, err.kind, err.message)
+  end
+end)
+
+app:get("/fetched", function(req)
+  local res, err = fitnessally.fetch { url = "https://example.com/page?x=1" }
+  req:reply { text = res and res.body:copy { max = "1KB" } or err.kind }
+end)

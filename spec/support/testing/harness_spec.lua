@@ -89,3 +89,111 @@ describe("a stream", function()
     app:open "/events"
   end)
 end)
+
+describe("an upstream", function()
+  local llm
+
+  before_each(function()
+    llm = app:upstream "llm"
+  end)
+
+  it("answers as the spec says, and tells what it was asked", function()
+    llm:reply { status = 201, json = { because = "so" } }
+    local answer = app:get "/ask"
+    assert.are.equal(201, answer.status)
+    assert.are.same({ because = "so" }, answer:json())
+    local request = llm.requests[1]
+    assert.are.equal("POST", request.method)
+    assert.are.equal("/v1/chat?a=1", request.path)
+    assert.are.equal("Bearer secret", request.headers.authorization)
+    assert.are.same({ question = "why" }, spec.json(request.body))
+    assert.copies(0)
+  end)
+
+  it("takes its time, by the app's clock", function()
+    llm:reply { after = "3s", text = "at last" }
+    local stream = app:open "/ask"
+    app:advance "2999ms"
+    assert.are.equal(0, stream:status())
+    app:advance "1ms"
+    assert.are.equal("at last", stream:finish().body)
+  end)
+
+  it("fails in all the ways there are", function()
+    for how, kind in pairs { refused = "refused", dns = "dns", tls = "tls", timeout = "timeout" } do
+      llm:fail(how)
+      local answer = app:get "/ask"
+      assert.are.equal(502, answer.status)
+      assert.are.equal(kind, answer:json().error.code)
+    end
+    llm:fail "silent"
+    local stream = app:open "/ask"
+    app:advance "5s"
+    assert.are.equal("timeout", stream:finish():json().error.code)
+  end)
+
+  it("speaks in pieces, each at its time", function()
+    llm:stream {
+      { data = "data: one\n" }, { after = "10ms", data = "\ndata: two\n\n" }, { after = "10ms", json = { n = 3 } },
+    }
+    local stream = app:open "/tokens"
+    assert.are.equal(0, #stream:named "token")
+    app:advance "10ms"
+    assert.are.same({ "one", "two" }, { stream:events()[1].text, stream:events()[2].text })
+    app:advance "10ms"
+    assert.are.same({ n = 3 }, stream:events()[3].data)
+    assert.are.same({ problem = "none" }, stream:events()[4].data)
+  end)
+
+  it("is cut in the midst of a word", function()
+    llm:stream { { data = "data: one\n\nda" }, { after = "10ms", cut = true } }
+    local stream = app:open "/tokens"
+    app:advance "10ms"
+    assert.are.same({ problem = "cut" }, stream:named("over")[1].data)
+  end)
+
+  it("is left when the client vanishes", function()
+    llm:stream { { data = "data: one\n\n" }, { after = "1s", data = "data: two\n\n" } }
+    local stream = app:open "/tokens"
+    assert.are.equal(1, app:ledger().transfer.count)
+    stream:vanish()
+    assert.are.equal(0, app:ledger().transfer.count)
+  end)
+
+  it("is slowed down by a slow client", function()
+    llm:reply { body = ("x"):rep(2000000), type = "application/octet-stream" }
+    local stream = app:open("/pass-on", { stepped = true })
+    app:settle()
+    assert.is_true(app:ledger().transfer.bytes + app:ledger().request.bytes < 1000000)
+    stream:take()
+    assert.are.equal(2000000, #stream:finish().body)
+  end)
+
+  it("may be a function", function()
+    llm:answers(function(request)
+      return { text = request.path .. "!" }
+    end)
+    assert.are.equal("/v1/chat?a=1!", app:get("/ask").body)
+    llm:answers(nil)
+  end)
+
+  it("that nothing was said of fails the test", function()
+    local good, message = pcall(app.get, app, "/ask")
+    assert.is_false(good)
+    assert.is_truthy(message:find "upstream llm is asked POST /v1/chat%?a=1, and the spec does not say what it answers")
+  end)
+
+  it("may lead elsewhere", function()
+    local fetch = app:upstream "fetch"
+    fetch:reply { status = 302, headers = { Location = "/other" } }
+    fetch:reply { text = "there" }
+    assert.are.equal("there", app:get("/fetched").body)
+    assert.are.equal("https://example.com/other", fetch.requests[2].url)
+  end)
+
+  it("may be any address", function()
+    app:upstream("fetch"):reply { text = "a page" }
+    assert.are.equal("a page", app:get("/fetched").body)
+    assert.are.equal("https://example.com/page?x=1", app:upstream("fetch").requests[1].url)
+  end)
+end)

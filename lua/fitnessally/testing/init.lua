@@ -1,5 +1,5 @@
 -- What specs are written with: an application in this process, asked without sockets, by a clock of its own. `fitnessally spec` runs them;
--- docs/testing.md is the guide, lua/fitnessally/meta.lua has the types.
+-- docs/testing.md is the guide, meta.lua beside this file has the types.
 
 local cjson = require "cjson"
 local native = require "fitnessally.testing.native"
@@ -38,8 +38,6 @@ local function parse_event(block)
 end
 
 ---Parses a text/event-stream. Returns what is complete, and how many bytes of the text that was.
----@return table[] events
----@return integer used
 local function parse_events(text, events)
   local at = 1
   while true do
@@ -140,7 +138,6 @@ local function header_list(headers, body, kind)
   return list
 end
 
----@class fitnessally.testing.App
 local App = {}
 App.__index = App
 
@@ -169,13 +166,14 @@ local function waits_for(app)
   return #lines > 0 and table.concat(lines) or "\n  no task of a script waits"
 end
 
-local function request(app, method, target, content, headers, level)
+local function ask_and_wait(app, method, target, content, headers, level)
   local client = ask(app, method, target, content, { headers = headers }, level + 1)
   if not client:wait("end", PATIENCE) then
     local waiting = waits_for(app)
     client:release()
     error(("%s %s has not been answered, and nothing is on its way%s\n" ..
-      "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting), level + 1)
+      "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting),
+      level + 1)
   end
   local status, _, complete = client:state()
   local answer = setmetatable({
@@ -192,33 +190,31 @@ end
 
 ---One request and its whole answer.
 function App:request(method, target, content, headers)
-  local answer = request(self, method, target, content, headers, 2)
+  local answer = ask_and_wait(self, method, target, content, headers, 2)
   return answer
 end
 
 for _, method in ipairs { "get", "head", "delete", "options" } do
   App[method] = function(self, target, headers)
-    local answer = request(self, method:upper(), target, nil, headers, 2)
+    local answer = ask_and_wait(self, method:upper(), target, nil, headers, 2)
     return answer
   end
 end
 
 for _, method in ipairs { "post", "put", "patch" } do
   App[method] = function(self, target, content, headers)
-    local answer = request(self, method:upper(), target, content, headers, 2)
+    local answer = ask_and_wait(self, method:upper(), target, content, headers, 2)
     return answer
   end
 end
 
 -- ---- streams ---------------------------------------------------------------------------------------------------------
 
----@class fitnessally.testing.Stream
 local Stream = {}
 Stream.__index = Stream
 
 ---Sends a request and returns when the head of its answer is there, or nothing is on its way that could bring it about. The client leaves when
 ---the test is over, if it has not left before.
----@param options? table method, body, headers, remote, stepped
 function App:open(target, options)
   options = options or {}
   local client = ask(self, options.method or (options.body and "POST" or "GET"), target, options.body, options, 2)
@@ -312,6 +308,141 @@ end
 function Stream:vanish()
   client_of(self, 2):vanish()
   self.app.native:settle()
+end
+
+-- ---- upstreams -------------------------------------------------------------------------------------------------------
+
+local Upstream = {}
+Upstream.__index = Upstream
+
+local units = { ms = 1, s = 1000, min = 60000, h = 3600000 }
+
+-- "10ms" in milliseconds.
+local function milliseconds(duration, level)
+  if duration == nil then
+    return 0
+  end
+  local number, unit = tostring(duration):match "^([%d.]+)(%a+)$"
+  if not (tonumber(number) and units[unit]) then
+    error(("%q is no duration: \"10ms\", \"2s\""):format(tostring(duration)), level + 1)
+  end
+  return tonumber(number) * units[unit]
+end
+
+local function head_text(headers, kind, length)
+  local lines, given = {}, {}
+  for name, value in pairs(headers or {}) do
+    given[name:lower()] = true
+    lines[#lines + 1] = name .. ": " .. tostring(value)
+  end
+  if kind and not given["content-type"] then
+    lines[#lines + 1] = "Content-Type: " .. kind
+  end
+  if length and not given["content-length"] then
+    lines[#lines + 1] = "Content-Length: " .. length
+  end
+  return table.concat(lines, "\n")
+end
+
+-- {status=, json=, text=, body=, type=, headers=, after=}
+local function reply_of(reply, level)
+  local body, kind = body_of((reply.json ~= nil or reply.text or reply.body) and reply or nil, level + 1)
+  body = body or ""
+  return {
+    status = reply.status or 200,
+    head = head_text(reply.headers, kind, #body),
+    after = milliseconds(reply.after, level + 1),
+    steps = { { data = body } },
+  }
+end
+
+-- One piece: {after=, data=, json=, event=, cut=}; json and event frame a server-sent event.
+local function piece_of(piece, level)
+  piece = type(piece) == "string" and { data = piece } or piece
+  local data = piece.data
+  if piece.json ~= nil or piece.event then
+    data = piece.json ~= nil and cjson.encode(piece.json) or data or ""
+    data = (piece.event and "event: " .. piece.event .. "\n" or "") .. "data: " .. data .. "\n\n"
+  end
+  return { after = milliseconds(piece.after, level + 1), data = data, cut = piece.cut }
+end
+
+local function stream_of(stream, level)
+  local steps = {}
+  for i, piece in ipairs(stream) do
+    steps[i] = piece_of(piece, level + 1)
+  end
+  return {
+    status = stream.status or 200,
+    head = head_text(stream.headers, stream.type or "text/event-stream"),
+    after = milliseconds(stream.after, level + 1),
+    steps = steps,
+  }
+end
+
+local function add(upstream, answer, times)
+  for _ = 1, times or 1 do
+    upstream.script[#upstream.script + 1] = answer
+  end
+  return upstream
+end
+
+---The next request (the next `times`) gets this as a whole: {status=, json=, text=, body=, type=, headers=, after="10ms", times=}.
+function Upstream:reply(reply)
+  return add(self, reply_of(reply, 2), reply.times)
+end
+
+---The next request gets it in pieces: { {after="10ms", data="..."}, {json={...}}, {cut=true}, status=, headers=, type=, after=, times= }.
+function Upstream:stream(stream)
+  return add(self, stream_of(stream, 2), stream.times)
+end
+
+---The next request finds no service: "refused", "dns", "tls", "timeout" (while it connects), or "silent": connected, and no word.
+function Upstream:fail(how, times)
+  return add(self, how == "silent" and { silent = true } or { failure = how }, times)
+end
+
+---Every request that no line above is left for is answered by a function: it gets the request and returns what reply takes, or what stream
+---takes. nil: the test fails, as without the function.
+function Upstream:answers(fn)
+  self.answer = fn
+  return self
+end
+
+local function path_of(url)
+  return url:match "^%a+://[^/?]*(.*)$" or url
+end
+
+local function next_answer(upstream, request)
+  request.path = path_of(request.url)
+  upstream.requests[#upstream.requests + 1] = request
+  if #upstream.script > 0 then
+    return table.remove(upstream.script, 1)
+  end
+  local said = upstream.answer and upstream.answer(request)
+  if not said then
+    error(("upstream %s is asked %s %s, and the spec does not say what it answers"):format(
+      upstream.name, request.method, request.path), 0)
+  end
+  return said[1] and stream_of(said, 1) or reply_of(said, 1)
+end
+
+function testing.json(text)
+  return cjson.decode(text)
+end
+
+---Takes the place of an upstream: what it answers is said by the spec from now on, and nothing leaves the process. upstream.requests is what it
+---has been asked: {method, url, path, headers, body, parts}.
+function App:upstream(name)
+  local upstream = self.upstreams[name]
+  if not upstream then
+    upstream = setmetatable({ name = name, script = {}, requests = {} }, Upstream)
+    self.upstreams[name] = upstream
+    self.native:stand_in(name, function(request)
+      return next_answer(upstream, request)
+    end)
+  end
+  return upstream
 end
 
 -- ---- the app ---------------------------------------------------------------------------------------------------------
@@ -476,6 +607,7 @@ function testing.app(options)
     test = testing.current,
     copies_before = opened:figures().copies,
     logged = 0,
+    upstreams = {},
   }, App)
   local _, _, counts = counted(opened)
   self.known = counts
@@ -534,6 +666,9 @@ function testing.runner.over(test)
   for i = #open_apps, 1, -1 do
     local app = open_apps[i]
     release_streams(app)
+    for _, upstream in pairs(app.upstreams) do
+      upstream.script, upstream.requests = {}, {} -- what answers() has been given stays
+    end
     if test and app.test == test then
       app.native:close()
       app.native = nil
