@@ -63,6 +63,7 @@ static const fa_config_key keys[] = {
     KEY("llm_prompt", TEXT, NULL, 0, 0, "what the language model is told before the records; not set: what the application says"),
     KEY("stt", TEXT, NULL, 0, 0, "plugin that understands speech; not set: questions come as text"),
     KEY("stt_url", TEXT, NULL, 0, 0, "base address of the listening service, for plugins that need one"),
+    KEY("records", TEXT, "records", 0, 0, "plugin that finds records: records (SQLite), or elasticsearch"),
     KEY("plugins_enabled", LIST, "espeak,records", 0, 0, "plugins that are loaded at start"),
     KEY("plugin_path", LIST, NULL, 0, 0, "folders searched for plugins before the built-in ones"),
 

@@ -10,9 +10,11 @@ enum { QUEUE = 2048 };
 
 /* ---- which ---- */
 
+enum { SERVICE_KINDS = 4 };
+
 typedef struct names {
     const char *list[FA_MAX_PLUGINS];
-    char found[3][64]; /* room for the names of services */
+    char found[SERVICE_KINDS][64]; /* room for the names of services */
     size_t count;
 } names;
 
@@ -43,14 +45,14 @@ static bool add_service(names *n, const fa_config *config, const char *kind, cha
 
 static fa_result read_names(const fa_config *config, names *n, fa_error *error)
 {
-    static const char *const kinds[] = {"tts", "llm", "stt"};
+    static const char *const kinds[SERVICE_KINDS] = {"tts", "llm", "stt", "records"};
     const char *const *enabled;
     size_t count = fa_config_list(config, "plugins_enabled", &enabled);
     bool room = true;
     n->count = 0;
     for (size_t i = 0; i < count; ++i)
         room = room && add_name(n, enabled[i]);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i)
+    for (size_t i = 0; i < SERVICE_KINDS; ++i)
         room = room && add_service(n, config, kinds[i], n->found[i]);
     return room ? FA_OK : fa_fail(error, FA_INVALID, "plugins_enabled: at most %d plugins", FA_MAX_PLUGINS);
 }

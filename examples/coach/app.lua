@@ -10,5 +10,6 @@ app:static("/", { root = settings.app .. "/public", index = "index.html" })
 
 -- The records are read into the database before the first question needs them.
 app:on_start(function()
-  if plugin.records then plugin.records.prepare {} end
+  local records = fitnessally.service "records"
+  if records and records.prepare then records.prepare {} end
 end)

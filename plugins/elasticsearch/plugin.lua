@@ -2,8 +2,9 @@
 return {
     name = "elasticsearch",
     version = "1.0.0",
-    provides = "search",
+    provides = { "search", "records" },
     config = {
+        index = { type = "text", default = "records", doc = "the index that search{} looks in" },
         upstream = { type = "text", default = "elasticsearch",
             doc = "the upstream that is asked when client{} names none" },
         response_max = { type = "size", default = "4MB", doc = "longest answer that is taken and decoded" },

@@ -63,7 +63,7 @@ describe("an app", function()
 
   it("that wants a plugin that is not there does not start", function()
     refuses('tts = "nobody", but no plugin of that name is loaded', { "--set", "tts=nobody" })
-    refuses("plugin 'records'", { "--set", "plugins_enabled=espeak" })
+    refuses('records = "records", but no plugin of that name is loaded', { "--set", "plugins_enabled=espeak" })
     refuses('llm = "oracle"', { "--set", "llm=oracle" })
   end)
 end)

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
+import { startServer } from '../e2e/support/server.mjs';
 import { startClients } from '../support/clients.mjs';
 import { CannotRun, startSearchNode } from './support/search_node.mjs';
 
@@ -139,6 +140,35 @@ for (const product of ['opensearch', 'elasticsearch']) {
       assert.equal(deleted.result.deleted, 500);
       assert.equal((await app.call('count', 'records')).result, 499);
       assert.equal((await app.call('delete_index', 'records')).result, true);
+    });
+
+    on('the coach finds its records there', async () => {
+      const set = (...settings) => startServer(...settings.flatMap((one) => ['--set', one]), '--set', 'tts=');
+      const ask = async (server, query) => (await fetch(`${server.url}/api/records?${query}`)).json();
+      const before = await set();
+      const { records } = await ask(before, 'limit=100');
+      await before.stop();
+      const lines = records.flatMap((one) => [JSON.stringify({ index: { _index: 'exercises', _id: one.oip.did } }), JSON.stringify(one)]);
+      const sent = await fetch(`${node.url}/_bulk?refresh=true`, { method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' }, body: lines.join('\n') + '\n' });
+      assert.equal((await sent.json()).errors, false);
+
+      const coach = await set('records=elasticsearch', `upstreams.elasticsearch.url=${node.url}`, 'plugins.elasticsearch.index=exercises', 'plugins_enabled=');
+      try {
+        const all = await ask(coach, 'limit=100');
+        assert.equal(all.searchResults, records.length);
+        assert.deepEqual(all.records.find((one) => one.oip.did === 'did:local:plank'), records.find((one) => one.oip.did === 'did:local:plank'));
+        const plank = await ask(coach, 'search=' + encodeURIComponent('How do I do a plnak?') + '&recordType=exercise&limit=3');
+        assert.equal(plank.records[0].data.basic.name, 'Plank');
+        assert.equal((await ask(coach, 'search=zzzzzzzz')).records.length, 0);
+        assert.equal((await fetch(`${coach.url}/api/records?page=5000&limit=100`)).status, 400);
+        const turn = await fetch(`${coach.url}/api/voice/converse`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"userInput":"How do I do a plank?"}' });
+        const { dialogueId } = await turn.json();
+        const stream = await (await fetch(`${coach.url}/api/voice/open-stream?dialogueId=${dialogueId}`)).text();
+        assert.match(stream, /forearms/);
+        assert.match(stream, /"status":"completed"/);
+      } finally {
+        await coach.stop();
+      }
     });
 
     on('an answer beyond response_max is refused', async () => {

@@ -1,12 +1,14 @@
--- Finding exercises: the records plugin, seen as a function from a question to exercises.
+-- Finding exercises: the plugin that `records` chooses, seen as a function from a question to exercises.
 
 local exercise = require "lib.exercise"
 
 local library = {}
 
-if plugin.records == nil then
-  error("the coach looks things up with the plugin 'records': add it to plugins_enabled", 0)
+local records, problem = fitnessally.service "records"
+if not records then
+  error(problem or "the coach looks things up with a plugin that has records: set `records`", 0)
 end
+library.records = records
 
 ---A search that keeps its count of time and of records found, for one turn. Yields.
 ---@return coach.search search
@@ -19,9 +21,9 @@ function library.searcher()
       return known[key]
     end
     local started = fitnessally.now()
-    local result, problem = plugin.records.search { query = query, recordType = "exercise", limit = limit }
+    local result, failure = records.search { query = query, recordType = "exercise", limit = limit }
     if not result then
-      error(("the records cannot be searched (%s): %s"):format(problem.code, problem.message), 0)
+      error(("the records cannot be searched (%s): %s"):format(failure.code, failure.message), 0)
     end
     local reply = result.json:json()
     result.json:release()

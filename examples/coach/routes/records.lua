@@ -1,5 +1,6 @@
--- GET /api/records: the records plugin's reply, passed on without a copy.
+-- GET /api/records: the reply of the plugin that has the records, passed on without a copy.
 
+local library = require "lib.library"
 local validate = require "fitnessally.validate"
 
 local MOST_RECORDS, LAST_PAGE = 100, 100000
@@ -18,7 +19,7 @@ app:get("/api/records", function(req)
     return req:fail(400, "invalid_parameter", problem.message .. ".")
   end
 
-  local found, failure = plugin.records.search(wanted)
+  local found, failure = library.records.search(wanted)
   if found then
     req:reply { type = "application/json", body = found.json }
   elseif failure.code == "invalid" then

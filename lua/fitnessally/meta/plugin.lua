@@ -27,11 +27,12 @@ plugin = {}
 --| | `plugin.records.export{}` | `json`: all records as import takes them |
 --| | `plugin.records.stats{}`, `prepare{}` | numbers; looks at the data folder now |
 --| | `plugin.elasticsearch.client{upstream=, response_max=, distribution=}` | a client for Elasticsearch and OpenSearch: its `README.md` |
+--| | `plugin.elasticsearch.search{query=, recordType=, limit=, page=}` | as `plugin.records.search`, from an index |
 --| | `plugin.graphql.client{upstream=, path=, headers=, response_max=, persisted=}` | a client for a GraphQL service: its `README.md` |
 
 ---The functions of the plugin that does `kind`, and its name: the one that settings[kind], or `name`, chooses. X names the plugin KIND-X,
 ---or X. nil when none is named; nil and a message when there is no such plugin. Yields: no. Copies: no.
----@param kind string "tts", "llm", "stt", or what a manifest says in `provides`
+---@param kind string "tts", "llm", "stt", "records", or what a manifest says in `provides`
 ---@param name? string
 ---@return table<string, function>? functions, string? name
 function fitnessally.service(kind, name) end
