@@ -1,5 +1,6 @@
-/* fitnessally.memory: asks the server what holds memory, and waits until every worker has been heard. fitnessally.reload and generations ask
- * in the same way. The answer is made above us (server/memory_report.c, server/reloader.c), as JSON text. */
+/* fitnessally.memory: asks the server what holds memory, and waits until every worker has been heard. fitnessally.reload, generations and
+ * recycle ask in the same way. The answer is made above us (server/memory_report.c, server/reloader.c), as JSON text. */
+#include <stdio.h>
 #include <string.h>
 
 #include "script/internal.h"
@@ -11,6 +12,7 @@ typedef struct memory_op {
     fa_wait wait;
     fa_hold hold;
     bool as_json;
+    char about[FA_UPSTREAM_NAME_MAX + 2]; /* a name that does not fit is nobody's, cut off too */
 } memory_op;
 
 static void free_op(memory_op *op)
@@ -77,7 +79,7 @@ static void on_answered(fa_memory_question *question, fa_result result, const fa
     fa_task_resume(task, answer_task(task, result, json, as_json));
 }
 
-static int ask(lua_State *L, const char *name, const char *what, int format_at)
+static int ask(lua_State *L, const char *name, const char *what, const char *about, int format_at)
 {
     static const char *const formats[] = {"table", "json", NULL};
     int format = luaL_checkoption(L, format_at, "table", formats);
@@ -93,7 +95,9 @@ static int ask(lua_State *L, const char *name, const char *what, int format_at)
     op->script = script;
     op->as_json = format == 1;
     op->wait.cancel = cancel_memory;
+    snprintf(op->about, sizeof(op->about), "%s", about != NULL ? about : "");
     op->question = (fa_memory_question){.what = what,
+                                        .about = about != NULL ? op->about : NULL,
                                         .worker = script->worker,
                                         .asking = task->exchange != NULL ? task->exchange->scope : NULL,
                                         .answered = on_answered};
@@ -110,26 +114,31 @@ static int ask(lua_State *L, const char *name, const char *what, int format_at)
 static int memory(lua_State *L)
 {
     static const char *const whats[] = {"report", "analysis", "tracker", "doctor", NULL};
-    return ask(L, "fitnessally.memory", whats[luaL_checkoption(L, 1, "report", whats)], 2);
+    return ask(L, "fitnessally.memory", whats[luaL_checkoption(L, 1, "report", whats)], NULL, 2);
 }
 
 static int reload(lua_State *L)
 {
-    return ask(L, "fitnessally.reload", "reload", 1);
+    return ask(L, "fitnessally.reload", "reload", NULL, 1);
 }
 
 static int generations(lua_State *L)
 {
-    return ask(L, "fitnessally.generations", "generations", 1);
+    return ask(L, "fitnessally.generations", "generations", NULL, 1);
+}
+
+static int recycle(lua_State *L)
+{
+    return ask(L, "fitnessally.recycle", "recycle", luaL_checkstring(L, 1), 2);
 }
 
 void fa_open_memory(lua_State *L)
 {
     lua_getglobal(L, "fitnessally");
     static const luaL_Reg functions[] = {
-        {"memory", memory}, {"reload", reload}, {"generations", generations}, {NULL, NULL}};
+        {"memory", memory}, {"reload", reload}, {"generations", generations}, {"recycle", recycle}, {NULL, NULL}};
     luaL_register(L, NULL, functions);
-    fa_lua_waits(L, (const char *const[]){"memory", "reload", "generations", NULL});
+    fa_lua_waits(L, (const char *const[]){"memory", "reload", "generations", "recycle", NULL});
     lua_pop(L, 1);
 }
 

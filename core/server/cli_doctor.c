@@ -144,6 +144,36 @@ static bool is_said(const doctor *d, size_t first, const char *name)
 }
 
 /* Loads what a start would load. */
+static bool is_here(const char *url)
+{
+    static const char *const hosts[] = {"http://127.", "http://localhost", "http://[::1]", NULL};
+    for (const char *const *host = hosts; *host != NULL; ++host) {
+        if (strncasecmp(url, *host, strlen(*host)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is wrong with one is said where the application is looked at: it would not start. */
+static void look_at_upstreams(doctor *d, const fa_config *c)
+{
+    static const char group[] = "upstreams";
+    const char *name;
+    size_t count = 0;
+    for (; (name = fa_config_named_name(c, group, count)) != NULL; ++count) {
+        const char *url = fa_config_named(c, group, name, "url", NULL);
+        const char *verify = fa_config_named(c, group, name, "tls_verify", NULL);
+        bool secret = fa_config_named(c, group, name, "token", NULL) != NULL ||
+                      fa_config_named(c, group, name, "token_env", NULL) != NULL ||
+                      fa_config_named(c, group, name, "token_file", NULL) != NULL;
+        if (verify != NULL && strcmp(verify, "false") == 0)
+            find(d, WORTH_KNOWING, "upstreams", "%s: nobody looks at its certificate (tls_verify = false)", name);
+        if (secret && url != NULL && strncasecmp(url, "http:", 5) == 0 && !is_here(url))
+            find(d, WORTH_KNOWING, "upstreams", "%s: its secret goes over the network in the clear (http)", name);
+    }
+    find(d, FINE, "upstreams", "%zu in the configuration", count);
+}
+
 static void look_at_application(doctor *d, fa_server *server)
 {
     fa_error error = {{0}};
@@ -217,6 +247,7 @@ static int run(const fa_cli *cli)
     find(&d, FINE, "configuration", "%s", fa_cli_file(cli) != NULL ? fa_cli_file(cli) : "defaults only: no file");
     look_at_compiler(&d, server);
     look_at_limits(&d, fa_server_config(server));
+    look_at_upstreams(&d, fa_server_config(server));
     look_at_application(&d, server);
     fa_server_destroy(server);
     for (size_t i = 0; i < d.count; ++i)

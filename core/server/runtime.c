@@ -318,7 +318,8 @@ static void on_end(fa_scope_hook *hook)
 }
 
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
-                         fa_media *media, unsigned workers, bool app, fa_runtime **out, fa_error *error)
+                         fa_media *media, unsigned workers, bool app, const fa_line_listener *lines, fa_runtime **out,
+                         fa_error *error)
 {
     fa_runtime *runtime = fa_scope_allocate(scope, sizeof(*runtime));
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
@@ -370,7 +371,8 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .crew = &runtime->crew,
                                   .watchdog = runtime->watchdog,
                                   .jit = runtime->jit,
-                                  .app = app};
+                                  .app = app,
+                                  .lines = lines};
     if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     if (fa_config_number(config, "max_connections_per_address") != 0)
@@ -436,42 +438,6 @@ fa_scripts *fa_runtime_scripts(fa_runtime *runtime)
 fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
 {
     return runtime->lanes[worker].http;
-}
-
-/* ---- recycling ---- */
-
-typedef struct recycling {
-    fa_runtime *runtime;
-    const char *name;
-    _Atomic unsigned visited, found;
-} recycling;
-
-static void recycle_here(void *context, fa_worker *worker)
-{
-    recycling *r = context;
-    fa_upstreams *all = r->runtime->lanes[fa_worker_index(worker)].upstreams;
-    fa_upstream *u = fa_upstreams_find(all, r->name);
-    if (u == NULL && strcmp(r->name, "fetch") == 0)
-        u = fa_upstreams_fetch(all);
-    r->visited++;
-    if (u == NULL)
-        return;
-    r->found++;
-    fa_upstream_recycle(u, "asked for");
-}
-
-fa_result fa_runtime_recycle(fa_runtime *runtime, const char *upstream, fa_buffer *out)
-{
-    enum { PATIENCE_MS = 1000 };
-    char line[200];
-    recycling r = {.runtime = runtime, .name = upstream};
-    fa_crew_visit_and_wait(&runtime->crew, PATIENCE_MS, recycle_here, &r);
-    if (r.visited > 0 && r.found == 0)
-        snprintf(line, sizeof(line), "error: there is no upstream \"%.60s\"\n", upstream);
-    else
-        snprintf(line, sizeof(line), "upstream %.60s: a new pool on %u of %u workers\n", upstream, r.found,
-                 runtime->crew.count);
-    return fa_buffer_append(out, line, strlen(line));
 }
 
 /* ---- running it ---- */

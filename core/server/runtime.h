@@ -13,10 +13,11 @@
 
 typedef struct fa_runtime fa_runtime;
 
-/* Makes `workers` workers with dialogues, scripts and edge; nothing runs yet. app: load its routes (false for tools). Everything is
- * borrowed until fa_runtime_free. */
+/* Makes `workers` workers with dialogues, scripts and edge; nothing runs yet. app: load its routes (false for tools). lines:
+ * may be NULL. Everything is borrowed until fa_runtime_free. */
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
-                         fa_media *media, unsigned workers, bool app, fa_runtime **runtime, fa_error *error);
+                         fa_media *media, unsigned workers, bool app, const fa_line_listener *lines,
+                         fa_runtime **runtime, fa_error *error);
 
 /* Heeds memory pressure from now on (server/pressure_steps.h). Before fa_runtime_start. */
 fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error);
@@ -30,10 +31,6 @@ fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker);
 /* Reads the certificates again, with what `config` says of them now, and uses them for connections to come; those that are open stay. When
  * one is wrong all stay as they were, and the error says which and why. Reads from the disk. Thread: any, but not a worker's. */
 fa_result fa_runtime_reload_tls(fa_runtime *runtime, const fa_config *config, fa_error *error);
-
-/* New pools for the upstream of that name on every worker, and a line that says so appended to `out`; it begins with "error: " when
- * there is no such upstream. Thread: not a worker's, while they run. */
-fa_result fa_runtime_recycle(fa_runtime *runtime, const char *upstream, fa_buffer *out);
 
 /* Runs on threads of its own until fa_runtime_stop. */
 fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error);

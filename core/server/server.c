@@ -17,6 +17,7 @@
 #include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
+#include "server/recycling.h"
 #include "server/reloader.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
@@ -47,6 +48,7 @@ struct fa_server {
     fa_successor_starter start_successor;
     void *successor_context;
     bool has_successor;
+    const fa_line_listener *lines; /* of a spec that wants to know what is covered; NULL: nobody */
 };
 
 const char *fa_version(void)
@@ -137,7 +139,7 @@ static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *
         result = make_media(server, error);
     if (result == FA_OK)
         result = fa_runtime_new(server->running, server->config, &server->log, &server->plugins, server->media, workers,
-                                app, &server->runtime, error);
+                                app, server->lines, &server->runtime, error);
     if (result == FA_OK)
         result = fa_runtime_watch(server->runtime, server->pressure, error);
     if (result == FA_OK)
@@ -194,6 +196,8 @@ static size_t lua_heap(void *context, unsigned worker)
 static fa_result answer_script(void *context, fa_memory_question *question)
 {
     fa_server *server = context;
+    if (strcmp(question->what, "recycle") == 0)
+        return fa_recycle_answer(server->runtime, question);
     bool about_reload = strcmp(question->what, "reload") == 0 || strcmp(question->what, "generations") == 0;
     if (about_reload && server->reloader == NULL)
         return FA_UNSUPPORTED; /* it was started inside of a program */
@@ -289,7 +293,7 @@ static fa_result answer_control(void *context, const char *request, fa_buffer *o
     if (strcmp(request, "upgrade") == 0)
         return upgrade(server, out);
     if (strncmp(request, "recycle ", 8) == 0)
-        return fa_runtime_recycle(server->runtime, request + 8, out);
+        return fa_recycle_and_wait(server->runtime, request + 8, out);
     if (strncmp(request, "memory ", 7) != 0)
         return FA_INVALID;
     return fa_memory_answer_outside(&server->memory, request + 7, out);
@@ -354,11 +358,12 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     return result;
 }
 
-fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, fa_error *error)
+fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, const fa_line_listener *lines, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_ledger_set_clock(server->ledger, clock);
+    server->lines = lines;
     fa_result result = build(server, 1, true, error);
     if (result == FA_OK)
         result = watch_memory(server, error);

@@ -144,6 +144,8 @@ static size_t take_accepted(attempt *a, const char *bytes, size_t length)
     }
     if (result == FA_FULL)
         return pause_it(a);
+    if (result == FA_OVER_BUDGET)
+        a->detail = "no room in the budget of who asks, or in another one above it";
     return result == FA_OK ? length : stop(a, FA_FAILED_MEMORY);
 }
 
@@ -179,11 +181,16 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
-/* There is a connection, and the request goes out next. */
+/* There is a connection, and the request goes out next. When a kept connection breaks before a byte of the answer has come, libcurl comes
+ * here once more, with a new one. Nobody knows whether the service has begun to work on the request by then. */
 static int on_connected(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     attempt *a = context;
     (void)remote, (void)local, (void)remote_port, (void)local_port;
+    if (a->sent && !a->transfer->idempotent) {
+        a->failed = FA_FAILED_CUT;
+        return CURL_PREREQFUNC_ABORT;
+    }
     a->sent = true;
     fa_attempt_touch(a);
     fa_transfer_sent(a);
@@ -235,15 +242,17 @@ static long seconds(uint64_t ms)
 
 static bool set_connection(attempt *a, const fa_upstream_options *o)
 {
-    bool good = true;
+    bool good = true, fresh = !o->keepalive || (!o->reuse_unsafe && !a->transfer->idempotent);
     SET(PROTOCOLS_STR, "http,https");
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(PROXY, o->proxy != NULL && a->guard == NULL ? o->proxy : ""); /* "": not the environment's either */
+    SET(NOPROXY, "");
+    SET(SUPPRESS_CONNECT_HEADERS, 1L); /* what a proxy says is no head of an answer */
     SET(CONNECTTIMEOUT_MS, (long)o->connect_ms);
     SET(MAXAGE_CONN, seconds(o->connection_max_idle_ms));
     SET(MAXLIFETIME_CONN, seconds(o->connection_max_age_ms));
     SET(FORBID_REUSE, o->keepalive ? 0L : 1L);
-    SET(FRESH_CONNECT, o->keepalive ? 0L : 1L);
+    SET(FRESH_CONNECT, fresh ? 1L : 0L);
     SET(USERAGENT, o->user_agent);
     SET(NOSIGNAL, 1L);
     SET(QUICK_EXIT, 1L); /* a name that is being looked up is left to its thread, not waited for */

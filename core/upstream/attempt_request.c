@@ -156,6 +156,7 @@ static bool set_headers(attempt *a)
 static bool set_tls(attempt *a, const fa_upstream_options *o)
 {
     bool good = true;
+    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(SSL_VERIFYPEER, o->tls_verify ? 1L : 0L);
     SET(SSL_VERIFYHOST, o->tls_verify ? 2L : 0L);
     if (o->ca_file != NULL)

@@ -35,9 +35,10 @@ typedef struct settled {
     size_t setting_count;
     base bases[FA_UPSTREAM_MOST_BASES];
     size_t base_count;
-    fa_guard guard;     /* for fetch, redirects, and where options.guard says so */
-    const char *secret; /* the header line that carries it, "Authorization: Bearer ..."; NULL: none */
-    size_t secret_name; /* bytes of its name */
+    fa_guard guard;          /* for fetch, redirects, and where options.guard says so */
+    const char *secret;      /* the header line that carries it, "Authorization: Bearer ..."; NULL: none */
+    size_t secret_name;      /* bytes of its name */
+    const char *secret_text; /* the secret alone */
 } settled;
 
 struct fa_upstream {
@@ -95,6 +96,7 @@ typedef struct attempt {
     size_t received, body_at;     /* body_at: read by curl so far */
     uint64_t last_ms;             /* when something moved last */
     fa_failure_kind failed;       /* decided in a callback, which made curl stop */
+    const char *detail;           /* of that; static, NULL: none */
     fa_stand_in_flight *stand_in; /* it flies there and in no pool; NULL: it does not */
     char error[CURL_ERROR_SIZE];
 } attempt;
@@ -166,6 +168,8 @@ fa_result fa_settled_make(fa_upstreams *all, const char *name, const settled *be
                           fa_error *error);
 settled *fa_settled_ref(settled *settled);
 void fa_settled_unref(settled *settled);
+/* Makes what an answer repeats of the secret unreadable, also one that is cut off at its end. */
+void fa_settled_hide(const settled *settled, fa_buffer *excerpt);
 
 /* ---- url.c ---- */
 /* "https://host:443". False when it is no http or https URL, or has user information. */

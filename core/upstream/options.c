@@ -47,7 +47,7 @@ static const fa_upstream_key keys[] = {
     TEXT(client_cert, "our certificate, PEM"),
     TEXT(client_key, "its key, PEM"),
     KEY("tls_verify", FLAG, tls_verify, "true", 0, 0, "whether the service's certificate must be good; false is for tests"),
-    TEXT(proxy, "http://HOST:PORT or socks5h://HOST:PORT; the environment's proxies are not used"),
+    TEXT(proxy, "http://HOST:PORT or socks5h://HOST:PORT, USER:PASSWORD@ before the host if it asks for them; the environment's proxies are not used"),
 
     /* deadlines */
     KEY("connect_timeout", DURATION, connect_ms, "5s", 1, 10 * MINUTE, "until there is a connection: name, TCP, TLS"),
@@ -68,6 +68,7 @@ static const fa_upstream_key keys[] = {
 
     /* connections */
     KEY("keepalive", FLAG, keepalive, "true", 0, 0, "whether a connection is used again"),
+    KEY("reuse_unsafe", FLAG, reuse_unsafe, "true", 0, 0, "whether a request that must not be sent twice may go out on a kept connection; false: each has a new one"),
     KEY("max_idle", NUMBER, max_idle, "16", 1, 10000, "idle connections that each worker keeps"),
     KEY("close_idle", DURATION, close_idle_ms, "60s", 0, 1 * DAY, "after so long without a transfer a worker closes all its idle connections; 0: never"),
     KEY("connection_max_idle", DURATION, connection_max_idle_ms, "60s", 1 * SECOND, 1 * DAY, "a connection that was idle for longer is not used again"),
@@ -228,6 +229,9 @@ fa_result fa_upstream_options_check(const fa_upstream_options *options, bool nee
         return fa_fail(error, FA_INVALID, "url is not set");
     if (secrets > 1)
         return fa_fail(error, FA_INVALID, "token, token_env and token_file: only one of them");
+    if (options->proxy != NULL && strncmp(options->proxy, "http://", 7) != 0 &&
+        strncmp(options->proxy, "socks5h://", 10) != 0)
+        return fa_fail(error, FA_INVALID, "proxy begins with http:// or socks5h://");
     if (options->auth != NULL && secrets == 0)
         return fa_fail(error, FA_INVALID, "auth is set, and neither token, token_env nor token_file");
     if (options->auth != NULL && strcmp(options->auth, "basic") == 0 && options->user == NULL)
@@ -241,10 +245,9 @@ static fa_result check_secret(const char *secret, const char *from, fa_error *er
 {
     for (const char *c = secret; *c != '\0'; ++c) {
         if ((unsigned char)*c < ' ' || *c == 0x7f)
-            return fa_fail(error, FA_INVALID, "the secret in %.200s has a line break or another control character",
-                           from);
+            return fa_fail(error, FA_INVALID, "%.200s: the secret has a line break or another control character", from);
     }
-    return *secret != '\0' ? FA_OK : fa_fail(error, FA_NOT_FOUND, "the secret in %.200s is empty", from);
+    return *secret != '\0' ? FA_OK : fa_fail(error, FA_NOT_FOUND, "%.200s: the secret is empty", from);
 }
 
 static fa_result read_secret(const char *path, char *out, size_t size, fa_error *error)
@@ -267,12 +270,12 @@ fa_result fa_upstream_secret(const fa_upstream_options *options, fa_scope *scope
     const char *value = options->token, *from = "token";
     *secret = NULL;
     if (options->token_env != NULL) {
-        from = options->token_env;
+        from = "token_env";
         value = getenv(options->token_env);
         if (value == NULL)
-            return fa_fail(error, FA_NOT_FOUND, "token_env: there is no %.100s in the environment", from);
+            return fa_fail(error, FA_NOT_FOUND, "token_env: there is no %.100s in the environment", options->token_env);
     } else if (options->token_file != NULL) {
-        from = options->token_file;
+        from = "token_file";
         fa_result result = read_secret(options->token_file, text, sizeof(text), error);
         if (result != FA_OK)
             return result;

@@ -13,7 +13,7 @@ typedef struct fa_upstream_options {
     const char *auth, *auth_header, *auth_scheme, *user, *token, *token_env, *token_file;
     const char *ca_file, *client_cert, *client_key, *proxy, *user_agent;
     const char *guard_allow, *guard_ports;
-    bool tls_verify, keepalive, guard, trace;
+    bool tls_verify, keepalive, reuse_unsafe, guard, trace;
     uint64_t connect_ms, first_byte_ms, idle_ms, total_ms;
     uint64_t connections, connections_per_host, max_idle;
     uint64_t close_idle_ms, connection_max_idle_ms, connection_max_age_ms;

@@ -207,6 +207,13 @@ void fa_pool_news(fa_flight *flight)
 
 /* ---- flights ---- */
 
+/* libcurl counts connections that are in use, too, and looks when one comes back: that one's flight is not over yet for us. */
+static void keep_idle(const fa_pool *pool)
+{
+    size_t others = pool->figures.flying > 0 ? pool->figures.flying - 1 : 0;
+    curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)(pool->options.max_idle + others));
+}
+
 fa_result fa_pool_add(fa_pool *pool, fa_flight *flight, CURL *easy)
 {
     if (pool->retired || pool->broken)
@@ -226,6 +233,7 @@ fa_result fa_pool_add(fa_pool *pool, fa_flight *flight, CURL *easy)
     fa_list_append(&pool->flights, &flight->in_pool);
     pool->figures.requests++;
     pool->figures.flying++;
+    keep_idle(pool);
     return FA_OK;
 }
 
@@ -237,8 +245,9 @@ void fa_pool_remove(fa_flight *flight)
     flight->pool = NULL;
     fa_list_remove(&flight->in_pool);
     fa_list_remove(&flight->with_news);
-    pool->figures.flying--;
     curl_multi_remove_handle(pool->multi, flight->easy);
+    pool->figures.flying--;
+    keep_idle(pool);
     curl_easy_setopt(flight->easy, CURLOPT_SHARE, NULL);
     if (!pool->closing)
         close_if_over(pool);

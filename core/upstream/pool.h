@@ -32,7 +32,7 @@ typedef struct fa_pool_options {
     fa_worker *worker;
     fa_scope *scope; /* of the upstream: the pool's own hangs from it */
     const char *label;
-    unsigned connections, connections_per_host, max_idle; /* 0: no limit */
+    unsigned connections, connections_per_host, max_idle; /* 0: no limit; max_idle is at least 1 */
     /* It has closed, and is gone. figures: borrowed. */
     void (*closed)(void *context, const fa_pool_figures *figures);
     void *context;

@@ -7,10 +7,24 @@
 
 const char *fa_failure_name(fa_failure_kind kind)
 {
-    static const char *const names[] = {"none", "refused",   "dns",      "tls",    "timeout",
-                                        "cut",  "too_large", "protocol", "status", "redirect",
-                                        "busy", "breaker",   "guard",    "memory", "cancelled"};
+    static const char *const names[] = {"none",    "refused",   "dns",      "tls",      "proxy",    "timeout",
+                                        "cut",     "too_large", "protocol", "status",   "redirect", "busy",
+                                        "breaker", "guard",     "memory",   "cancelled"};
     return names[kind];
+}
+
+/* What a proxy answered to CONNECT; 0: nothing, or it let us through. */
+static long proxy_refusal(const attempt *a)
+{
+    long status = 0;
+    curl_easy_getinfo(a->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return a->sent || status / 100 == 2 ? 0 : status;
+}
+
+/* With TLS 1.3 a service refuses us, as for want of a certificate, after its part of the handshake: libcurl calls that a failed read. */
+static bool is_alert(const attempt *a)
+{
+    return strstr(a->error, "SSL routines") != NULL && strstr(a->error, " alert ") != NULL;
 }
 
 fa_failure_kind fa_failure_of(const attempt *a, CURLcode code, const char **which)
@@ -18,6 +32,9 @@ fa_failure_kind fa_failure_of(const attempt *a, CURLcode code, const char **whic
     *which = NULL;
     if (a->failed != FA_FAILED_NOT)
         return a->failed;
+    long refusal = code != CURLE_OK ? proxy_refusal(a) : 0;
+    if (refusal != 0)
+        return refusal >= 500 ? FA_FAILED_REFUSED : FA_FAILED_PROXY; /* from 500 on it tried, and found nobody */
     switch (code) {
     case CURLE_OK:
         return FA_FAILED_NOT;
@@ -45,11 +62,13 @@ fa_failure_kind fa_failure_of(const attempt *a, CURLcode code, const char **whic
     case CURLE_SSL_INVALIDCERTSTATUS:
     case CURLE_SSL_CLIENTCERT:
         return FA_FAILED_TLS;
+    case CURLE_PROXY: /* of a SOCKS proxy; an HTTP one has said a status */
+        return FA_FAILED_PROXY;
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-        return FA_FAILED_CUT;
+        return is_alert(a) ? FA_FAILED_TLS : FA_FAILED_CUT;
     case CURLE_WRITE_ERROR: /* we had it stop, and knew enough by then */
         return FA_FAILED_NOT;
     default:
@@ -87,6 +106,7 @@ void fa_failure_say(fa_transfer *t, fa_failure_kind kind, const char *which, con
                                             "no connection",
                                             "the name has no address",
                                             "no secure connection",
+                                            "the proxy does not let it through",
                                             "too slow",
                                             "the answer was cut",
                                             "the answer is too large",

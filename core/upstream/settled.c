@@ -1,6 +1,8 @@
 /* Settings made ready: options parsed, addresses taken apart, the secret put into its header. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "upstream/internal.h"
 
@@ -10,12 +12,29 @@ settled *fa_settled_ref(settled *s)
     return s;
 }
 
+static void forget(const char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero((char *)secret, strlen(secret));
+}
+
+static bool is_secret(const char *key)
+{
+    return strcmp(key, "token") == 0 || strcmp(key, "proxy") == 0;
+}
+
 void fa_settled_unref(settled *s)
 {
     if (s == NULL || --s->references > 0)
         return;
-    if (s->secret != NULL)
-        explicit_bzero((char *)s->secret, strlen(s->secret));
+    forget(s->secret);
+    forget(s->secret_text);
+    forget(s->options.token);
+    forget(s->options.proxy);
+    for (size_t i = 0; i < s->setting_count; ++i) {
+        if (is_secret(s->settings[i].key))
+            forget(s->settings[i].value);
+    }
     fa_scope_end(s->scope, "replaced", NULL);
 }
 
@@ -47,6 +66,17 @@ static fa_result keep(settled *s, const fa_upstream_setting *said, fa_error *err
         return fa_fail(error, FA_NO_MEMORY, "out of memory");
     *(mine != NULL ? mine : &s->settings[s->setting_count++]) = fresh;
     return FA_OK;
+}
+
+/* detail begins with the key that it is about, so that where that was written can be told; or with another word: then it is all of it. */
+static fa_result refuse(settled *s, const char *name, fa_result result, const fa_error *detail, fa_error *error)
+{
+    char key[FA_UPSTREAM_NAME_MAX];
+    snprintf(key, sizeof(key), "%.*s", (int)strcspn(detail->text, " ,:"), detail->text);
+    const fa_upstream_setting *said = find(s, key);
+    const char *where = said != NULL ? said->where : s->setting_count > 0 ? s->settings[0].where : NULL;
+    return fa_fail(error, result, "%s%supstreams.%s: %s", where != NULL ? where : "", where != NULL ? ": " : "", name,
+                   detail->text);
 }
 
 static fa_result apply(settled *s, const char *name, fa_error *error)
@@ -87,10 +117,10 @@ fa_result fa_upstream_settings_check(fa_scope *parent, const char *name, const f
 
 /* ---- addresses ---- */
 
-static fa_result add_base(settled *s, const char *name, const char *text, size_t length, fa_error *error)
+static fa_result add_base(settled *s, const char *text, size_t length, fa_error *error)
 {
     if (s->base_count == FA_UPSTREAM_MOST_BASES)
-        return fa_fail(error, FA_FULL, "upstreams.%s.url: more than %d addresses", name, FA_UPSTREAM_MOST_BASES);
+        return fa_fail(error, FA_FULL, "url: more than %d addresses", FA_UPSTREAM_MOST_BASES);
     while (length > 0 && text[length - 1] == '/')
         --length;
     base *b = &s->bases[s->base_count];
@@ -99,21 +129,20 @@ static fa_result add_base(settled *s, const char *name, const char *text, size_t
         return fa_fail(error, FA_NO_MEMORY, "out of memory");
     if (strpbrk(url, "?# \t") != NULL || !fa_url_origin(url, b->origin, NULL))
         return fa_fail(error, FA_INVALID,
-                       "upstreams.%s.url: is no base address, as https://host:port/v1 (without a query or a user name)",
-                       name);
+                       "url: is no base address, as https://host:port/v1 (without a query or a user name)");
     b->url = url;
     fa_breaker_init(&b->breaker, s->options.breaker_failures, s->options.breaker_cooldown_ms);
     s->base_count++;
     return FA_OK;
 }
 
-static fa_result read_bases(settled *s, const char *name, fa_error *error)
+static fa_result read_bases(settled *s, fa_error *error)
 {
     fa_result result = FA_OK;
     for (const char *at = s->options.url; at != NULL && *at != '\0' && result == FA_OK;) {
         size_t skip = strspn(at, ", "), length = strcspn(at + skip, ", ");
         if (length > 0)
-            result = add_base(s, name, at + skip, length, error);
+            result = add_base(s, at + skip, length, error);
         at += skip + length;
     }
     return result;
@@ -171,18 +200,69 @@ static fa_result write_secret(settled *s, const char *secret)
     return result;
 }
 
-static fa_result read_secret(settled *s, const char *name, fa_error *error)
+static fa_result read_secret(settled *s, fa_error *error)
 {
-    const char *secret;
-    fa_error detail = {""};
-    fa_result result = fa_upstream_secret(&s->options, s->scope, &secret, &detail);
-    if (result != FA_OK)
-        return fa_fail(error, result, "upstreams.%s: %s", name, detail.text);
-    if (secret == NULL)
-        return FA_OK;
-    result = write_secret(s, secret);
-    explicit_bzero((char *)secret, strlen(secret));
-    return result == FA_OK ? FA_OK : fa_fail(error, result, "upstreams.%s: the secret is too long", name);
+    fa_result result = fa_upstream_secret(&s->options, s->scope, &s->secret_text, error);
+    if (result != FA_OK || s->secret_text == NULL)
+        return result;
+    result = write_secret(s, s->secret_text);
+    return result == FA_OK ? FA_OK : fa_fail(error, result, "token: the secret is too long");
+}
+
+enum { SHORTEST_HIDDEN = 4 }; /* a shorter one would be found everywhere */
+
+static void hide(const char *secret, fa_buffer *excerpt)
+{
+    static const char stars[] = "********************************";
+    size_t length = secret != NULL ? strlen(secret) : 0, size = fa_buffer_length(excerpt);
+    for (size_t at = 0; length >= SHORTEST_HIDDEN && at + SHORTEST_HIDDEN <= size;) {
+        size_t same = length < size - at ? length : size - at;
+        if (memcmp(fa_buffer_data(excerpt) + at, secret, same) != 0) {
+            at++;
+            continue;
+        }
+        for (size_t end = at + same; at < end;) {
+            size_t piece = end - at < sizeof(stars) - 1 ? end - at : sizeof(stars) - 1;
+            fa_buffer_patch(excerpt, at, stars, piece);
+            at += piece;
+        }
+    }
+}
+
+void fa_settled_hide(const settled *s, fa_buffer *excerpt)
+{
+    if (s->secret == NULL)
+        return;
+    hide(s->secret_text, excerpt);
+    hide(strrchr(s->secret, ' ') + 1, excerpt); /* as it is sent: of basic in base64 */
+}
+
+/* ---- files ---- */
+
+/* libcurl reads them when it connects, which is late to say that one is not there. */
+static fa_result look_at_files(const settled *s, fa_error *error)
+{
+    const fa_upstream_options *o = &s->options;
+    const struct {
+        const char *key, *path;
+    } files[] = {{"ca_file", o->ca_file}, {"client_cert", o->client_cert}, {"client_key", o->client_key}};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); ++i) {
+        if (files[i].path != NULL && access(files[i].path, R_OK) != 0)
+            return fa_fail(error, FA_NOT_FOUND, "%s %.200s: %s", files[i].key, files[i].path, strerror(errno));
+    }
+    return FA_OK;
+}
+
+static fa_result make_ready(settled *s, bool needs_url, fa_error *error)
+{
+    fa_result result = fa_upstream_options_check(&s->options, needs_url, error);
+    if (result == FA_OK)
+        result = fa_guard_read(&s->guard, s->options.guard_allow, s->options.guard_ports, error);
+    if (result == FA_OK)
+        result = read_bases(s, error);
+    if (result == FA_OK)
+        result = look_at_files(s, error);
+    return result == FA_OK ? read_secret(s, error) : result;
 }
 
 fa_result fa_settled_make(fa_upstreams *all, const char *name, const settled *before,
@@ -208,15 +288,8 @@ fa_result fa_settled_make(fa_upstreams *all, const char *name, const settled *be
         result = keep(s, &settings[i], error);
     if (result == FA_OK)
         result = apply(s, name, error);
-    if (result == FA_OK && (result = fa_upstream_options_check(&s->options, needs_url, &detail)) != FA_OK)
-        fa_fail(error, result, "upstreams.%s: %s", name, detail.text);
-    if (result == FA_OK &&
-        (result = fa_guard_read(&s->guard, s->options.guard_allow, s->options.guard_ports, &detail)) != FA_OK)
-        fa_fail(error, result, "upstreams.%s.%s", name, detail.text);
-    if (result == FA_OK)
-        result = read_bases(s, name, error);
-    if (result == FA_OK)
-        result = read_secret(s, name, error);
+    if (result == FA_OK && (result = make_ready(s, needs_url, &detail)) != FA_OK)
+        refuse(s, name, result, &detail, error);
     if (result != FA_OK) {
         fa_settled_unref(s);
         return result;

@@ -62,6 +62,8 @@ static void finish(fa_transfer *t)
 {
     if (t->failure.kind != FA_FAILED_NOT)
         t->upstream->failed++;
+    if (t->excerpt != NULL)
+        fa_settled_hide(t->settled, t->excerpt);
     fa_transfer_let_go(t);
     if (t->answer != NULL && t->mode == FA_TRANSFER_WHOLE)
         fa_buffer_seal(t->answer);
@@ -370,7 +372,7 @@ void fa_transfer_landed(fa_transfer *t, attempt *a, CURLcode code)
         kind = FA_FAILED_PROTOCOL;
     bool enough = a->fate == FATE_FOLLOW || a->fate == FATE_REPEAT || a->fate == FATE_REFUSE;
     if (kind != FA_FAILED_NOT && !enough) {
-        attempt_failed(t, a, kind, which, a->failed != FA_FAILED_NOT || a->guarded ? NULL : a->error);
+        attempt_failed(t, a, kind, which, a->failed != FA_FAILED_NOT || a->guarded ? a->detail : a->error);
         return;
     }
     fa_base_judge(a, FA_FAILED_NOT, now_of(t));

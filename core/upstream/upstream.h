@@ -86,6 +86,7 @@ typedef enum fa_failure_kind {
     FA_FAILED_REFUSED,
     FA_FAILED_DNS,
     FA_FAILED_TLS,
+    FA_FAILED_PROXY,
     FA_FAILED_TIMEOUT,
     FA_FAILED_CUT,
     FA_FAILED_TOO_LARGE,

@@ -62,6 +62,19 @@ static void who_waits_too_long_is_told(void **state)
     upstream_world_end(w);
 }
 
+static double thread_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
+}
+
+static int slowness(void)
+{
+    const char *slow = getenv("FA_SLOW");
+    return slow != NULL ? atoi(slow) : 1;
+}
+
 static void a_thousand_streams_are_cancelled(void **state)
 {
     (void)state;
@@ -78,17 +91,21 @@ static void a_thousand_streams_are_cancelled(void **state)
         UPSTREAM_UNTIL(w, w->service.open == MANY);
         UPSTREAM_UNTIL(w, fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->bytes > MANY * 16 * 1024);
         assert_true(fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->bytes < (size_t)MANY * 48 * 1024);
+        double busy = thread_ms();
         uint64_t start = fa_now_ms();
         for (int i = 0; i < MANY; ++i)
             fa_transfer_end(all[i].transfer);
         uint64_t cut = fa_now_ms();
         assert_int_equal(upstream_transfers(w), 0);
         assert_int_equal(figures(w).sockets, 0);
+        double spent = thread_ms() - busy;
         while (w->service.open > 0 && fa_now_ms() - start < 20000)
             usleep(200);
-        print_message("cancelled in %d ms, all seen closed %d ms later\n", (int)(cut - start),
-                      (int)(fa_now_ms() - cut));
+        int seen = (int)(fa_now_ms() - cut);
+        print_message("cancelled in %d ms (%.1f of processor), all seen closed %d ms later\n", (int)(cut - start),
+                      spent, seen);
         assert_int_equal(w->service.open, 0);
+        assert_in_range(seen, 0, 100 * slowness());
         fa_test_run_for(w->worker, 20);
         if (round > 0)
             assert_int_equal(fa_ledger_bytes(w->ledger), bytes);
@@ -179,6 +196,20 @@ static void pools_wear_out(void **state)
         upstream_ask(w, &a);
     }
     assert_int_equal(figures(w).recycled, 4);
+    assert_ok(upstream_world_set(w, "it", "recycle_bytes=0"));
+    assert_ok(upstream_world_set(w, "it", "recycle_age=50ms"));
+    for (int i = 0; i < 3; ++i) {
+        asked a = {.path = "/hello"};
+        upstream_ask(w, &a);
+        assert_int_equal(a.kind, FA_FAILED_NOT);
+        fa_test_run_for(w->worker, i < 2 ? 60 : 0); /* with the last one the pool is new */
+    }
+    assert_int_equal(figures(w).recycled, 6);
+    assert_non_null(strstr(w->logged, "upstream it: pool closed (its requests): age 0 s, 3 requests, "));
+    assert_non_null(
+        strstr(w->logged,
+               "upstream it: pool closed (its bytes): age 0 s, 2 requests, 11.9 KB received, 1 connections closed"));
+    assert_non_null(strstr(w->logged, "upstream it: pool closed (its age): age 0 s, 1 requests, "));
     assert_ok(upstream_world_set(w, "it", "close_idle=20ms"));
     asked a = {.path = "/hello"};
     upstream_ask(w, &a);
@@ -200,6 +231,24 @@ static void an_old_pool_stays_for_its_last_transfer(void **state)
     assert_int_equal(figures(w).pools, 2);
     fa_transfer_end(slow.transfer);
     assert_int_equal(figures(w).pools, 1);
+    upstream_world_end(w);
+}
+
+/* What is in use does not count as idle: else there would be a new connection for nearly every request above max_idle at once. */
+static void a_steady_stream_keeps_its_connections(void **state)
+{
+    (void)state;
+    upstream_world *w = upstream_world_begin("concurrency=20", "max_idle=3", NULL);
+    asked *all = calloc(400, sizeof(*all));
+    for (int i = 0; i < 400; ++i) {
+        all[i].path = "/hello";
+        upstream_start(w, &all[i]);
+    }
+    await_all(w, all, 400);
+    print_message("%zu connections for 400 requests\n", (size_t)w->service.connections);
+    assert_in_range(w->service.connections, 1, 150);
+    assert_true(figures(w).sockets <= 4);
+    free(all);
     upstream_world_end(w);
 }
 
@@ -372,6 +421,7 @@ int main(void)
         cmocka_unit_test(recycling_fails_nobody),
         cmocka_unit_test(pools_wear_out),
         cmocka_unit_test(an_old_pool_stays_for_its_last_transfer),
+        cmocka_unit_test(a_steady_stream_keeps_its_connections),
         cmocka_unit_test(connections_are_kept_or_not),
         cmocka_unit_test(a_large_body_goes_out),
         cmocka_unit_test(retry_after_is_waited_for),

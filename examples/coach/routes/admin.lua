@@ -20,3 +20,6 @@ end
 
 app:post("/admin/reload", function(req) answer(req, fitnessally.reload, 409) end)
 app:get("/admin/generations", function(req) answer(req, fitnessally.generations) end)
+app:post("/admin/upstreams/:name/recycle", function(req)
+  answer(req, function() return fitnessally.recycle(req.params.name) end, 404)
+end)

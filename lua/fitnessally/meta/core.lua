@@ -70,6 +70,13 @@ function fitnessally.reload(format) end
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.generations(format) end
+---Fresh pools for the upstream of that name on every worker, as `fitnessally recycle NAME` does; transfers that are under way finish on
+---the old ones. As a table, or ("json") as JSON text: {ok=true, workers=, of=}, or {ok=false, error=} when there is no such upstream.
+---nil, message when nobody could be asked. Yields: yes. Copies: the answer.
+---@param name string
+---@param format? "table"|"json"
+---@return table|string? answer, string? message
+function fitnessally.recycle(name, format) end
 ---{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}, routes={{route, limit, queue, running,
 ---waiting, admitted, refused, timedOut}}}; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
 ---@return table

@@ -79,7 +79,7 @@ function up:stream(request) end
 ---@param request fitnessally.upstream_request
 ---@return true? given, fitnessally.upstream_error? problem
 function up:pipe(req, request) end
----A new pool on this worker; `fitnessally recycle` does it on all. Yields: no. Copies: no.
+---A new pool on this worker; fitnessally.recycle and `fitnessally recycle` do it on all. Yields: no. Copies: no.
 function up:recycle() end
 ---Figures of this worker: requests, bytes, failed, retries, recycled, running, waiting, sockets, pools, breaker_open. Yields: no. Copies: no.
 ---@return table<string, any>

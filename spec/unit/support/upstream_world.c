@@ -162,7 +162,7 @@ void upstream_start(upstream_world *w, asked *a)
     a->request.path = (fa_text){a->path, strlen(a->path)};
     if (a->request.retries == 0)
         a->request.retries = -1;
-    if (a->request.idempotent == 0)
+    if (a->request.idempotent == 0 && !a->once)
         a->request.idempotent = -1;
     if (a->send != NULL)
         a->request.body = body = upstream_text(w, a->send, strlen(a->send));

@@ -47,6 +47,7 @@ typedef struct asked {
     fa_upstream *upstream;     /* NULL: w->it */
     fa_transfer_request request;
     bool keep; /* the transfer is not ended when it is done */
+    bool once; /* it must not be sent twice */
     /* after it */
     upstream_world *w;
     fa_transfer *transfer; /* NULL once it has ended */
