@@ -277,8 +277,10 @@ static fa_result answer_reload(fa_server *server, const char *what, fa_buffer *o
     if (!wish.text && strcmp(what, "json") != 0)
         return FA_INVALID;
     fa_error error = {{0}};
-    if (wish.kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK)
+    if (wish.kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK) {
         fa_log_write(&server->log, FA_LOG_ERROR, "reload: the certificates stay as they were: %s", error.text);
+        wish.certificates = error.text;
+    }
     fa_reloader_ask_and_wait(server->reloader, &wish);
     return wish.written;
 }
