@@ -1,5 +1,6 @@
 std = "luajit"
 max_line_length = 130
+max_string_line_length = 160 -- prompts are prose
 max_comment_line_length = 230 -- an annotation is one line
 exclude_files = { "build*", ".fitnessally", "**/node_modules", "lua/fitnessally/meta", "lua/fitnessally/testing/meta.lua" } -- declarations only
 

@@ -174,7 +174,8 @@ end
 local function ask(self)
   self.buffer:seal()
   local answer, err = self.client:ask { method = "POST", path = "/_bulk", body = self.buffer,
-    type = "application/x-ndjson", idempotent = self.repeatable, timeout = self.timeout, query = { filter_path = FILTER, refresh = self.refresh } }
+    type = "application/x-ndjson", idempotent = self.repeatable, timeout = self.timeout,
+    query = { filter_path = FILTER, refresh = self.refresh } }
   if not answer then
     return nil, err
   end

@@ -209,7 +209,8 @@ function client:index(options)
   local path = id and path_of(options.index, kind, id) or path_of(options.index, "_doc")
   return outcome(self:ask { method = id and "PUT" or "POST", path = path, json = options.document,
     timeout = options.timeout, idempotent = id ~= nil and not options.create,
-    query = { refresh = refresh_of(options.refresh), routing = options.routing, if_seq_no = options.if_seq_no,
+    query = { refresh = refresh_of(options.refresh), routing = options.routing,
+      if_seq_no = options.if_seq_no,
       if_primary_term = options.if_primary_term } })
 end
 
@@ -249,7 +250,8 @@ local DELETE = { index = true, id = true, refresh = true, routing = true, if_seq
 function client:delete(options)
   check_options(options, DELETE, "elasticsearch:delete")
   return outcome(self:ask { method = "DELETE", path = path_of(options.index, "_doc", options.id),
-    timeout = options.timeout, query = { refresh = refresh_of(options.refresh), routing = options.routing, if_seq_no = options.if_seq_no,
+    timeout = options.timeout, query = { refresh = refresh_of(options.refresh),
+    routing = options.routing, if_seq_no = options.if_seq_no,
       if_primary_term = options.if_primary_term } })
 end
 

@@ -53,7 +53,8 @@ local function reply_of(asked, page, limit)
     found[i] = with_lists(hit.source)
   end
   local text = json.encode { message = "Records retrieved successfully", totalRecords = page.total,
-    searchResults = page.total, pageSize = limit, currentPage = asked.page or 1, totalPages = math.ceil(page.total / limit), records = found }
+    searchResults = page.total, pageSize = limit, currentPage = asked.page or 1,
+    totalPages = math.ceil(page.total / limit), records = found }
   local buffer = fitnessally.buffer { label = "records" }
   if not buffer or not buffer:append(text) then
     return nil, { code = "no_memory", message = "There is no room for the records." }

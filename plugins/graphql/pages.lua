@@ -26,7 +26,8 @@ function pages.new(client, options)
     variables[name] = value
   end
   return setmetatable({ client = client, query = options.query, operation = options.operation,
-    timeout = options.timeout, variables = variables, at = options.at, after = options.after or "after", most = options.most or math.huge,
+    timeout = options.timeout, variables = variables, at = options.at, after = options.after or "after",
+    most = options.most or math.huge,
     given = 0, place = 0, page_count = 0 }, pages)
 end
 
