@@ -260,6 +260,7 @@ typedef struct fa_slice {
     const char *stack_base;
     bool strict;
 } fa_slice;
+void fa_script_tell_lines(fa_script *script); /* or stops to */
 void fa_slice_begin(fa_script *script, fa_slice *slice);
 void fa_slice_end(fa_script *script, const fa_slice *slice);
 /* lua_pcall within one. */

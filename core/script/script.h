@@ -65,6 +65,13 @@ typedef struct fa_body_limits {
     size_t multipart_field; /* bytes of a part without a file name */
 } fa_body_limits;
 
+/* Told of each line that is about to run, where code is not compiled: for coverage. source: as "@routes/voice.lua", below the application's
+ * folder. In the midst of a script: it must neither raise nor touch the state. */
+typedef struct fa_line_listener {
+    void (*on_line)(void *context, const char *source, int line);
+    void *context;
+} fa_line_listener;
+
 /* Everything is borrowed for the life of the script. */
 typedef struct fa_script_options {
     fa_worker *worker;
@@ -94,6 +101,7 @@ typedef struct fa_script_options {
     size_t answer_queue;            /* bytes of a streamed answer that wait for the client; 0: the default */
     uint64_t heartbeat_ms;          /* of event streams that say nothing of theirs; 0: none */
     fa_websocket_options websocket; /* of routes that say nothing else; max_message 0: the defaults */
+    const fa_line_listener *lines;  /* NULL: nobody */
     bool development;               /* error answers carry the message and the traceback */
     unsigned generation;            /* which one this is; 0: generations are not counted */
     uint64_t started_ms;            /* of the server, by its ledger's clock; 0: now */

@@ -40,6 +40,20 @@ static void on_instruction(lua_State *L, lua_Debug *at)
     fa_slice_over(L);
 }
 
+static void on_line(lua_State *L, lua_Debug *at)
+{
+    const fa_line_listener *lines = fa_script_of(L)->options.lines;
+    if (lua_getinfo(L, "S", at))
+        lines->on_line(lines->context, at->source, at->currentline);
+}
+
+/* What is hooked while nobody is to be stopped. */
+void fa_script_tell_lines(fa_script *script)
+{
+    bool wanted = script->options.lines != NULL;
+    lua_sethook(script->lua, wanted ? on_line : NULL, wanted ? LUA_MASKLINE : 0, 0);
+}
+
 /* In a signal handler, on the worker's own thread, while `script` is in Lua or in a function that Lua has called. */
 static void interrupt(void *context, char *tell)
 {
@@ -73,7 +87,7 @@ void fa_slice_end(fa_script *script, const fa_slice *slice)
 {
     bool overdue_outside = fa_watched_end(slice->watched, &slice->outside);
     if (script->armed) {
-        lua_sethook(script->lua, NULL, 0, 0);
+        fa_script_tell_lines(script);
         script->armed = 0;
     }
     if (overdue_outside)

@@ -352,6 +352,8 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
     }
     if (!options->jit)
         luaJIT_setmode(script->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    if (options->lines != NULL)
+        fa_script_tell_lines(script);
     *out = script;
     return FA_OK;
 }

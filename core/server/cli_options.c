@@ -10,7 +10,7 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 15 };
+enum { OPTIONS = 16 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
@@ -21,7 +21,7 @@ static const struct option known_options[OPTIONS] = {
     {"watch", no_argument, NULL, 'W'},         {"help", no_argument, NULL, 'h'},
     {"supervise", no_argument, NULL, 'S'},     {"status", no_argument, NULL, 'T'},
     {"output", required_argument, NULL, 'o'},  {"filter", required_argument, NULL, 'f'},
-    {"dir", required_argument, NULL, 'D'},
+    {"coverage", no_argument, NULL, 'C'},      {"dir", required_argument, NULL, 'D'},
 };
 
 static void say(const char *format, va_list args)
@@ -106,6 +106,9 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         return FA_EXIT_DONE;
     case 'o':
         cli->output = optarg;
+        return FA_EXIT_DONE;
+    case 'C':
+        cli->coverage = true;
         return FA_EXIT_DONE;
     case 'f':
         cli->filter = optarg;

@@ -30,11 +30,12 @@ static void write_error(fa_json *j, const char *key, const fa_reload_report *rep
         fa_json_text(j, "traceback", failure->traceback);
 }
 
-fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers, fa_buffer *out)
+fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers, const char *certificates,
+                                fa_buffer *out)
 {
     fa_json j = {.out = out};
     fa_json_open(&j, NULL, '{');
-    fa_json_flag(&j, "ok", report->result == FA_OK);
+    fa_json_flag(&j, "ok", report->result == FA_OK && certificates == NULL);
     fa_json_number(&j, "generation", report->generation);
     if (report->result == FA_OK) {
         fa_json_number(&j, "previous", report->previous);
@@ -44,6 +45,12 @@ fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers
         fa_json_number(&j, "lateWorkers", report->late);
     } else {
         write_error(&j, "error", report);
+        fa_json_close(&j, '}');
+    }
+    if (certificates != NULL) {
+        fa_json_open(&j, "certificates", '{');
+        fa_json_text(&j, "code", "broken_certificates");
+        fa_json_text(&j, "message", certificates);
         fa_json_close(&j, '}');
     }
     fa_json_close(&j, '}');
@@ -130,9 +137,15 @@ static fa_result say_failure(const fa_reload_report *report, fa_buffer *out)
     return say(out, "%s", text);
 }
 
-fa_result fa_reload_report_text(const fa_reload_report *report, unsigned workers, fa_buffer *out)
+fa_result fa_reload_report_text(const fa_reload_report *report, unsigned workers, const char *certificates,
+                                fa_buffer *out)
 {
     char line[1200];
+    if (certificates != NULL) {
+        fa_result said = say(out, "The certificates stay as they were: %s\n", certificates);
+        if (said != FA_OK)
+            return said;
+    }
     if (report->result == FA_OK)
         return say(out, "%s\n", fa_reload_report_line(report, workers, line, sizeof(line)));
     fa_result result = say_failure(report, out);

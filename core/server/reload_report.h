@@ -6,9 +6,12 @@
 #include "server/scripts.h"
 
 /* {"ok":true,"generation":4,"previous":3,"loadMs":…,"switchMs":…,"lateWorkers":0} or
- * {"ok":false,"generation":3,"error":{"code":"broken_scripts","message":…,"file":…,"line":…,"excerpt":…,"traceback":…}} */
-fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers, fa_buffer *out);
-fa_result fa_reload_report_text(const fa_reload_report *report, unsigned workers, fa_buffer *out);
+ * {"ok":false,"generation":3,"error":{"code":"broken_scripts","message":…,"file":…,"line":…,"excerpt":…,"traceback":…}}
+ * certificates: why those stay as they were, or NULL; adds "certificates":{"code":"broken_certificates","message":…}, and "ok" is false */
+fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers, const char *certificates,
+                                fa_buffer *out);
+fa_result fa_reload_report_text(const fa_reload_report *report, unsigned workers, const char *certificates,
+                                fa_buffer *out);
 
 /* failed: the last reload, when that has failed; else NULL. failed_ms: when, wall clock. */
 fa_result fa_generations_left_json(const fa_generations_left *left, const fa_reload_report *failed, uint64_t failed_ms,

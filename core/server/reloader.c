@@ -84,16 +84,16 @@ static void fulfil(fa_reloader *r, fa_reload_wish *wish, bool stopping)
     wish->result = stopping ? FA_CANCELLED : wish->kind == FA_WISH_RELOAD ? r->last.result : FA_OK;
     fa_reload_report_line(&r->last, r->options.workers, wish->message, sizeof(wish->message));
     wish->written = FA_OK;
+    bool well = wish->result == FA_OK && wish->certificates == NULL;
     if (wish->out != NULL && wish->marked)
-        wish->written =
-            wish->result == FA_OK ? fa_buffer_append(wish->out, "ok\n", 3) : fa_buffer_append(wish->out, "failed\n", 7);
+        wish->written = well ? fa_buffer_append(wish->out, "ok\n", 3) : fa_buffer_append(wish->out, "failed\n", 7);
     if (stopping)
         wish->written = FA_CANCELLED;
     else if (wish->out != NULL && wish->written == FA_OK && wish->kind == FA_WISH_STATUS)
         write_status(r, wish);
     else if (wish->out != NULL && wish->written == FA_OK)
-        wish->written = wish->text ? fa_reload_report_text(&r->last, r->options.workers, wish->out)
-                                   : fa_reload_report_json(&r->last, r->options.workers, wish->out);
+        wish->written = wish->text ? fa_reload_report_text(&r->last, r->options.workers, wish->certificates, wish->out)
+                                   : fa_reload_report_json(&r->last, r->options.workers, wish->certificates, wish->out);
     wish->done(wish);
 }
 

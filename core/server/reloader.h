@@ -25,10 +25,11 @@ fa_result fa_reloader_start(const fa_scope *parent, const fa_reloader_options *o
 typedef struct fa_reload_wish {
     fa_list link;
     enum { FA_WISH_RELOAD, FA_WISH_STATUS } kind;
-    bool text;        /* not JSON */
-    bool marked;      /* a first line "ok" or "failed" */
-    fa_buffer *out;   /* mutable; NULL: only the result is wanted */
-    fa_result result; /* of the reload; of the status FA_OK */
+    bool text;                /* not JSON */
+    bool marked;              /* a first line "ok" or "failed" */
+    const char *certificates; /* why those stay as they were: then all is not well; borrowed; NULL: they do not */
+    fa_buffer *out;           /* mutable; NULL: only the result is wanted */
+    fa_result result;         /* of the reload; of the status FA_OK */
     fa_result written;
     char message[400];
     void (*done)(struct fa_reload_wish *wish); /* on the reloader's thread; the wish is the asker's again */

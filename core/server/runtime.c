@@ -318,7 +318,8 @@ static void on_end(fa_scope_hook *hook)
 }
 
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
-                         fa_media *media, unsigned workers, bool app, fa_runtime **out, fa_error *error)
+                         fa_media *media, unsigned workers, bool app, const fa_line_listener *lines, fa_runtime **out,
+                         fa_error *error)
 {
     fa_runtime *runtime = fa_scope_allocate(scope, sizeof(*runtime));
     lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
@@ -370,7 +371,8 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                                   .crew = &runtime->crew,
                                   .watchdog = runtime->watchdog,
                                   .jit = runtime->jit,
-                                  .app = app};
+                                  .app = app,
+                                  .lines = lines};
     if ((runtime->scripts = fa_scripts_new(scope, &scripts, workers)) == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     if (fa_config_number(config, "max_connections_per_address") != 0)

@@ -13,10 +13,11 @@
 
 typedef struct fa_runtime fa_runtime;
 
-/* Makes `workers` workers with dialogues, scripts and edge; nothing runs yet. app: load its routes (false for tools). Everything is
- * borrowed until fa_runtime_free. */
+/* Makes `workers` workers with dialogues, scripts and edge; nothing runs yet. app: load its routes (false for tools). lines:
+ * may be NULL. Everything is borrowed until fa_runtime_free. */
 fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log *log, fa_plugins *plugins,
-                         fa_media *media, unsigned workers, bool app, fa_runtime **runtime, fa_error *error);
+                         fa_media *media, unsigned workers, bool app, const fa_line_listener *lines,
+                         fa_runtime **runtime, fa_error *error);
 
 /* Heeds memory pressure from now on (server/pressure_steps.h). Before fa_runtime_start. */
 fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error *error);

@@ -106,6 +106,7 @@ static void fill_options(fa_scripts *scripts, const fa_scripts_worker *worker, f
         .natives = scripts->options.plugins->natives,
         .plugins = scripts->options.plugins->list,
         .settings = settings->list,
+        .lines = scripts->options.lines,
         .app = settings->app,
         .library = settings->library,
         .script_heap = fa_config_size(config, "script_heap"),

@@ -27,8 +27,9 @@ typedef struct fa_scripts_options {
     fa_topics *topics;
     const fa_crew *crew;
     fa_watchdog *watchdog;
-    bool jit; /* compile user code */
-    bool app; /* load the application (false for tools) */
+    bool jit;                      /* compile user code */
+    bool app;                      /* load the application (false for tools) */
+    const fa_line_listener *lines; /* NULL: nobody */
 } fa_scripts_options;
 
 /* In memory of the scope. NULL: no memory. */

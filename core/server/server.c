@@ -48,6 +48,7 @@ struct fa_server {
     fa_successor_starter start_successor;
     void *successor_context;
     bool has_successor;
+    const fa_line_listener *lines; /* of a spec that wants to know what is covered; NULL: nobody */
 };
 
 const char *fa_version(void)
@@ -138,7 +139,7 @@ static fa_result build(fa_server *server, unsigned workers, bool app, fa_error *
         result = make_media(server, error);
     if (result == FA_OK)
         result = fa_runtime_new(server->running, server->config, &server->log, &server->plugins, server->media, workers,
-                                app, &server->runtime, error);
+                                app, server->lines, &server->runtime, error);
     if (result == FA_OK)
         result = fa_runtime_watch(server->runtime, server->pressure, error);
     if (result == FA_OK)
@@ -276,8 +277,10 @@ static fa_result answer_reload(fa_server *server, const char *what, fa_buffer *o
     if (!wish.text && strcmp(what, "json") != 0)
         return FA_INVALID;
     fa_error error = {{0}};
-    if (wish.kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK)
+    if (wish.kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK) {
         fa_log_write(&server->log, FA_LOG_ERROR, "reload: the certificates stay as they were: %s", error.text);
+        wish.certificates = error.text;
+    }
     fa_reloader_ask_and_wait(server->reloader, &wish);
     return wish.written;
 }
@@ -355,11 +358,12 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     return result;
 }
 
-fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, fa_error *error)
+fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, const fa_line_listener *lines, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     fa_ledger_set_clock(server->ledger, clock);
+    server->lines = lines;
     fa_result result = build(server, 1, true, error);
     if (result == FA_OK)
         result = watch_memory(server, error);

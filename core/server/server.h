@@ -26,8 +26,8 @@ int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, i
 
 /* Starts the configured server without listeners, control socket or threads of workers: one worker, whose loop the caller turns
  * (fa_runtime_crew), until fa_server_stop on the same thread. clock: time is what it says (base/clock.h); it outlives the server; NULL: time is
- * real. For specs. */
-fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, fa_error *error);
+ * real. lines: borrowed as long; NULL: nobody is told. For specs. */
+fa_result fa_server_start_inside(fa_server *server, fa_clock *clock, const fa_line_listener *lines, fa_error *error);
 
 /* What runs, of a server that does; borrowed. */
 fa_runtime *fa_server_runtime(const fa_server *server);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "memory/census.h"
+#include "server/home.h"
 #include "worker/timer.h"
 
 enum { LOG_SIZE = 64 * 1024 };
@@ -16,6 +17,7 @@ struct fa_spec_app {
     fa_worker *worker; /* NULL: it has not started */
     fa_scope *clients; /* what clients hold; it lasts, so that nothing of it counts as left */
     uv_timer_t patience;
+    fa_covered_app covered;
     pthread_mutex_t log_lock; /* guards log and log_length */
     char log[LOG_SIZE];
     size_t log_length;
@@ -59,11 +61,23 @@ static void on_impatient(uv_timer_t *timer)
     ((fa_spec_app *)timer->data)->impatient = true;
 }
 
-static fa_result start(fa_spec_app *app, fa_error *error)
+/* The lines of its own files, not those of the library that comes along. */
+static const fa_line_listener *count_lines(fa_spec_app *app, fa_spec_coverage *coverage)
+{
+    char folder[4096];
+    if (coverage == NULL)
+        return NULL;
+    fa_home_resolve(fa_config_text(fa_server_config(app->server), "app"), folder, sizeof(folder));
+    fa_covered_app_init(&app->covered, coverage, folder);
+    return &app->covered.listener;
+}
+
+static fa_result start(fa_spec_app *app, fa_spec_coverage *coverage, fa_error *error)
 {
     if (!app->real_time)
         fa_clock_init(&app->clock);
-    fa_result result = fa_server_start_inside(app->server, app->real_time ? NULL : &app->clock, error);
+    fa_result result =
+        fa_server_start_inside(app->server, app->real_time ? NULL : &app->clock, count_lines(app, coverage), error);
     if (result != FA_OK)
         return result;
     app->worker = fa_runtime_crew(fa_server_runtime(app->server))->workers[0];
@@ -88,7 +102,7 @@ fa_result fa_spec_app_open(const fa_spec_options *options, fa_spec_app **out, fa
     if (result == FA_OK)
         result = fa_server_configure(app->server, options->file, options->overrides, options->override_count, error);
     if (result == FA_OK)
-        result = start(app, error);
+        result = start(app, options->coverage, error);
     if (result != FA_OK) {
         fa_spec_app_close(app);
         return result;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "exchange/inprocess.h"
 #include "server/server.h"
+#include "server/spec_coverage.h"
 
 typedef struct fa_spec_app fa_spec_app;
 
@@ -15,7 +16,8 @@ typedef struct fa_spec_options {
     const char *file;             /* configuration; NULL: none */
     const char *const *overrides; /* "key=value" */
     size_t override_count;
-    bool real_time; /* else time stands still until it is advanced */
+    fa_spec_coverage *coverage; /* NULL: none; borrowed as long as the app */
+    bool real_time;             /* else time stands still until it is advanced */
 } fa_spec_options;
 
 /* Loads and starts the application. options: borrowed for the call. What is wrong is in error. */

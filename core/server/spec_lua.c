@@ -58,6 +58,7 @@ static int open_app(lua_State *L)
     fa_spec_options options = {.file = lua_isnil(L, 1) ? run->file : luaL_checkstring(L, 1),
                                .overrides = overrides,
                                .override_count = count,
+                               .coverage = run->coverage,
                                .real_time = lua_toboolean(L, 3)};
     fa_spec_handle *handle = lua_newuserdata(L, sizeof(*handle));
     memset(handle, 0, sizeof(*handle));
@@ -238,6 +239,28 @@ static const luaL_Reg methods[] = {
     {"figures", figures}, {"ledger", ledger}, {"log", log_text},    {"setting", setting}, {NULL, NULL},
 };
 
+/* coverage(): {path = {line = hits}}, or nil when it is not wanted. */
+static int coverage(lua_State *L)
+{
+    const fa_spec_run *run = lua_touserdata(L, lua_upvalueindex(1));
+    const fa_covered_file *files;
+    if (run->coverage == NULL)
+        return 0;
+    size_t count = fa_spec_coverage_files(run->coverage, &files);
+    lua_createtable(L, 0, (int)count);
+    for (size_t i = 0; i < count; ++i) {
+        lua_newtable(L);
+        for (int line = 1; line <= files[i].lines; ++line) {
+            if (files[i].hits[line] == 0)
+                continue;
+            lua_pushnumber(L, files[i].hits[line]);
+            lua_rawseti(L, -2, line);
+        }
+        lua_setfield(L, -2, files[i].path);
+    }
+    return 1;
+}
+
 static int open_module(lua_State *L)
 {
     const fa_spec_run *run = lua_touserdata(L, lua_upvalueindex(1));
@@ -254,6 +277,9 @@ static int open_module(lua_State *L)
     lua_pushlightuserdata(L, (void *)run);
     lua_pushcclosure(L, open_app, 1);
     lua_setfield(L, -2, "open");
+    lua_pushlightuserdata(L, (void *)run);
+    lua_pushcclosure(L, coverage, 1);
+    lua_setfield(L, -2, "coverage");
     lua_pushstring(L, run->state_dir);
     lua_setfield(L, -2, "state_dir");
     return 1;

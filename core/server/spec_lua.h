@@ -11,7 +11,8 @@ typedef struct fa_spec_run {
     const char *file;             /* the configuration of apps that name none */
     const char *const *overrides; /* of all apps */
     size_t override_count;
-    char state_dir[64]; /* a folder that goes when the run is over */
+    fa_spec_coverage *coverage; /* NULL: not wanted */
+    char state_dir[64];         /* a folder that goes when the run is over */
 } fa_spec_run;
 
 /* Makes `require "fitnessally.testing.native"` work in a state. */

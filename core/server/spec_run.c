@@ -115,7 +115,11 @@ int fa_spec_run_all(const fa_spec_wish *wish)
         return status;
     if (!make_folder(&run))
         return fa_cli_failed("%s: no folder can be made", run.state_dir);
-    status = in_state(run_protected, &r);
+    if (wish->coverage && (run.coverage = fa_spec_coverage_new()) == NULL)
+        status = fa_cli_failed("no memory to count lines");
+    else
+        status = in_state(run_protected, &r);
+    fa_spec_coverage_free(run.coverage);
     remove_folder(&run);
     return status == FA_EXIT_DONE ? r.status : status;
 }

@@ -9,6 +9,7 @@ typedef struct fa_spec_wish {
     const char *file; /* the configuration; NULL: none */
     const char *const *overrides;
     size_t override_count;
+    bool coverage;          /* write luacov.stats.out and luacov.report.out here */
     char *const *arguments; /* for busted */
     int argument_count;
 } fa_spec_wish;

@@ -36,7 +36,8 @@ local function check_phases(it, phases)
   phases = phases or {}
   for name in pairs(phases) do
     if not it.phases[name] then
-      return format("the phase %s is not declared: say phases = { \"%s\" } in plugin.lua", tostring(name), tostring(name))
+      local said = tostring(name)
+      return format("the phase %s is not declared: say phases = { \"%s\" } in plugin.lua", said, said)
     end
   end
   for name in pairs(it.phases) do

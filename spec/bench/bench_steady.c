@@ -1,6 +1,7 @@
 /* Steady load, and every request accounted for: so many requests a second, half of them on kept connections, half on new ones.
  *
- *     bench_steady HOST PORT RATE SECONDS [PATH [KEPT]]      HOST: an IPv4 address; KEPT: connections that are kept, 64
+ *     bench_steady HOST PORT RATE SECONDS [PATH [KEPT]]      HOST: an IPv4 address, behind https:// for TLS; KEPT: connections that are
+ *                                                            kept, 64
  *
  * Prints one line of JSON. A request has failed when its connection was refused, was closed or reset before the whole answer came, when the
  * answer is not 200, or when there is none within 5 s. A kept connection that is closed while nothing is asked on it, or that said
@@ -9,6 +10,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,8 +26,9 @@
 enum { MOST = 4096, ANSWER = 8192, PATIENCE_NS = 2000000000, TICK_NS = 1000000, REASONS = 5 };
 
 typedef struct client {
-    int fd; /* -1: free */
-    bool kept, connecting, asked, is_idle;
+    int fd;                                          /* -1: free */
+    SSL *ssl;                                        /* NULL: in the clear */
+    bool kept, connecting, greeting, asked, is_idle; /* greeting: in the handshake */
     long long asked_ns;
     size_t used;
     char answer[ANSWER];
@@ -33,6 +37,7 @@ typedef struct client {
 typedef enum reason { REFUSED, CLOSED, RESET, STATUS, LATE } reason;
 
 static struct sockaddr_in to;
+static SSL_CTX *tls; /* NULL: in the clear */
 static char request[2][512];
 static int poll_fd;
 static client clients[MOST], *idle[MOST];
@@ -61,6 +66,8 @@ static void drop(client *c)
 {
     if (c->is_idle)
         leave_idle(c);
+    SSL_free(c->ssl);
+    c->ssl = NULL;
     close(c->fd);
     c->fd = -1;
     c->is_idle = c->asked = false;
@@ -73,6 +80,31 @@ static void fail(client *c, reason why)
     drop(c);
 }
 
+/* As send and recv; a TLS connection that has nothing for us yet is EAGAIN, and one that ends without its word is an end. */
+static ssize_t give(client *c, const char *text, size_t length)
+{
+    if (c->ssl == NULL)
+        return send(c->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ERR_clear_error();
+    errno = 0;
+    return SSL_write(c->ssl, text, (int)length);
+}
+
+static ssize_t receive(client *c, char *text, size_t size)
+{
+    if (c->ssl == NULL)
+        return recv(c->fd, text, size, MSG_DONTWAIT);
+    ERR_clear_error();
+    errno = 0;
+    int got = SSL_read(c->ssl, text, (int)size);
+    if (got > 0)
+        return got;
+    int why = SSL_get_error(c->ssl, got);
+    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+        errno = EAGAIN;
+    return errno == 0 ? 0 : -1;
+}
+
 static void ask(client *c)
 {
     const char *text = request[c->kept];
@@ -81,8 +113,33 @@ static void ask(client *c)
     c->is_idle = false;
     c->asked = true;
     c->used = 0;
-    if (send(c->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (give(c, text, strlen(text)) <= 0)
         fail(c, errno == ECONNRESET || errno == EPIPE ? RESET : CLOSED);
+}
+
+static void greet(client *c)
+{
+    ERR_clear_error();
+    errno = 0;
+    int done = SSL_do_handshake(c->ssl), why = SSL_get_error(c->ssl, done);
+    c->greeting = done != 1;
+    if (done == 1)
+        ask(c);
+    else if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
+        fail(c, errno == ECONNRESET || errno == EPIPE ? RESET : CLOSED);
+}
+
+/* The way is open. */
+static void begin(client *c)
+{
+    if (tls == NULL) {
+        ask(c);
+        return;
+    }
+    c->ssl = SSL_new(tls);
+    SSL_set_fd(c->ssl, c->fd);
+    SSL_set_connect_state(c->ssl);
+    greet(c);
 }
 
 static void open_and_ask(bool kept)
@@ -102,7 +159,7 @@ static void open_and_ask(bool kept)
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     c->kept = kept;
     c->asked = true;
-    c->is_idle = false;
+    c->is_idle = c->greeting = false;
     c->used = 0;
     c->asked_ns = now_ns();
     c->connecting = connect(c->fd, (struct sockaddr *)&to, sizeof(to)) != 0;
@@ -113,7 +170,7 @@ static void open_and_ask(bool kept)
     struct epoll_event event = {.events = EPOLLIN | (c->connecting ? EPOLLOUT : 0), .data.ptr = c};
     epoll_ctl(poll_fd, EPOLL_CTL_ADD, c->fd, &event);
     if (!c->connecting)
-        ask(c);
+        begin(c);
 }
 
 static void connected(client *c)
@@ -128,7 +185,7 @@ static void connected(client *c)
         return;
     }
     epoll_ctl(poll_fd, EPOLL_CTL_MOD, c->fd, &event);
-    ask(c);
+    begin(c);
 }
 
 /* Whether the answer is there whole; it has a Content-Length. */
@@ -158,7 +215,11 @@ static void take(client *c)
 
 static void readable(client *c)
 {
-    ssize_t got = recv(c->fd, c->answer + c->used, ANSWER - 1 - c->used, MSG_DONTWAIT);
+    if (c->greeting) {
+        greet(c);
+        return;
+    }
+    ssize_t got = receive(c, c->answer + c->used, ANSWER - 1 - c->used);
     if (got < 0 && errno == EAGAIN)
         return;
     if (got <= 0 && !c->asked) {
@@ -171,6 +232,8 @@ static void readable(client *c)
         c->answer[c->used] = '\0';
         if (is_whole(c))
             take(c);
+        else if (c->ssl != NULL && SSL_has_pending(c->ssl)) /* of that epoll knows nothing */
+            readable(c);
     }
 }
 
@@ -184,10 +247,30 @@ static void look_for_late_ones(void)
     }
 }
 
+/* Whoever has not looked for a while (another process had the core) may hold connections that were closed long ago. */
+static bool has_ended(client *c)
+{
+    char byte;
+    ssize_t got = c->ssl == NULL ? recv(c->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) : receive(c, &byte, 1);
+    return got >= 0 || errno != EAGAIN;
+}
+
+static client *an_idle_one(void)
+{
+    while (idle_count > 0) {
+        client *c = idle[rand() % (int)idle_count];
+        if (!has_ended(c))
+            return c;
+        ++replaced;
+        drop(c);
+    }
+    return NULL;
+}
+
 static void one_request(size_t kept)
 {
-    if (sent % 2 == 0 && idle_count > 0) {
-        client *c = idle[rand() % (int)idle_count];
+    client *c = sent % 2 == 0 ? an_idle_one() : NULL;
+    if (c != NULL) {
         ++sent;
         c->asked_ns = now_ns();
         ask(c);
@@ -240,10 +323,15 @@ int main(int argc, char **argv)
         return 2;
     }
     double rate = atof(argv[3]), seconds = atof(argv[4]);
-    const char *path = argc > 5 ? argv[5] : "/";
+    const char *host = argv[1], *path = argc > 5 ? argv[5] : "/";
+    if (strncmp(host, "https://", 8) == 0) {
+        host += 8;
+        tls = SSL_CTX_new(TLS_client_method()); /* whose certificate it is does not matter here */
+        signal(SIGPIPE, SIG_IGN);
+    }
     to.sin_family = AF_INET;
     to.sin_port = htons((uint16_t)atoi(argv[2]));
-    inet_pton(AF_INET, argv[1], &to.sin_addr);
+    inet_pton(AF_INET, host, &to.sin_addr);
     snprintf(request[0], sizeof(request[0]), "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
     snprintf(request[1], sizeof(request[1]), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
     poll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -6,9 +6,11 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
+import tls from 'node:tls';
 
 import { call } from '../e2e/support/client.mjs';
 import { SLOW, startServer, within } from '../e2e/support/server.mjs';
+import { makeCertificates, startSecureServer } from '../e2e/support/tls.mjs';
 import { everything } from './hostile.mjs';
 
 const BEHIND = 'GET /api/health?behind HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
@@ -16,18 +18,23 @@ const CODES = { 400: 'bad_request', 408: 'request_timeout', 413: 'body_too_large
   431: 'head_too_large', 501: 'not_implemented', 505: 'version_not_supported' };
 const GONE = ['dialogue', 'turn', 'request', 'listener', 'transfer'];
 
-/** Sends the pieces, one turn of the loop apart, and reads until the server closes. */
+function open(server) {
+  const how = { host: '127.0.0.1', noDelay: true, allowHalfOpen: true };
+  return server.securePort ? tls.connect({ ...how, ...server.tls, port: server.securePort }) : net.connect({ ...how, port: server.port });
+}
+
+/** Sends the pieces, one turn of the loop apart, and reads until the server closes; under TLS by its word (close_notify). */
 function exchange(server, pieces) {
   const ended = new Promise((resolve, reject) => {
     const parts = [];
-    const socket = net.connect({ port: server.port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
+    const socket = open(server);
     socket.on('data', (part) => parts.push(part));
     socket.on('end', () => {
       resolve(Buffer.concat(parts).toString('latin1'));
       socket.destroy();
     });
     socket.on('error', (error) => (error.code === 'EPIPE' ? 0 : reject(new Error(`${error.code} after ${Buffer.concat(parts)}`))));
-    socket.on('connect', async () => {
+    socket.on(server.securePort ? 'secureConnect' : 'connect', async () => {
       for (const piece of pieces) {
         if (socket.destroyed || socket.readableEnded) return;
         socket.write(piece);
@@ -116,6 +123,22 @@ describe('hostile requests', () => {
   test('nothing is left of them', () => assertNothingLeft(server));
 });
 
+describe('hostile requests under TLS', () => {
+  let server;
+  before(async () => (server = await startSecureServer(makeCertificates('alpha'), ['alpha'], '--set', 'head_timeout=120s', '--set', 'body_rate=0')));
+  after(() => server?.stop());
+
+  for (const [what, text, answer, how] of everything) {
+    const bytes = Buffer.from(text + BEHIND, 'latin1');
+    test(`${what}: ${Array.isArray(answer) ? 'is served' : answer}`, async () => {
+      await check(server, text, answer, [bytes]);
+      if (how !== 'at once') await check(server, text, answer, half(bytes)); // a record for each
+    });
+  }
+
+  test('nothing is left of them', () => assertNothingLeft(server));
+});
+
 describe('requests that do not come to an end', () => {
   const H = 'Host: x\r\n';
   const POST = `POST /api/nothing HTTP/1.1\r\n${H}`;
@@ -132,17 +155,24 @@ describe('requests that do not come to an end', () => {
     ['an empty line', '\r\n', []],
     ['silence behind an answer', `GET /api/health HTTP/1.1\r\n${H}\r\n`, [200]],
   ];
-  let server;
-  before(async () => (server = await startServer('--set', 'head_timeout=500ms', '--set', 'request_timeout=1s', '--set', 'idle_timeout=500ms')));
-  after(() => server?.stop());
+  const settings = ['--set', 'head_timeout=500ms', '--set', 'request_timeout=1s', '--set', 'idle_timeout=500ms'];
+  const begin = { plain: () => startServer(...settings), TLS: () => startSecureServer(makeCertificates('alpha'), ['alpha'], ...settings) };
 
-  for (const [what, text, wanted] of cases) {
-    test(`${what}: ${wanted.length === 0 ? 'closed without a word' : wanted.join(', ')}`, async () => {
-      const answers = answersIn(await exchange(server, [text]));
-      assert.deepEqual(answers.map(({ status }) => status), wanted);
-      if (wanted.at(-1) === 408) assertRefusal(answers.at(-1), 408);
+  for (const [kind, start] of Object.entries(begin)) {
+    describe(kind, () => {
+      let server;
+      before(async () => (server = await start()));
+      after(() => server?.stop());
+
+      for (const [what, text, wanted] of cases) {
+        test(`${what}: ${wanted.length === 0 ? 'closed without a word' : wanted.join(', ')}`, async () => {
+          const answers = answersIn(await exchange(server, [text]));
+          assert.deepEqual(answers.map(({ status }) => status), wanted);
+          if (wanted.at(-1) === 408) assertRefusal(answers.at(-1), 408);
+        });
+      }
+
+      test('nothing is left of them', () => assertNothingLeft(server));
     });
   }
-
-  test('nothing is left of them', () => assertNothingLeft(server));
 });

@@ -1,10 +1,10 @@
 // What a server must survive: every wrong request has a defined answer of one shape, and nothing leaks through it.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 
 import { ask, call, post, raw, readTurn } from './support/client.mjs';
-import { startServer } from './support/server.mjs';
+import { ledgerAtZero, startServer } from './support/server.mjs';
 
 const CONVERSE = '/api/voice/converse';
 const MEGABYTE = 1024 * 1024;
@@ -12,6 +12,7 @@ const MEGABYTE = 1024 * 1024;
 let server;
 before(async () => (server = await startServer()));
 after(() => server?.stop());
+afterEach(() => ledgerAtZero(server));
 
 /** One shape for all errors, with nothing in it that is the server's own business. */
 function assertError(answer, status) {

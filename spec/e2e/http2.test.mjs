@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 
 import { parseBlock, ask, assertConsecutive, call, lastStatus, logged, named, streamPath } from './support/client.mjs';
-import { REPO, SLOW, within } from './support/server.mjs';
+import { REPO, SLOW, ledgerAtZero, within } from './support/server.mjs';
 import { HEALTH, connect, exchange, makeCertificates, startSecureServer, until } from './support/tls.mjs';
 
 // For the sanitizer build: what h2o keeps of HTTP/2 for each thread until the process ends (docs/http.md).
@@ -127,6 +127,16 @@ describe('requests', () => {
   });
 });
 
+test('a session that asks nothing, or leaves a body unfinished, is closed after idle_timeout', async (t) => {
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', 'idle_timeout=1s');
+  t.after(() => server.stop());
+  const closed = (client) => within(10_000, new Promise((resolve) => client.once('close', resolve)), 'the close');
+  const unfinished = session(server), silent = session(server);
+  const upload = unfinished.request({ ':method': 'POST', ':path': '/api/nothing' });
+  upload.on('error', () => {}).write('the beginning');
+  await Promise.all([closed(silent), closed(unfinished)]);
+});
+
 test('a drain ends idle sessions and lets a request finish', async () => {
   const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', `app=${path.join(REPO, 'spec/support/bodies')}`);
   const idle = session(server), busy = session(server);
@@ -146,6 +156,7 @@ describe('dialogues, four workers', () => {
     server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--workers', '4', ...soon);
   });
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   test('a stream can be opened from anywhere', async () => {
     await times(24, async (i) => {

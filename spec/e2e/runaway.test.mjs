@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 
-import { REPO, SLOW, startServer, within } from './support/server.mjs';
+import { REPO, SLOW, ledgerAtZero, startServer, within } from './support/server.mjs';
 
 const SLICE = 100 * SLOW;
 const APP = ['--set', `app=${path.join(REPO, 'spec/support/runaway')}`, '--set', 'mode=dev', '--set', `script_slice=${SLICE}ms`];
@@ -47,6 +47,7 @@ describe('a runaway script', () => {
     names = JSON.parse((await get(`${server.url}/names`)).body);
   });
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   test('is stopped, whatever it does, and says where', async (t) => {
     assert.ok(names.length >= 30);

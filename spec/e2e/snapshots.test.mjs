@@ -6,12 +6,12 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import { ask, call, readTurn } from './support/client.mjs';
-import { BIN, SLOW, startServer } from './support/server.mjs';
+import { BIN, SLOW, ledgerAtZero, startServer } from './support/server.mjs';
 
 const WORKERS = 4;
 const REPORTS = 60;
@@ -23,6 +23,7 @@ before(async () => {
   server = await startServer('--workers', String(WORKERS), ...soon);
 });
 after(() => server?.stop());
+afterEach(() => ledgerAtZero(server));
 
 /** Asks and hears, again and again, until `over`. How many answers were heard. */
 async function converse(state, who) {

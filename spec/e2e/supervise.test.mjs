@@ -14,6 +14,9 @@ import { RATE, missing, steady } from './support/steady.mjs';
 
 const BIN = path.resolve(process.env.FA_BIN || path.join(REPO, 'build/fitnessally'));
 
+// A server of a sanitizer build is to die of a signal like any other.
+for (const name of ['ASAN_OPTIONS', 'TSAN_OPTIONS']) process.env[name] = `${process.env[name] ?? ''}:handle_segv=0:handle_abort=0`;
+
 let folder, conf;
 before(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'fitnessally-supervise-'));
@@ -41,10 +44,14 @@ async function hello(server) {
   return performance.now() - begin;
 }
 
-const supervised = (...args) => startServer('-c', conf, '--supervise', ...args);
+async function supervised(t) {
+  const server = await startServer('-c', conf, '--supervise');
+  t.after(() => server.stop());
+  return server;
+}
 
 test('killed or crashed, it serves again within a second; orders are passed on; it ends in good order', async (t) => {
-  const server = await supervised();
+  const server = await supervised(t);
   let child;
   for (const signal of ['SIGKILL', 'SIGSEGV', 'SIGABRT']) {
     child = await childOf(server, child);
@@ -63,7 +70,7 @@ test('killed or crashed, it serves again within a second; orders are passed on; 
 });
 
 test('a crash under load costs what was being answered, and refuses nobody', { skip: missing }, async (t) => {
-  const server = await supervised();
+  const server = await supervised(t);
   const load = steady(server.port, 3, { rate: RATE });
   await pause(1000);
   process.kill(await childOf(server), 'SIGKILL');
@@ -76,7 +83,7 @@ test('a crash under load costs what was being answered, and refuses nobody', { s
 });
 
 test('an upgrade is the supervisor\'s to make', { skip: missing }, async (t) => {
-  const server = await supervised();
+  const server = await supervised(t);
   const first = await childOf(server);
   const load = steady(server.port, 3);
   await pause(800);
@@ -95,8 +102,8 @@ test('an upgrade is the supervisor\'s to make', { skip: missing }, async (t) => 
   await server.stop();
 });
 
-test('crashes in quick succession are answered more and more slowly', async () => {
-  const server = await supervised();
+test('crashes in quick succession are answered more and more slowly', async (t) => {
+  const server = await supervised(t);
   let child;
   for (let i = 0; i < 3; ++i) {
     child = await childOf(server, child);
@@ -119,12 +126,12 @@ test('what never came to serve is not tried again', async () => {
   assert.equal(log.match(/no_such_key/g).length, 1, log);
 });
 
-test('a server that is told to stop directly takes its supervisor along; a supervisor that is killed, its server', async () => {
-  const server = await supervised();
+test('a server that is told to stop directly takes its supervisor along; a supervisor that is killed, its server', async (t) => {
+  const server = await supervised(t);
   process.kill(await childOf(server), 'SIGTERM');
   await server.stop();
 
-  const orphaned = await supervised();
+  const orphaned = await startServer('-c', conf, '--supervise');
   const child = await childOf(orphaned);
   process.kill(orphaned.pid, 'SIGKILL');
   for (const end = Date.now() + 20_000 * SLOW; ; await pause(10)) {

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 
-import { SLOW, startServer, within } from './support/server.mjs';
+import { SLOW, ledgerAtZero, startServer, within } from './support/server.mjs';
 import { HEALTH, connect, exchange, makeCertificates, startSecureServer, until } from './support/tls.mjs';
 
 const OPEN_CIPHERS = 'ALL:@SECLEVEL=0'; // so that it is the server that refuses
@@ -20,6 +20,7 @@ describe('handshakes', () => {
       '--set', 'tls.beta.names=beta.example,other.example', '--set', 'head_timeout=1s');
   });
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   const subject = async (servername) => {
     const socket = await connect(server, { servername });
@@ -133,6 +134,7 @@ describe('sessions', () => {
     server = await startSecureServer(certificates, ['alpha', 'beta'], '--workers', '3');
   });
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   async function session(servername, version) {
     const socket = await connect(server, { servername, maxVersion: version });
@@ -184,6 +186,7 @@ describe('reload', () => {
     server = await startSecureServer(certificates, ['alpha'], '--workers', '2');
   });
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   const shown = async () => {
     const socket = await connect(server);

@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import https from 'node:https';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import path from 'node:path';
 import { EventSource } from 'eventsource';
 
 import { ask, assertConsecutive, call, lastStatus, logged, named, openStream, streamPath } from './support/client.mjs';
-import { REPO, SLOW, within } from './support/server.mjs';
+import { REPO, SLOW, ledgerAtZero, within } from './support/server.mjs';
+import { makeApp } from './support/succession.mjs';
 import { connect, exchange, makeCertificates, startSecureServer, until } from './support/tls.mjs';
 
 const times = (count, make) => Promise.all(Array.from({ length: count }, (_, i) => make(i)));
@@ -21,6 +22,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
       server.tls = { ...server.tls, minVersion: version, maxVersion: version };
     });
     after(() => server?.stop());
+    afterEach(() => ledgerAtZero(server));
 
     test('a stream can be opened from anywhere', async () => {
       let moved = 0;
@@ -89,6 +91,28 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
   });
 }
 
+test('a moved stream whose client takes nothing is cut by its deadline, and nothing is left of it', async (t) => {
+  const app = makeApp(`local function flow(turn) for _ = 1, 400 do turn:push('words', { text = ('x'):rep(60000) }) end end
+app:get('/ask', function(req) req:reply { text = voice.ask(req, { text = req.id, flow = flow, context = 0 }).dialogueId } end)
+app:get('/listen/:id', function(req) voice.listen(req, req.params.id) end)\n`);
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], '-c', app.configure(4), '--set', 'listener_stall=500ms',
+    '--set', 'slow_listener_wait=1min', '--set', 'reconnect_grace=100ms', '--set', 'linger=100ms', '--set', 'duplicate_window=0s');
+  t.after(() => server.stop());
+  const cuts = () => server.log().match(/cut, 127\.0\.0\.1 took nothing for 500 ms/g)?.length ?? 0;
+  const sockets = await times(12, async () => {
+    const { text: id } = await call(server, 'GET', '/ask');
+    const socket = await connect(server);
+    const head = await exchange(socket, `GET /listen/${id} HTTP/1.1\r\nHost: x\r\n\r\n`, (got) => got.includes('\r\n\r\n'));
+    socket.pause();
+    return { socket, moved: /connection: upgrade/i.test(head) };
+  });
+  assert.ok(sockets.filter(({ moved }) => moved).length > 2, 'some of them are moved');
+  await until(() => cuts() === sockets.length);
+  assert.equal(cuts(), sockets.length, server.log());
+  sockets.forEach(({ socket }) => socket.on('error', () => {}).destroy());
+  await ledgerAtZero(server);
+});
+
 describe('large bodies', () => {
   let server;
   before(async () => {
@@ -96,6 +120,7 @@ describe('large bodies', () => {
       '--set', 'send_stall=1s');
   });
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   const upload = (body, headers = {}) => new Promise((resolve, reject) => {
     const request = https.request(`${server.url}/raw`, { method: 'POST', agent: false, ...server.tls, headers }, (response) => {

@@ -1,81 +1,22 @@
 // A running server hands over to a new process: no request is lost, what runs finishes, and a successor that does not come to serve changes nothing.
 
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { ask, call, openStream } from './support/client.mjs';
-import { SLOW, REPO, startServer, within } from './support/server.mjs';
+import { BIN, SLOW, startServer, within } from './support/server.mjs';
 import { RATE, missing, steady } from './support/steady.mjs';
+import { HELLO, gone, makeApp, succession, upgrade } from './support/succession.mjs';
 import { connect, exchange, makeCertificates, startSecureServer } from './support/tls.mjs';
 
-const BIN = path.resolve(process.env.FA_BIN || path.join(REPO, 'build/fitnessally'));
-const APP = "app:get('/hello', function(req) req:reply { text = 'hello' } end)\n";
-
-let folder;
-before(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'fitnessally-upgrade-'));
-  mkdirSync(path.join(folder, 'app'));
-});
-after(() => rmSync(folder, { recursive: true, force: true }));
-
-const writeApp = (text) => writeFileSync(path.join(folder, 'app/app.lua'), text);
-
-function configure(workers) {
-  const file = path.join(folder, 'conf.lua');
-  writeFileSync(file, `app = ${JSON.stringify(path.join(folder, 'app'))}\nplugins_enabled = {}\nworkers = ${workers}\n`);
-  return file;
-}
-
-/** {status, out, err, pid} of `fitnessally upgrade`. */
-function upgrade(pid) {
-  return new Promise((resolve) => {
-    execFile(BIN, ['upgrade', '--pid', String(pid)], { timeout: 60_000 * SLOW }, (error, out, err) => {
-      resolve({ status: error?.code ?? 0, out, err, pid: Number(/process (\d+) serves now/.exec(out)?.[1]) });
-    });
-  });
-}
-
-async function gone(pid, ms = 20_000) {
-  for (const end = Date.now() + ms * SLOW; ; await pause(10)) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
-    if (Date.now() > end) throw new Error(`process ${pid} is still there`);
-  }
-}
-
-/** Runs `work(server, next)`; next() upgrades, and is the pid of the new one. All of them end in good order. */
-async function succession(args, work, start = startServer) {
-  const server = await start(...args);
-  let pid = server.pid;
-  try {
-    await work(server, async () => {
-      const said = await upgrade(pid);
-      assert.equal(said.status, 0, said.err + server.log());
-      const old = pid;
-      pid = said.pid;
-      await gone(old);
-      return pid;
-    });
-  } finally {
-    if (pid !== server.pid) {
-      process.kill(pid, 'SIGTERM');
-      await gone(pid);
-    }
-    await server.stop();
-  }
-}
+const { folder, write: writeApp, configure } = makeApp();
 
 test('no request fails while three processes follow one another', { skip: missing }, (t) => {
-  writeApp(APP);
+  writeApp(HELLO);
   return succession(['-c', configure(2)], async (server, next) => {
     const load = steady(server.port, 4);
     for (let i = 0; i < 3; ++i) {
@@ -90,7 +31,7 @@ test('no request fails while three processes follow one another', { skip: missin
 });
 
 test('the number of workers may change: every socket is listened on', { skip: missing }, (t) => {
-  writeApp(APP);
+  writeApp(HELLO);
   return succession(['-c', configure(4)], async (server, next) => {
     const load = steady(server.port, 5, { rate: RATE / 2 });
     for (const workers of [1, 3, 8]) {
@@ -106,7 +47,7 @@ test('the number of workers may change: every socket is listened on', { skip: mi
 });
 
 test('a drain loses nothing that has connected', { skip: missing }, async (t) => {
-  writeApp(APP);
+  writeApp(HELLO);
   const server = await startServer('-c', configure(2));
   const load = steady(server.port, 1.5);
   await pause(1000);
@@ -118,14 +59,14 @@ test('a drain loses nothing that has connected', { skip: missing }, async (t) =>
 });
 
 test('a successor that does not come to serve: the old one goes on, and the command says why', async () => {
-  writeApp(APP);
+  writeApp(HELLO);
   await succession(['-c', configure(2)], async (server, next) => {
     writeApp('this is no Lua\n');
     const { status, err } = await upgrade(server.pid);
     assert.equal(status, 1);
     assert.match(err, /the old server serves on: app\.lua:1/);
     assert.equal((await call(server, 'GET', '/hello')).text, 'hello');
-    writeApp(APP.replace("'hello' }", "'new' }"));
+    writeApp(HELLO.replace("'hello' }", "'new' }"));
     await next();
     assert.equal((await call(server, 'GET', '/hello')).text, 'new');
   });
@@ -144,7 +85,7 @@ test('a turn and its stream end where they began', () =>
   }));
 
 test('listeners with TLS are handed over like any other', () => {
-  writeApp(APP);
+  writeApp(HELLO);
   const certificates = makeCertificates('alpha', 'beta');
   return succession(['-c', configure(2)], async (server, next) => {
     const kept = await connect(server);
@@ -159,7 +100,7 @@ test('listeners with TLS are handed over like any other', () => {
 });
 
 test('sockets of systemd are taken, whatever `listen` says', async () => {
-  writeApp(APP);
+  writeApp(HELLO);
   const listener = net.createServer();
   await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
   const { port } = listener.address();

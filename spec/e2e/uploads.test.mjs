@@ -1,10 +1,10 @@
 // Uploads as a browser makes them: fetch with FormData, in this Node's own words.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 
 import { call, readTurn } from './support/client.mjs';
-import { startServer, within } from './support/server.mjs';
+import { ledgerAtZero, startServer, within } from './support/server.mjs';
 
 const CONVERSE = '/api/voice/converse';
 const MEGABYTE = 1024 * 1024;
@@ -12,6 +12,7 @@ const MEGABYTE = 1024 * 1024;
 let server;
 before(async () => (server = await startServer('--set', 'duplicate_window=0s')));
 after(() => server?.stop());
+afterEach(() => ledgerAtZero(server));
 
 async function send(form, path = CONVERSE) {
   const answer = await within(20_000, fetch(server.url + path, { method: 'POST', body: form, headers: { Connection: 'close' } }), `POST ${path}`);

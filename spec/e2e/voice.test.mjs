@@ -8,14 +8,17 @@ import { EventSource } from 'eventsource';
 
 import { ask, assertConsecutive, call, lastStatus, logged, named, openStream, place, post, readTurn, streamPath,
   wavSamples } from './support/client.mjs';
-import { startServer, within } from './support/server.mjs';
+import { ledgerAtZero, startServer, within } from './support/server.mjs';
 
 const PLANK = 'How do I do a plank?';
 const EVENTS = ['ping', 'textChunk', 'sources', 'audioChunk', 'done', 'complete', 'gap', 'dropped'];
 
 let server;
 before(async () => (server = await startServer()));
-after(() => server?.stop());
+after(async () => {
+  if (server) await ledgerAtZero(server, 30_000); // once: the graces are the real ones here
+  await server?.stop();
+});
 
 const interrupt = (id, data = {}) => post(server, `/api/voice/dialogues/${id}/interrupt`, data);
 const remove = (id) => call(server, 'DELETE', `/api/voice/dialogues/${id}`);

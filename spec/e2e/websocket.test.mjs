@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { call } from './support/client.mjs';
-import { REPO, SLOW, startServer, within } from './support/server.mjs';
+import { REPO, SLOW, ledgerAtZero, startServer, within } from './support/server.mjs';
 import { makeCertificates, startSecureServer } from './support/tls.mjs';
 import { Peer, TEXT, closeFrame, frame, handshake } from './support/websocket.mjs';
 
@@ -29,6 +29,7 @@ describe('a handshake', () => {
   let server;
   before(async () => (server = await startServer(...APP, '--set', 'workers=1')));
   after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
 
   const ask = async (where, headers) => {
     const peer = new Peer(server.port);
@@ -92,6 +93,7 @@ for (const workers of [1, 2]) {
     let server;
     before(async () => (server = await startServer(...APP, '--set', `workers=${workers}`, '--set', 'send_stall=1s', '--set', 'websocket_close=2s')));
     after(() => server?.stop());
+    afterEach(() => ledgerAtZero(server));
 
     test('has the request that it began with', async () => {
       const peer = await Peer.open(server, '/noted/ada?q=1%202');

@@ -2,11 +2,11 @@
 // spreads them), and the client must not be able to tell. At the end the ledger is where it was.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { ask, assertConsecutive, call, lastStatus, logged, named, openStream, place, post, readTurn, streamPath } from './support/client.mjs';
-import { SLOW, startServer, within } from './support/server.mjs';
+import { SLOW, ledgerAtZero, startServer, within } from './support/server.mjs';
 
 const QUESTIONS = ['How do I do a plank?', 'And a squat?', 'Tell me about the lunge.', 'What about push ups?'];
 
@@ -16,6 +16,7 @@ before(async () => {
   server = await startServer('--workers', '4', ...soon);
 });
 after(() => server?.stop());
+afterEach(() => ledgerAtZero(server));
 
 const times = (count, make) => Promise.all(Array.from({ length: count }, (_, i) => make(i)));
 

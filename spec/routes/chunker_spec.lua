@@ -159,13 +159,13 @@ end)
 
 describe("a text that comes bit by bit", function()
   local function streamed(text, size, limits)
-    local cutter, pieces, early = chunker.stream(limits), {}, 0
+    local cutter, pieces = chunker.stream(limits), {}
     for at = 1, #text, size do
       for _, piece in ipairs(cutter:add(text:sub(at, at + size - 1))) do
         pieces[#pieces + 1] = piece
       end
     end
-    early = #pieces
+    local early = #pieces
     for _, piece in ipairs(cutter:finish()) do
       pieces[#pieces + 1] = piece
     end
@@ -173,7 +173,8 @@ describe("a text that comes bit by bit", function()
   end
 
   it("is cut where its sentences end, however it comes", function()
-    local text = "Set your forearms down. Then step back, both feet, and hold 2.5 minutes. " .. ("Breathe slowly now. "):rep(20) .. "Rest."
+    local text = "Set your forearms down. Then step back, both feet, and hold 2.5 minutes. "
+      .. ("Breathe slowly now. "):rep(20) .. "Rest."
     local whole = streamed(text, 1)
     assert.are.equal("Set your forearms down. ", whole[1])
     for _, size in ipairs { 1, 2, 7, 50 } do

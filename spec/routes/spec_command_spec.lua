@@ -69,8 +69,44 @@ describe("fitnessally spec", function()
     end
   end)
 
+  it("counts the lines that have run", function()
+    local path = write([[
+      local spec = require "fitnessally.testing"
+      local app = spec.app { app = "]] .. server.shell("realpath " .. file ""):gsub("%s+$", "") .. [[", plugins = {} }
+      it("says hello", function() assert.are.equal("hello", app:get("/hello").body) end)
+    ]])
+    local binary = server.shell("realpath " .. server.binary):gsub("%s+$", "")
+    local output, status = server.shell(("cd '%s' && '%s' spec --coverage '%s'"):format(folder, binary, path))
+    assert.are.equal(0, status, output)
+    assert.is_truthy(output:find "coverage: [%d.]+%% of the lines of 1 files")
+    local report = server.read(folder .. "/luacov.report.out")
+    assert.is_truthy(report:find '\n   1   req:reply { text = "hello" }\n', report)
+    assert.is_truthy(report:find '\n%*%*%*0   error%("this is broken"%)\n', report)
+    assert.is_truthy(report:find '\n     end%)\n', report)
+    assert.is_truthy(report:find "\nTotal +%d+ +%d+ +[%d.]+%%\n", report)
+    assert.is_truthy(server.read(folder .. "/luacov.stats.out"):find("^%d+:[^\n]*/app.lua\n[%d ]+\n$"))
+  end)
+
+  it("runs again when a file is saved", function()
+    local path = write 'it("fails", function() assert.is_true(false) end)'
+    local log, pid = folder .. "/log", folder .. "/pid"
+    os.execute(("( '%s' spec --output TAP --watch '%s' </dev/null >'%s' 2>&1 & echo $! >'%s' )"):format(
+      server.binary, path, log, pid))
+    local function said(text)
+      return server.wait(10, function()
+        return (server.read(log) or ""):find(text, 1, true)
+      end)
+    end
+    local first = said "not ok 1 - fails" and said "watching for changes"
+    write 'it("succeeds", function() assert.is_true(true) end)'
+    local second = said "\nok 1 - succeeds"
+    server.shell("kill " .. server.read(pid))
+    assert.is_truthy(first and second, server.read(log))
+  end)
+
   it("says which package is missing", function()
-    local output, status = server.shell(("LUA_PATH=/?.lua '%s' spec '%s'"):format(server.binary, file "harness_spec.lua"))
+    local output, status = server.shell(("LUA_PATH=/?.lua '%s' spec '%s'"):format(server.binary,
+      file "harness_spec.lua"))
     assert.are.equal(1, status)
     assert.is_truthy(output:find("specs need the Debian package lua-busted", 1, true), output)
   end)

@@ -54,6 +54,16 @@ local function word(turn, messages, quoted, speaker)
   return { asked = settings.llm, by = whole and settings.llm or "extract", failed = problem and problem.code }
 end
 
+local function spoken_by(heard)
+  return heard.pieces and {
+    asked = settings.tts,
+    pieces = heard.pieces,
+    by_fallback = heard.replaced,
+    fallback = heard.replaced > 0 and settings.tts_fallback or nil,
+    failed = heard.failed and heard.failed.code,
+  } or nil
+end
+
 ---The flow that POST /api/voice/converse starts. What it returns becomes part of the `done` event.
 ---@param turn fitnessally.turn
 ---@param wish coach.wish
@@ -79,8 +89,7 @@ return function(turn, wish)
     search_ms = spent.ms,
     services = {
       llm = worded,
-      tts = heard.pieces and { asked = settings.tts, pieces = heard.pieces, by_fallback = heard.replaced,
-        fallback = heard.replaced > 0 and settings.tts_fallback or nil, failed = heard.failed and heard.failed.code } or nil,
+      tts = spoken_by(heard),
     },
   }
 end

@@ -6,9 +6,10 @@ local model = {}
 local MOST_RECORDS, LONGEST_STEPS = 4, 1500
 
 local PROMPT = [[
-You are a fitness coach. Your answer is heard, not read: plain spoken sentences, no lists, no headings, no markup, no emoji. Answer in the
-language of the question, in at most six sentences. Say only what the records below say about exercises; when they do not answer the
-question, say so and name what they do have. Do not judge pain, injuries or illness: for these, send people to a professional.]]
+You are a fitness coach. Your answer is heard, not read: plain spoken sentences, no lists, no headings, no markup,
+no emoji. Answer in the language of the question, in at most six sentences. Say only what the records below say about
+exercises; when they do not answer the question, say so and name what they do have. Do not judge pain, injuries or
+illness: for these, send people to a professional.]]
 
 local function line(name, value)
   value = type(value) == "table" and table.concat(value, ", ") or value
@@ -20,8 +21,9 @@ local function described(found)
   if #steps > LONGEST_STEPS then
     steps = steps:sub(1, LONGEST_STEPS):match("^(.*)%s") or ""
   end
-  return ("Exercise: %s\n"):format(found.name) .. line("Level", found.level) .. line("Equipment", found.equipment)
-    .. line("Kind", found.category) .. line("Trains", found.primary) .. line("Helped by", found.secondary) .. line("Steps", steps)
+  return ("Exercise: %s\n"):format(found.name)
+    .. line("Level", found.level) .. line("Equipment", found.equipment) .. line("Kind", found.category)
+    .. line("Trains", found.primary) .. line("Helped by", found.secondary) .. line("Steps", steps)
 end
 
 ---@param question string

@@ -20,6 +20,7 @@ return function(arguments)
   if testing then
     testing.runner.close_all()
   end
+  require("fitnessally.testing.coverage").write()
   if good or problem == EXIT then
     return status
   end

@@ -6,7 +6,8 @@
 //   FA_LOG   when set, the server's standard error is shown as it comes
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +24,39 @@ export function within(ms, promise, what) {
     timer = setTimeout(() => reject(new Error(`waited ${ms * SLOW} ms for ${what}`)), ms * SLOW);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** What the control socket of a server says: of `memory report`, for example. */
+export async function askControl(pid, request) {
+  const folders = [process.env.XDG_RUNTIME_DIR && path.join(process.env.XDG_RUNTIME_DIR, 'fitnessally'), `/tmp/fitnessally-${process.geteuid()}`];
+  const socket = folders.map((folder) => folder && path.join(folder, `${pid}.sock`)).find((file) => file && existsSync(file));
+  if (!socket) throw new Error(`no control socket of ${pid} in ${folders}`);
+  const answer = new Promise((resolve, reject) => {
+    let text = '';
+    const client = net.connect(socket, () => client.write(`${request}\n`));
+    client.setEncoding('utf8').on('data', (part) => (text += part)).on('error', reject).on('end', () => resolve(text));
+  });
+  const text = await within(10_000, answer, `an answer to ${request}`);
+  if (text.startsWith('error: ')) throw new Error(text);
+  return text;
+}
+
+const GONE = ['dialogue', 'request', 'turn', 'listener', 'transfer'];
+
+/**
+ * Waits until nothing that a test began is left: no dialogue, request, turn, listener or transfer, and nothing in flight.
+ * (A dialogue that rests between two turns is no dialogue in this sense.) What does not go is named, with the script line that made it.
+ */
+export async function ledgerAtZero(server, ms = 15_000) {
+  for (const end = Date.now() + ms * SLOW; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    const { ledger } = JSON.parse(await askControl(server.pid, 'memory report'));
+    const left = GONE.filter((kind) => ledger.byKind[kind] && (ledger.byKind[kind].count !== 0 || ledger.byKind[kind].bytes !== 0));
+    if (ledger.inFlight !== 0) left.push('in flight');
+    if (left.length === 0) return;
+    if (Date.now() < end) continue;
+    const { byAge } = JSON.parse(await askControl(server.pid, 'memory analysis'));
+    throw new Error(`left in the ledger: ${left.join(', ')}; ${JSON.stringify(byAge, null, 1)}`);
+  }
 }
 
 /** Starts the server; `extra` are further arguments, for example '--set', 'linger=1s'. */

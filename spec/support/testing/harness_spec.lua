@@ -23,6 +23,16 @@ describe("an answer", function()
     assert.are.equal("not_found", answer:json().error.code)
   end)
 
+  it("takes less than 200 microseconds", function()
+    local count, limit = 500, 200e-6 * tonumber(os.getenv "FA_SLOW" or "1")
+    app:get "/hello"
+    local start = os.clock() -- processor time: whoever else is busy here does not count
+    for _ = 1, count do
+      app:get "/hello"
+    end
+    assert.is_true((os.clock() - start) / count < limit)
+  end)
+
   it("that waits for time is said to, with the line", function()
     local good, message = pcall(app.get, app, "/late")
     assert.is_false(good)

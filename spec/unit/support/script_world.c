@@ -99,6 +99,7 @@ static fa_result make(script_world *w, int with)
         .dialogues = w->dialogues,
         .media = w->media,
         .natives = w->natives,
+        .plugins = w->plugins,
         .stores = w->stores,
         .topics = w->topics,
         .settings = w->settings,

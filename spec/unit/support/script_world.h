@@ -26,6 +26,7 @@ typedef struct script_world {
     fa_stores *stores;
     fa_topics *topics;
     fa_native *natives[2];
+    const fa_script_plugin *plugins; /* NULL: none with a Lua half */
     fa_upstreams *upstreams;
     fa_script *script;
     fa_generations *generations; /* NULL, or who answers instead of the script, and owns it then */
