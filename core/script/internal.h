@@ -476,6 +476,8 @@ void fa_lua_encode_json(lua_State *L, int index);
 /* Decodes: pushes the value, or nil and a message; returns how many. */
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length);
 int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, unsigned depth);
+/* A copy that scripts make: bytes of a body, file, message, conversation or answer that come into being in Lua, or go from a Lua text into
+ * the core, and JSON that is encoded or decoded. Not names, addresses, header lines, keys, codes or log lines. */
 void fa_lua_count_copy(lua_State *L, size_t bytes);
 
 /* ---- errors (dev_page.c) ---- */

@@ -79,6 +79,7 @@ static int buffer_append(lua_State *L)
         size_t length;
         const char *data = luaL_checklstring(L, 2, &length);
         result = fa_buffer_append(buffer, data, length);
+        fa_lua_count_copy(L, length);
     }
     if (result == FA_WRONG_STATE)
         return luaL_error(L, "%s is sealed: it cannot change any more", fa_buffer_label(buffer));

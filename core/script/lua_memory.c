@@ -35,6 +35,7 @@ static int push_answer(lua_State *L)
 {
     const char *text = lua_touserdata(L, 1);
     size_t length = (size_t)lua_tointeger(L, 2);
+    fa_lua_count_copy(L, length);
     if (lua_toboolean(L, 3)) {
         lua_pushlstring(L, text, length);
         return 1;

@@ -42,6 +42,7 @@ static bool push_result(lua_State *co, fa_call *call, size_t index, fa_scope *sc
     const fa_value *value = fa_call_result(call, index);
     switch (value->type) {
     case FA_VALUE_TEXT:
+        fa_lua_count_copy(co, value->length);
         lua_pushlstring(co, value->text, value->length);
         return true;
     case FA_VALUE_BUFFER: {
@@ -111,6 +112,7 @@ static fa_result add_argument(lua_State *L, fa_call *call, const char *key)
     switch (lua_type(L, -1)) {
     case LUA_TSTRING: {
         const char *text = lua_tolstring(L, -1, &length);
+        fa_lua_count_copy(L, length);
         return fa_call_add_text(call, key, text, length);
     }
     case LUA_TNUMBER:

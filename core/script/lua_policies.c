@@ -139,6 +139,7 @@ static int read_file(lua_State *L)
         return answer_problem(L, name, strerror(problem));
     if (length > MOST_FILE)
         return answer_problem(L, name, "it is larger than 1 MB");
+    fa_lua_count_copy(L, length);
     lua_pushlstring(L, text, length);
     return 1;
 }

@@ -420,6 +420,7 @@ static fa_buffer *buffer_of_text(lua_State *L, fa_exchange *exchange, fa_text te
         result = fa_buffer_append(buffer, text.data, text.length);
     fa_lua_check_answered(L, result);
     fa_buffer_seal(buffer);
+    fa_lua_count_copy(L, text.length);
     return buffer;
 }
 

@@ -101,6 +101,7 @@ static int store_put(lua_State *L)
         return answer(L, put_buffer(L, store, key, length, buffer, mode, expires));
     luaL_checktype(L, 3, LUA_TSTRING);
     const char *text = lua_tolstring(L, 3, &bytes);
+    fa_lua_count_copy(L, bytes);
     return answer(L, fa_store_put_copy(store, key, length, text, bytes, fa_script_here(L), mode, now_ms(L), expires));
 }
 

@@ -59,6 +59,7 @@ static int make_message(lua_State *L, fa_topics *topics, fa_buffer **message)
     fa_result result = fa_buffer_new_detached(fa_topics_account(topics), length, "message", fa_script_here(L), message);
     if (result == FA_OK) {
         fa_buffer_append(*message, text, length);
+        fa_lua_count_copy(L, length);
         fa_buffer_seal(*message);
         return 0;
     }

@@ -148,6 +148,7 @@ static int turn_push(lua_State *L)
     turn_op *op = new_op(L, "turn:push", attempt_push);
     op->event = copy_for(L, op, 2, &length);
     op->json = copy_for(L, op, 4, &op->json_length);
+    fa_lua_count_copy(L, op->json_length);
     return run_op(L, op);
 }
 
@@ -225,6 +226,7 @@ static int turn_said(lua_State *L)
     fa_text text;
     text.data = luaL_checklstring(L, 2, &text.length);
     fa_turn_said(state->turn, text);
+    fa_lua_count_copy(L, text.length);
     return 0;
 }
 
@@ -238,6 +240,7 @@ static int turn_history(lua_State *L)
         lua_createtable(L, 0, 2);
         lua_pushstring(L, role);
         lua_setfield(L, -2, "role");
+        fa_lua_count_copy(L, text.length);
         lua_pushlstring(L, text.data, text.length);
         lua_setfield(L, -2, "content");
         lua_rawseti(L, -2, (int)i + 1);

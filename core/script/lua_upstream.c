@@ -66,6 +66,7 @@ int fa_lua_push_failure(lua_State *L, const fa_transfer *t)
     if (fa_transfer_retry_after(t) >= 0)
         set_number(L, "retry_after", (double)fa_transfer_retry_after(t));
     if (excerpt != NULL && fa_buffer_length(excerpt) > 0 && is_text(excerpt)) {
+        fa_lua_count_copy(L, fa_buffer_length(excerpt));
         lua_pushlstring(L, (const char *)fa_buffer_data(excerpt), fa_buffer_length(excerpt));
         lua_setfield(L, -2, "excerpt");
     }

@@ -149,6 +149,7 @@ static void take_text(lua_State *L, const char *what, fa_lua_asking *asking)
     const char *text = lua_tolstring(L, -1, &length);
     asking->body = new_buffer(L, "request", what);
     check_room(L, fa_buffer_append(asking->body, text, length), what);
+    fa_lua_count_copy(L, length);
 }
 
 static void read_body(lua_State *L, const char *what, fa_lua_asking *asking)
@@ -189,6 +190,7 @@ static void read_part(lua_State *L, const char *what, fa_lua_asking *asking, fa_
     item->offset = fa_buffer_length(asking->body);
     item->length = text.length;
     check_room(L, fa_buffer_append(asking->body, text.data, text.length), what);
+    fa_lua_count_copy(L, text.length);
 }
 
 static void read_multipart(lua_State *L, const char *what, fa_lua_asking *asking)
@@ -224,6 +226,7 @@ static void read_bodies(lua_State *L, int index, const char *what, fa_lua_asking
         luaL_checktype(L, -1, LUA_TTABLE);
         asking->body = new_buffer(L, "form", what);
         append_pairs(L, asking->body, what);
+        fa_lua_count_copy(L, fa_buffer_length(asking->body));
         set_type(L, asking, "application/x-www-form-urlencoded");
     }
     if (option(L, index, "multipart") && ++given == 1)

@@ -320,6 +320,7 @@ static int voice_ask(lua_State *L)
     fa_lua_check_buffers(L, 5);
     fa_text id = optional_text(L, 2, "dialogueId"), text = optional_text(L, 2, "text");
     fa_question question = question_of(exchange, id, text);
+    fa_lua_count_copy(L, text.length);
     if (id.length > 0)
         fa_task_waiting(
             L, "voice.ask"); /* or it raises, before anything is claimed: the dialogue may have to be fetched */

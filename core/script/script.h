@@ -195,7 +195,7 @@ typedef struct fa_script_figures {
     size_t heap; /* bytes of the Lua heap */
     size_t heap_peak, heap_limit, heap_refused;
     size_t tasks;
-    size_t copies, copied_bytes; /* what scripts asked to have as Lua strings, since the start */
+    size_t copies, copied_bytes; /* between Lua and the core, since the start: docs/lua-api.md */
 } fa_script_figures;
 void fa_script_read_figures(const fa_script *script, fa_script_figures *figures);
 fa_dialogues *fa_script_dialogues(const fa_script *script);

@@ -154,6 +154,7 @@ static int encode_json(lua_State *L)
 {
     luaL_checkany(L, 1);
     fa_lua_encode_json(L, 1);
+    fa_lua_count_copy(L, lua_objlen(L, -1));
     return 1;
 }
 

@@ -8,7 +8,9 @@
 local reference = {}
 
 -- In the order of the page; what is not named here comes after them.
-local ORDER = { "app", "request", "answers", "websocket", "buffer", "scope", "shared", "upstream", "voice", "plugin", "crypto", "core" }
+local ORDER = {
+  "app", "request", "answers", "websocket", "buffer", "scope", "shared", "upstream", "voice", "plugin", "crypto", "core",
+}
 local SHOWN = { group = "app", up = "upstream.NAME" } -- what readers write for a name of the annotations
 
 -- ---- reading -------------------------------------------------------------------------------------------------------
@@ -57,7 +59,7 @@ local tags = {}
 function tags.param(reader, rest)
   local name, more = rest:match("^(%S+)%s*(.*)$")
   local kind, text = split_type(more)
-  table.insert(reader.doc.params, { name = name:gsub("%?$", ""), optional = name:sub(-1) == "?", type = kind, text = text })
+  table.insert(reader.doc.params, { name = name:gsub("%?$", ""), type = kind, text = text })
 end
 
 tags["return"] = function(reader, rest)
@@ -66,10 +68,10 @@ end
 
 function tags.class(reader, rest)
   local name, text = rest:match("^([%w_.]+)%s*(.*)$")
-  local parent, after = text:match("^:%s*([%w_.]+)%s*(.*)$")
+  local after = text:match("^:%s*[%w_.]+%s*(.*)$") -- its parent
   local yields, copies
   text, yields, copies = flags_of(after or text)
-  reader.class = reader:add { kind = "class", name = name, parent = parent, text = text, yields = yields, copies = copies, fields = {} }
+  reader.class = reader:add { kind = "class", name = name, text = text, yields = yields, copies = copies, fields = {} }
   reader:fresh()
 end
 
@@ -86,13 +88,13 @@ function tags.type(reader, rest)
 end
 
 -- variable: what stands before the name, "" for a global function.
-function Reader:func(variable, mark, name, arguments)
+function Reader:func(variable, mark, name, arguments, key)
   local doc, class = self.doc, self.classes[variable]
   local text, yields, copies = flags_of(table.concat(doc.text, " "))
   local joins = text == "" and not yields and self.last
   local item = self:add {
     kind = "function", variable = variable, mark = mark, name = name, arguments = arguments, class = class and class.name,
-    key = (class and class.name or variable ~= "" and variable or "") .. (variable ~= "" and "." or "") .. name,
+    key = key or (class and class.name or variable ~= "" and variable or "") .. (variable ~= "" and "." or "") .. name,
     text = text, params = doc.params, returns = doc.returns, with = joins or nil,
     yields = yields or joins and joins.yields or class and class.yields or self.yields,
     copies = copies or joins and joins.copies or class and class.copies or self.copies,
@@ -116,7 +118,7 @@ function Reader:code(line)
   end
   local given = line:match("^return function%((.-)%)") -- a module that is a function
   if given and documented then
-    return self:func("", "", self.module:match("[%w_]+$"), given)
+    return self:func("", "", self.module:match("[%w_]+$"), given, self.module)
   end
   variable, name = line:match("^([%w_]+)%.([%w_]+) = ")
   if variable and documented and (#self.doc.returns > 0 or #self.doc.params > 0) then
@@ -331,7 +333,8 @@ function writers.class(page, item)
   local name = item.name:gsub("^fitnessally%.", "")
   page:put(("**%s**%s"):format(name, item.text ~= "" and ": " .. marked(item.text) or ""))
   for _, field in ipairs(item.fields) do
-    page:row(item.name, { "field", "type", "is" }, "`" .. field.name .. "`", "`" .. cell(short(field.type)) .. "`", cell(marked(field.text)))
+    page:row(item.name, { "field", "type", "is" }, "`" .. field.name .. "`", "`" .. cell(short(field.type)) .. "`",
+      cell(marked(field.text)))
   end
   page.table = nil
 end
@@ -367,7 +370,8 @@ function reference.page(items)
     if item.kind == "module" and not modules then
       modules = true
       page:gap()
-      page:put("## The library", "", "Modules in Lua, in `lua/fitnessally`: `require \"fitnessally.schema\"`. To be read, and copied where they do not fit.")
+      page:put("## The library", "", "Modules in Lua, in `lua/fitnessally`: `require \"fitnessally.schema\"`. To be read, and"
+        .. " copied where they do not fit.")
     end
     writers[item.kind](page, item, index, items)
   end

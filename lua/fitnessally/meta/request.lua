@@ -59,7 +59,7 @@ function req:form(options) end
 
 ---The parts of a multipart/form-data body, in order. nil, a message and a word when it is of another type or encoded ("unsupported"),
 ---above a limit ("too_large"), malformed, or there is no memory for so many parts ("over_budget"). The buffers belong to the innermost
----scope, or to the request; each keeps the whole body. Yields: no. Copies: names and headers.
+---scope, or to the request; each keeps the whole body. Yields: no. Copies: no.
 ---@param options? fitnessally.multipart_options
 ---@return fitnessally.part[]? parts, string? message, string? problem
 function req:multipart(options) end

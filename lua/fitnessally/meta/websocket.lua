@@ -19,6 +19,9 @@
 --| the client vanishes the handler is cancelled where it waits. A client's fault closes with 1002, a text that is not UTF-8 with 1007, lack of
 --| memory with 1013: always after what came before it has been received, and what was answered to that.
 
+---@class fitnessally.group
+local group = {}
+
 ---@class fitnessally.websocket_options: fitnessally.route_options What a WebSocket says beside what any route may say, but for bodies.
 ---@field max_message? integer|string largest message of a client (websocket_message); beyond it it is closed with 1009
 ---@field send_queue? integer|string bytes each way that wait (websocket_queue)

@@ -1,7 +1,8 @@
 -- For spec/unit/test_script_patterns.c: random patterns on random subjects; runs on LuaJIT's string functions and on ours. Returns a
 -- function that runs a hundred cases and says all that came of them.
 local pieces = {
-  "a", "b", "1", " ", ".", "%a", "%d", "%s", "%w", "%A", "%x", "%p", "%g", "%l", "%u", "%c", "%z", "[ab]", "[^a]", "[a-c1]", "[]a]",
+  "a", "b", "1", " ", ".", "%a", "%d", "%s", "%w", "%A", "%x", "%p", "%g", "%l", "%u", "%c", "%z", "[ab]", "[^a]", "[a-c1]",
+  "[]a]",
   "[^]]", "[%d_]", "[a%-z]", "[a-]", "(", ")", "()", "(", ")", "*", "+", "-", "?", "*", "+", "-", "?", "^", "$", "%b()", "%bab",
   "%f[%w]", "%f[^a]", "%1", "%2", "%%", "%.", "%(", "[", "]", "%", "%f", "%b", "\255", "_",
 }
