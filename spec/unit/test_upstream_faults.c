@@ -123,7 +123,8 @@ static void no_secure_connection(void **state)
 {
     char url[60];
     (void)state;
-    upstream_world *w = upstream_world_begin("retries=2", NULL);
+    upstream_world *w =
+        upstream_world_begin("retries=2", "connect_timeout=15s", NULL); /* valgrind takes its time over certificates */
     snprintf(url, sizeof(url), "url=https://127.0.0.1:%d", w->service.port); /* it speaks in the clear */
     assert_ok(upstream_world_set(w, "it", url));
     asked a = {.path = "/"};
