@@ -47,9 +47,8 @@ static void what_is_wrong_with_an_app_is_said(void **state)
 static void modules_and_files_of_the_app(void **state)
 {
     (void)state;
-    static const char app[] =
-        "assert(require 'fitnessally.flow' == require 'fitnessally.flow')\n"
-        "app:static('/files/', { root = settings.app, index = 'app.lua' })";
+    static const char app[] = "assert(require 'fitnessally.flow' == require 'fitnessally.flow')\n"
+                              "app:static('/files/', { root = settings.app, index = 'app.lua' })";
     script_world *w = script_world_new();
     script_world_write(w, "app.lua", app, sizeof(app) - 1);
     script_world_write(w, "circle.lua", "return require 'circle'", 23);
