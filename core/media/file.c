@@ -92,7 +92,7 @@ static int open_without_links(const char *base, char *rest)
     return fd;
 }
 
-/* Five calls of the kernel instead of twenty. FA_UNSUPPORTED: it is not that simple, or this kernel (or what stands before it) does not
+/* A few calls of the kernel, not some for each folder. FA_UNSUPPORTED: it is not that simple, or this kernel (or what stands before it) does not
  * know the call. A device is not opened, as above. */
 static fa_result open_directly(const char *root, const char *path, int *fd)
 {

@@ -184,6 +184,7 @@ static int figures(lua_State *L)
     set_number(L, "heap", (double)f.heap);
     set_number(L, "tasks", (double)f.tasks);
     set_number(L, "copies", (double)f.copies);
+    set_number(L, "copied_bytes", (double)f.copied_bytes);
     set_number(L, "copiedBytes", (double)f.copied_bytes);
     return 1;
 }

@@ -94,9 +94,14 @@ describe("an answer", function()
     assert.are.equal(answer, table.concat(texts))
   end)
 
-  it("is made with a copy of the question and one of what was found, and of no sound", function()
-    answer_to(PLANK)
-    assert.copies(2)
+  it("is made of words alone: no sound becomes a Lua string", function()
+    local sound = 0
+    for _, chunk in ipairs(spec.named(answer_to(PLANK), "audioChunk")) do
+      sound = sound + #chunk.data.audio * 3 / 4
+    end
+    local _, bytes = app:copies()
+    assert.is_true(sound > 100000)
+    assert.is_true(bytes < sound / 4, bytes .. " bytes of words, " .. sound .. " of sound")
   end)
 
   it("names its sources, and done says how the search went", function()

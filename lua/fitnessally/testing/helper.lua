@@ -86,7 +86,7 @@ say:set("assertion.copies.positive", "Expected scripts to have made %s copies of
 say:set("assertion.copies.negative", "Expected scripts to have made any number of copies in this test but %s.")
 assert:register("assertion", "copies", function(_, arguments)
   local app, at = app_of(arguments)
-  local expected, copies = arguments[at], app:copies()
+  local expected, copies = arguments[at], (app:copies())
   arguments[1], arguments[2], arguments.n = tostring(expected), tostring(copies), 2
   arguments.nofmt = { true, true }
   return copies == expected

@@ -475,9 +475,10 @@ function App:ledger()
   return self.native:ledger()
 end
 
----How many copies of bytes scripts have asked for in this test.
+---How many copies of bytes scripts have made in this test, and of how many bytes.
 function App:copies()
-  return self.native:figures().copies - self.copies_before
+  local figures = self.native:figures()
+  return figures.copies - self.copies_before, figures.copied_bytes - self.copied_before
 end
 
 local function counted(native_app)
@@ -600,12 +601,14 @@ function testing.app(options)
   if not opened then
     error(message, 2)
   end
+  local figures = opened:figures()
   local self = setmetatable({
     native = opened,
     streams = {},
     graces = options.graces or (clock == "fake" and GRACES or "0s"),
     test = testing.current,
-    copies_before = opened:figures().copies,
+    copies_before = figures.copies,
+    copied_before = figures.copied_bytes,
     logged = 0,
     upstreams = {},
   }, App)
@@ -631,7 +634,8 @@ end
 function testing.runner.begin(test)
   testing.current = test
   for _, app in ipairs(open_apps) do
-    app.copies_before = app.native:figures().copies
+    local figures = app.native:figures()
+    app.copies_before, app.copied_before = figures.copies, figures.copied_bytes
     app.logged = #app.native:log()
   end
 end

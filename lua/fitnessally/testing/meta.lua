@@ -114,6 +114,7 @@ function App:setting(name) end
 function App:ledger() end
 
 ---@return integer copies of bytes that scripts have made in this test
+---@return integer bytes of all of them
 function App:copies() end
 
 ---@return string[] what is left behind, after the graces
