@@ -146,6 +146,8 @@ static void on_read(h2o_socket_t *socket, const char *error)
     if (error != NULL && fa_http_secure_is_spurious(socket, error))
         return;
     if (error != NULL)
+        fa_http_secure_mute(socket);
+    if (error != NULL)
         pass_to_h2o(connection, error);
     else if (connection->gate.awaits == FA_AWAITS_BODY)
         take_body(connection, socket->bytes_read);

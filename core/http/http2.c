@@ -12,6 +12,8 @@ static void on_read(h2o_socket_t *socket, const char *error)
     fa_http_connection *connection = socket->on_close.data;
     if (error != NULL && fa_http_secure_is_spurious(socket, error))
         return;
+    if (error != NULL)
+        fa_http_secure_mute(socket);
     connection->http->http2_read(socket, error);
     if (!uv_is_closing((const uv_handle_t *)&connection->tcp) && socket->_cb.read == connection->http->http2_read)
         socket->_cb.read = on_read;

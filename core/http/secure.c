@@ -87,6 +87,15 @@ bool fa_http_secure_is_spurious(const h2o_socket_t *socket, const char *error)
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+/* After a reset libuv takes no more writes, which h2o does not look at: it would wait for its last word to be written for ever. So it has
+ * none. */
+void fa_http_secure_mute(const h2o_socket_t *socket)
+{
+    const fa_http_connection *connection = socket->on_close.data;
+    if (socket->ssl != NULL && fa_h2o_ssl_of(socket) != NULL && !uv_is_writable((const uv_stream_t *)&connection->tcp))
+        SSL_set_quiet_shutdown(fa_h2o_ssl_of(socket), 1);
+}
+
 /* Whether it has begun to send something that could not be deciphered yet. */
 bool fa_http_secure_is_reading(const h2o_socket_t *socket)
 {

@@ -1,12 +1,15 @@
 // TLS as a client sees it: which certificate it gets, what is spoken, who may resume what, and certificates that change while it talks.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
+import tls from 'node:tls';
+import { promisify } from 'node:util';
 
-import { SLOW, ledgerAtZero, startServer, within } from './support/server.mjs';
+import { BIN, SLOW, ledgerAtZero, startServer, within } from './support/server.mjs';
 import { HEALTH, connect, exchange, makeCertificates, startSecureServer, until } from './support/tls.mjs';
 
 const OPEN_CIPHERS = 'ALL:@SECLEVEL=0'; // so that it is the server that refuses
@@ -277,4 +280,29 @@ describe('start', () => {
     await assert.rejects(startServer('--set', 'tls.a.cert=x'), /tls\.a\.cert: there is no such key; there are certificate, key and names/);
     await assert.rejects(startServer('--set', `tls.a.certificate=${certificates.certificate('beta')}`), /tls\.a: needs certificate and key/);
   });
+});
+
+// libuv takes no more writes after a reset, and h2o would wait for its last word to be written for ever.
+test('clients that reset their connections leave nothing, and nothing holds up the stop', async (t) => {
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha']);
+  t.after(() => server.stop());
+  const visit = async (maxVersion) => {
+    const raw = net.connect(server.securePort, '127.0.0.1');
+    const socket = tls.connect({ socket: raw, rejectUnauthorized: false, maxVersion });
+    raw.on('error', () => {});
+    socket.on('error', () => {});
+    socket.write(HEALTH);
+    await new Promise((resolve) => socket.once('data', resolve));
+    raw.resetAndDestroy();
+  };
+  for (let round = 0; round < 10; ++round) {
+    await Promise.all(Array.from({ length: 20 }, (_, i) => visit(i % 2 ? 'TLSv1.3' : 'TLSv1.2')));
+  }
+  const connections = async () => {
+    const { stdout } = await promisify(execFile)(BIN, ['memory', '--pid', String(server.pid), '--json']);
+    return JSON.parse(stdout).ledger.byKind.connection.count;
+  };
+  let left;
+  for (const end = Date.now() + 5_000 * SLOW; (left = await connections()) !== 0 && Date.now() < end;) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(left, 0, 'connections');
 });
