@@ -69,7 +69,7 @@ static const fa_upstream_key keys[] = {
     /* connections */
     KEY("keepalive", FLAG, keepalive, "true", 0, 0, "whether a connection is used again"),
     KEY("reuse_unsafe", FLAG, reuse_unsafe, "true", 0, 0, "whether a request that must not be sent twice may go out on a kept connection; false: each has a new one"),
-    KEY("max_idle", NUMBER, max_idle, "16", 1, 10000, "idle connections that each worker keeps"),
+    KEY("max_idle", NUMBER, max_idle, "16", 1, 10000, "idle connections that each worker keeps; of answers that end at once more may stay, and each later one closes one"),
     KEY("close_idle", DURATION, close_idle_ms, "60s", 0, 1 * DAY, "after so long without a transfer a worker closes all its idle connections; 0: never"),
     KEY("connection_max_idle", DURATION, connection_max_idle_ms, "60s", 1 * SECOND, 1 * DAY, "a connection that was idle for longer is not used again"),
     KEY("connection_max_age", DURATION, connection_max_age_ms, "0", 0, 30 * DAY, "a connection that is older is not used again; 0: no limit"),

@@ -207,10 +207,13 @@ void fa_pool_news(fa_flight *flight)
 
 /* ---- flights ---- */
 
-/* libcurl counts connections that are in use, too, and looks when one comes back: that one's flight is not over yet for us. */
+/* libcurl counts connections that are in use, too, and looks when one comes back: that one's flight is not over yet for us. Several may come
+ * back before the first of those who wait is let in. */
 static void keep_idle(const fa_pool *pool)
 {
-    size_t others = pool->figures.flying > 0 ? pool->figures.flying - 1 : 0;
+    const fa_pool_options *o = &pool->options;
+    size_t others = pool->figures.flying + (o->coming != NULL ? o->coming(o->context) : 0);
+    others -= others > 0;
     curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)(pool->options.max_idle + others));
 }
 

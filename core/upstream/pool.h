@@ -33,6 +33,8 @@ typedef struct fa_pool_options {
     fa_scope *scope; /* of the upstream: the pool's own hangs from it */
     const char *label;
     unsigned connections, connections_per_host, max_idle; /* 0: no limit; max_idle is at least 1 */
+    /* How many wait for a place and will fly soon: a connection is kept for each of them, beside max_idle. */
+    size_t (*coming)(void *context);
     /* It has closed, and is gone. figures: borrowed. */
     void (*closed)(void *context, const fa_pool_figures *figures);
     void *context;

@@ -70,6 +70,12 @@ static const char *worn_out(const fa_upstream *u)
     return NULL;
 }
 
+static size_t coming(void *context)
+{
+    const fa_upstream *u = context;
+    return u->waiting;
+}
+
 fa_result fa_upstream_pool(fa_upstream *u, fa_pool **pool)
 {
     const fa_upstream_options *o = &u->settled->options;
@@ -86,6 +92,7 @@ fa_result fa_upstream_pool(fa_upstream *u, fa_pool **pool)
                                    .connections = share(u->all, o->connections),
                                    .connections_per_host = share(u->all, o->connections_per_host),
                                    .max_idle = (unsigned)o->max_idle,
+                                   .coming = coming,
                                    .closed = on_pool_closed,
                                    .context = u};
         fa_result result = fa_pool_new(&options, &u->pool);

@@ -234,6 +234,15 @@ static void an_old_pool_stays_for_its_last_transfer(void **state)
     upstream_world_end(w);
 }
 
+/* Answers that end at once may leave too many connections: each that comes back later closes one. */
+static void ask_one_by_one(upstream_world *w, int times)
+{
+    for (int i = 0; i < times; ++i) {
+        asked one = {.path = "/hello"};
+        upstream_ask(w, &one);
+    }
+}
+
 /* What is in use does not count as idle: else there would be a new connection for nearly every request above max_idle at once. */
 static void a_steady_stream_keeps_its_connections(void **state)
 {
@@ -245,8 +254,9 @@ static void a_steady_stream_keeps_its_connections(void **state)
         upstream_start(w, &all[i]);
     }
     await_all(w, all, 400);
-    print_message("%zu connections for 400 requests\n", (size_t)w->service.connections);
-    assert_in_range(w->service.connections, 1, 150);
+    print_message("%zu connections for 400 requests, %zu stay\n", (size_t)w->service.connections, figures(w).sockets);
+    assert_in_range(w->service.connections, 1, 60); /* without any: 400 */
+    ask_one_by_one(w, 20);
     assert_true(figures(w).sockets <= 4);
     free(all);
     upstream_world_end(w);
@@ -265,6 +275,7 @@ static void connections_are_kept_or_not(void **state)
         }
         await_all(w, all, 10);
     }
+    ask_one_by_one(w, 10);
     assert_true(figures(w).sockets <= 3);
     assert_ok(upstream_world_set(w, "it", "keepalive=false"));
     size_t before = w->service.connections;
