@@ -166,10 +166,23 @@ local function waits_for(app)
   return #lines > 0 and table.concat(lines) or "\n  no task of a script waits"
 end
 
+-- An upstream waits before it asks again, which looks as if nothing was left to be done.
+local function retries(app)
+  local lines = {}
+  for name, upstream in pairs(app.upstreams) do
+    if upstream.failed then
+      lines[#lines + 1] = ("\n  upstream %s has failed (%s) and may be asked again after a wait (its `retries`)"):format(name,
+        upstream.failed)
+    end
+  end
+  table.sort(lines)
+  return table.concat(lines)
+end
+
 local function ask_and_wait(app, method, target, content, headers, level)
   local client = ask(app, method, target, content, { headers = headers }, level + 1)
   if not client:wait("end", PATIENCE) then
-    local waiting = waits_for(app)
+    local waiting = waits_for(app) .. retries(app)
     client:release()
     error(("%s %s has not been answered, and nothing is on its way%s\n" ..
       "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting),
@@ -275,7 +288,7 @@ function Stream:finish()
   local client = client_of(self, 2)
   if not client:wait("end", PATIENCE) then
     error(("the stream that was opened at %s has not ended, and nothing is on its way%s"):format(self.at,
-      waits_for(self.app)), 2)
+      waits_for(self.app) .. retries(self.app)), 2)
   end
   local status, _, complete = client:state()
   return setmetatable({
@@ -413,18 +426,34 @@ local function path_of(url)
   return url:match "^%a+://[^/?]*(.*)$" or url
 end
 
-local function next_answer(upstream, request)
-  request.path = path_of(request.url)
-  upstream.requests[#upstream.requests + 1] = request
+-- What makes the core ask again: docs/upstreams.md, "Again, and elsewhere".
+local repeated = { [429] = 429, [502] = 502, [503] = 503, [504] = 504 }
+
+local function failure_of(answer)
+  local last = answer.steps and answer.steps[#answer.steps]
+  return answer.failure or answer.silent and "silent" or repeated[answer.status] or last and last.cut and "cut" or nil
+end
+
+local function find_answer(upstream, request)
   if #upstream.script > 0 then
     return table.remove(upstream.script, 1)
   end
   local said = upstream.answer and upstream.answer(request)
   if not said then
-    error(("upstream %s is asked %s %s, and the spec does not say what it answers"):format(
-      upstream.name, request.method, request.path), 0)
+    error(("upstream %s is asked %s %s, and the spec does not say what it answers%s"):format(
+      upstream.name, request.method, request.path, upstream.failed and
+      (" (perhaps again, for it has failed before: %s; `times` answers several, `retries = 0` of an upstream asks once)")
+      :format(upstream.failed) or ""), 0)
   end
   return said[1] and stream_of(said, 1) or reply_of(said, 1)
+end
+
+local function next_answer(upstream, request)
+  request.path = path_of(request.url)
+  upstream.requests[#upstream.requests + 1] = request
+  local answer = find_answer(upstream, request)
+  upstream.failed = failure_of(answer)
+  return answer
 end
 
 function testing.json(text)
@@ -671,7 +700,7 @@ function testing.runner.over(test)
     local app = open_apps[i]
     release_streams(app)
     for _, upstream in pairs(app.upstreams) do
-      upstream.script, upstream.requests = {}, {} -- what answers() has been given stays
+      upstream.script, upstream.requests, upstream.failed = {}, {}, nil -- what answers() has been given stays
     end
     if test and app.test == test then
       app.native:close()
