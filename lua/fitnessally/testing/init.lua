@@ -135,10 +135,23 @@ local function waits_for(app)
   return #lines > 0 and table.concat(lines) or "\n  no task of a script waits"
 end
 
+-- An upstream waits before it asks again, which looks as if nothing was left to be done.
+local function retries(app)
+  local lines = {}
+  for name, upstream in pairs(app.upstreams) do
+    if upstream.failed then
+      lines[#lines + 1] = ("\n  upstream %s has failed (%s) and may be asked again after a wait (its `retries`)"):format(name,
+        upstream.failed)
+    end
+  end
+  table.sort(lines)
+  return table.concat(lines)
+end
+
 local function ask_and_wait(app, method, target, content, headers, level)
   local client = ask(app, method, target, content, { headers = headers }, level + 1)
   if not client:wait("end", PATIENCE) then
-    local waiting = waits_for(app)
+    local waiting = waits_for(app) .. retries(app)
     client:release()
     error(("%s %s has not been answered, and nothing is on its way%s\n" ..
       "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting),
@@ -244,7 +257,7 @@ function Stream:finish()
   local client = client_of(self, 2)
   if not client:wait("end", PATIENCE) then
     error(("the stream that was opened at %s has not ended, and nothing is on its way%s"):format(self.at,
-      waits_for(self.app)), 2)
+      waits_for(self.app) .. retries(self.app)), 2)
   end
   local status, _, complete = client:state()
   return setmetatable({
@@ -525,7 +538,7 @@ function testing.runner.over(test)
     local app = open_apps[i]
     release_streams(app)
     for _, upstream in pairs(app.upstreams) do
-      upstream.script, upstream.requests = {}, {} -- what answers() has been given stays
+      upstream.script, upstream.requests, upstream.failed = {}, {}, nil -- what answers() has been given stays
     end
     if test and app.test == test then
       app.native:close()

@@ -106,19 +106,35 @@ local function path_of(url)
   return url:match "^%a+://[^/?]*(.*)$" or url
 end
 
----What the spec says that this request gets; the request is noted.
-function scripted.next_answer(upstream, request)
-  request.path = path_of(request.url)
-  upstream.requests[#upstream.requests + 1] = request
+-- What makes the core ask again: docs/upstreams.md, "Again, and elsewhere".
+local repeated = { [429] = 429, [502] = 502, [503] = 503, [504] = 504 }
+
+local function failure_of(answer)
+  local last = answer.steps and answer.steps[#answer.steps]
+  return answer.failure or answer.silent and "silent" or repeated[answer.status] or last and last.cut and "cut" or nil
+end
+
+local function find_answer(upstream, request)
   if #upstream.script > 0 then
     return table.remove(upstream.script, 1)
   end
   local said = upstream.answer and upstream.answer(request)
   if not said then
-    error(("upstream %s is asked %s %s, and the spec does not say what it answers"):format(
-      upstream.name, request.method, request.path), 0)
+    error(("upstream %s is asked %s %s, and the spec does not say what it answers%s"):format(
+      upstream.name, request.method, request.path, upstream.failed and
+      (" (perhaps again, for it has failed before: %s; `times` answers several, `retries = 0` of an upstream asks once)")
+      :format(upstream.failed) or ""), 0)
   end
   return said[1] and stream_of(said, 1) or reply_of(said, 1)
+end
+
+---What the spec says that this request gets; the request is noted.
+function scripted.next_answer(upstream, request)
+  request.path = path_of(request.url)
+  upstream.requests[#upstream.requests + 1] = request
+  local answer = find_answer(upstream, request)
+  upstream.failed = failure_of(answer)
+  return answer
 end
 
 function scripted.new(name)
