@@ -40,7 +40,7 @@ struct fa_server {
     fa_tracker *tracker; /* NULL: switched off */
     fa_control *control; /* NULL: there is none */
     fa_reloader *reloader;
-    const char *watched[3];
+    const char *watched[FA_MAX_PLUGINS + 3];
     char own_library[4200];
     fa_memory_sources memory;
     fa_attributed openssl, curl;
@@ -311,14 +311,24 @@ static void open_control(fa_server *server)
                      error.text);
 }
 
+/* Wherever a file may lie that a reload reads: the application, the plugins, the server's own library. */
+static void name_watched(fa_server *server)
+{
+    const fa_settings *settings = fa_runtime_settings(server->runtime);
+    size_t count = 0;
+    snprintf(server->own_library, sizeof(server->own_library), "%s/fitnessally", settings->library);
+    server->watched[count++] = settings->app;
+    server->watched[count++] = server->own_library;
+    for (size_t i = 0; i < server->plugins.count; ++i)
+        server->watched[count++] = server->plugins.manifests[i]->folder;
+    server->watched[count] = NULL;
+}
+
 /* In dev mode saving a file is enough. */
 static fa_result start_reloader(fa_server *server, fa_error *error)
 {
     bool dev = strcmp(fa_config_text(server->config, "mode"), "dev") == 0;
-    const fa_settings *settings = fa_runtime_settings(server->runtime);
-    snprintf(server->own_library, sizeof(server->own_library), "%s/fitnessally", settings->library);
-    server->watched[0] = settings->app;
-    server->watched[1] = server->own_library;
+    name_watched(server);
     fa_reloader_options options = {.scripts = fa_runtime_scripts(server->runtime),
                                    .log = &server->log,
                                    .workers = fa_runtime_crew(server->runtime)->count,

@@ -23,7 +23,11 @@ end
 local function read_keys(options)
   local digests = {}
   for name, key in pairs(options.keys or {}) do
-    if type(key) ~= "string" or #key < 16 then
+    if type(key) ~= "string" then
+      error(("auth.api_key: the key %s is a %s, not a text (an environment variable that is not set?)"):format(tostring(name),
+        type(key)), 3)
+    end
+    if #key < 16 then
       error("auth.api_key: a key has at least 16 characters", 3)
     end
     digests[tostring(name)] = crypto.sha256(key, "raw")
@@ -35,7 +39,8 @@ local function read_keys(options)
     digests[tostring(name)] = hex:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end)
   end
   if not next(digests) then
-    error("auth.api_key: it takes keys = { name = \"...\" } or hashed = { name = \"sha-256 in hex\" }", 3)
+    error("auth.api_key: it takes keys = { name = \"...\" } or hashed = { name = \"sha-256 in hex\" }, and none is " ..
+      "there (an environment variable that is not set?)", 3)
   end
   return digests
 end

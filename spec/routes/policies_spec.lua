@@ -210,6 +210,8 @@ describe("a policy that makes no sense", function()
     ['require "fitnessally.cors" { origins = { "https://*" } }'] = "a star stands for what is before the first dot",
     ['require "fitnessally.cors" { colour = 1 }'] = "there is no option colour",
     ['require "fitnessally.auth".api_key { keys = { a = "short" } }'] = "a key has at least 16 characters",
+    ['require "fitnessally.auth".api_key { keys = { a = nil } }'] = "none is there (an environment variable that is not set?)",
+    ['require "fitnessally.auth".api_key { keys = { a = true } }'] = "the key a is a boolean, not a text",
     ['require "fitnessally.auth".jwt { algorithm = "none" }'] = "algorithm is HS256, HS384, HS512, RS256 or ES256",
     ['require "fitnessally.auth".jwt { algorithm = "HS256", secret = "x" }'] = "a secret of at least 32 bytes",
     ['require "fitnessally.auth".jwt { algorithm = "RS256", public_key = "x" }'] = "this is no public key in PEM",

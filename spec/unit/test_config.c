@@ -21,10 +21,11 @@ static void write_bound(const fa_config_key *key, double value, char out[32])
         const char *name;
     } units[] = {{1073741824, "GB"}, {1048576, "MB"}, {1024, "KB"}, {3600000, "h"},
                  {60000, "min"},     {1000, "s"},     {1, "ms"}};
-    snprintf(out, 32, "%.10g", value);
+    snprintf(out, 32, key->type == FA_CONFIG_SIZE && value != 0 ? "%.10gB" : "%.10g", value);
     if (value == 0 || (key->type != FA_CONFIG_SIZE && key->type != FA_CONFIG_DURATION))
         return;
-    for (size_t i = key->type == FA_CONFIG_SIZE ? 0 : 3; i < sizeof(units) / sizeof(units[0]); ++i) {
+    size_t first = key->type == FA_CONFIG_SIZE ? 0 : 3, end = key->type == FA_CONFIG_SIZE ? 3 : 7;
+    for (size_t i = first; i < end; ++i) {
         double count = value / units[i].factor;
         if (count >= 1 && count == (double)(long long)count) {
             snprintf(out, 32, "%.10g%s", count, units[i].name);

@@ -392,6 +392,32 @@ static void in_dev_mode_saving_is_enough(void **state)
     fa_server_destroy(server);
 }
 
+/* A plugin lies anywhere, and is read by every reload as the application is. */
+static void in_dev_mode_plugins_count_too(void **state)
+{
+    char beside[64] = "/tmp/fa-plugins-XXXXXX", app[64], setting[120], command[100];
+    (void)state;
+    strcpy(app, folder);
+    assert_non_null(mkdtemp(beside));
+    write_file("app.lua", "app:get('/', function(req) req:reply { text = plugin.word.say() } end)\n");
+    strcpy(folder, beside);
+    snprintf(setting, sizeof(setting), "%s/word", beside);
+    mkdir(setting, 0700);
+    write_file("word/plugin.lua", "return { name = 'word' }\n");
+    write_file("word/init.lua", "return { say = function() return '1' end }\n");
+    strcpy(folder, app);
+    snprintf(setting, sizeof(setting), "plugin_path=%s", beside);
+    fa_server *server = START("mode=dev", setting, "plugins_enabled=word");
+    assert_body(server, "/", "1");
+    strcpy(folder, beside);
+    write_file("word/init.lua", "return { say = function() return '2' end }\n");
+    await_body(server, "2");
+    strcpy(folder, app);
+    fa_server_destroy(server);
+    snprintf(command, sizeof(command), "rm -rf %s", beside);
+    assert_int_equal(system(command), 0);
+}
+
 /* ---- under load ---- */
 
 static _Atomic int done_word; /* the last word for which reload has said that it serves */
@@ -478,6 +504,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_busy_worker_comes_after, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scripts_and_the_control_socket_may_ask, set_up, tear_down),
         cmocka_unit_test_setup_teardown(in_dev_mode_saving_is_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_dev_mode_plugins_count_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_request_fails_and_none_is_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_reloads, set_up, tear_down),
     };

@@ -56,6 +56,13 @@ end)
 
 fitnessally.upstream("llm", { url = "http://llm.example/v1", token = "secret", retries = 0, first_byte_timeout = "5s" })
 
+fitnessally.upstream("stubborn", { url = "http://stubborn.example", retries = 1 })
+
+app:get("/stubborn", function(req)
+  local res, err = upstream.stubborn:get "/again"
+  req:reply { status = res and 200 or 502, text = res and "at last" or err.kind }
+end)
+
 app:get("/ask", function(req)
   local res, err = upstream.llm:post { path = "/chat?a=1", json = { question = "why" } }
   if not res then

@@ -193,6 +193,23 @@ describe("an upstream", function()
     assert.is_truthy(message:find "upstream llm is asked POST /v1/chat%?a=1, and the spec does not say what it answers")
   end)
 
+  it("that is asked again after a failure says so, and wants the time that it waits", function()
+    local stubborn = app:upstream "stubborn"
+    stubborn:fail "refused"
+    local _, message = pcall(app.get, app, "/stubborn")
+    assert.is_truthy(message:find("upstream stubborn has failed (refused) and may be asked again after a wait", 1, true),
+      message)
+    stubborn:reply { status = 503 }
+    app:open "/stubborn"
+    _, message = pcall(app.advance, app, "10s")
+    assert.is_truthy(tostring(message):find("and the spec does not say what it answers (perhaps again, for it has failed " ..
+      "before: 503;", 1, true), message)
+    stubborn:fail("refused", 2)
+    local stream = app:open "/stubborn"
+    app:advance "10s"
+    assert.are.equal("refused", stream:finish().body)
+  end)
+
   it("may lead elsewhere", function()
     local fetch = app:upstream "fetch"
     fetch:reply { status = 302, headers = { Location = "/other" } }
