@@ -165,6 +165,7 @@ typedef struct entrance {
 
 enum { LISTENER_HEADERS = 3 };
 extern const fa_header listener_headers[LISTENER_HEADERS];
+extern const fa_text listener_come_again; /* the last words of a stream whose dialogue it did not get to */
 
 bool dialogue_is_full_for(const dialogue *d, fa_text remote); /* 429 */
 void refuse_too_many(fa_exchange *exchange);

@@ -94,19 +94,43 @@ const fa_header listener_headers[LISTENER_HEADERS] = {
     {FA_TEXT("x-accel-buffering"), FA_TEXT("no")},
 };
 
+const fa_text listener_come_again = FA_TEXT("retry: 500\n\n");
+
 bool dialogue_is_full_for(const dialogue *d, fa_text remote)
 {
     return d->listener_count >= d->registry->options.max_listeners || listener_dropped_too_often(d, remote);
 }
 
+/* One that has come from another worker has a head already: its stream ends, and an EventSource comes again to be refused as anybody is. */
+static bool sent_away(fa_exchange *exchange)
+{
+    fa_buffer *words;
+    if (exchange->status == 0)
+        return false;
+    fa_result result = fa_buffer_new(exchange->scope, listener_come_again.length, "come again", FA_HERE, &words);
+    if (result == FA_OK) {
+        fa_buffer_append(words, listener_come_again.data, listener_come_again.length); /* the room is there */
+        fa_buffer_seal(words);
+        result = fa_exchange_send(exchange, &(fa_piece){words, 0, listener_come_again.length}, 1, true);
+        fa_buffer_release(words); /* from here on the lease holds it */
+    }
+    if (result != FA_OK)
+        fa_exchange_abort(exchange);
+    return true;
+}
+
 void refuse_too_many(fa_exchange *exchange)
 {
+    if (sent_away(exchange))
+        return;
     fa_exchange_fail(exchange, 429, "too_many_listeners", "This dialogue has as many listeners as it may have.",
                      &(fa_header){FA_TEXT("retry-after"), FA_TEXT("5")});
 }
 
 void refuse_listener(fa_exchange *exchange)
 {
+    if (sent_away(exchange))
+        return;
     fa_exchange_fail(exchange, 503, "over_budget", "There is no room for another listener now.",
                      &(fa_header){FA_TEXT("retry-after"), FA_TEXT("1")});
 }

@@ -124,6 +124,7 @@ static void on_moved(fa_moving *moving, void *context)
         return;
     }
     a->moving = moving;
+    fa_moving_last_words(moving, listener_come_again);
     fa_message_init(&a->message, on_arrival);
     fa_worker_post(a->to->worker, &a->message);
 }

@@ -302,6 +302,10 @@ static bool move_listener(fa_dialogues *registry, fa_dialogues *home, fa_exchang
 static void attach_here(fa_dialogues *registry, fa_exchange *exchange, fa_text id, bool follow)
 {
     dialogue *d = dialogue_find(registry, id);
+    if (d == NULL && registry->draining) { /* it rests, and no more questions are taken that would wake it */
+        refuse_listener(exchange);
+        return;
+    }
     if (follow && move_listener(registry, registry, exchange, id, true))
         return;
     if (d == NULL && dialogue_wake_resting(registry, id, &d) != FA_OK)

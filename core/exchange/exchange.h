@@ -211,6 +211,10 @@ fa_result fa_exchange_upgrade(fa_exchange *exchange, const fa_header *headers, s
  * perhaps with nothing. */
 void fa_exchange_read(fa_exchange *exchange);
 
+/* What the client is told when the ticket is discarded: its answer has begun, and an end without a word would look like a whole one that is
+ * empty. words: static. Without them, and when they cannot be sent on the spot, its connection is reset. */
+void fa_moving_last_words(fa_moving *moving, fa_text words);
+
 /* Closes the socket and frees the ticket. NULL is ignored. Thread: any. */
 void fa_moving_discard(fa_moving *moving);
 

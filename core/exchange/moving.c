@@ -124,6 +124,11 @@ void fa_moving_deliver(fa_moving *moving)
     moved(moving, context);
 }
 
+void fa_moving_last_words(fa_moving *moving, fa_text words)
+{
+    moving->last_words = words;
+}
+
 void fa_moving_discard(fa_moving *moving)
 {
     if (moving == NULL)
@@ -131,13 +136,13 @@ void fa_moving_discard(fa_moving *moving)
     fa_account *account = moving->account;
     if (moving->relay != NULL)
         fa_relay_abandon(moving->relay);
-    if (moving->secret != NULL)
-        moving->free_secret(moving->secret);
     if (moving->fd >= 0) {
         if (moving->on_lost != NULL)
             moving->on_lost(moving);
         close(moving->fd);
     }
+    if (moving->secret != NULL)
+        moving->free_secret(moving->secret);
     fa_account_free(account, moving, moving->size);
     fa_account_unref(account);
 }

@@ -20,9 +20,10 @@ struct fa_moving {
     struct fa_relay *relay; /* instead of a descriptor: what leads back to the exchange (relay.h) */
     void *secret;           /* what enciphers the connection, and how it is freed; NULL: nothing does */
     void (*free_secret)(void *secret);
-    bool lost; /* the connection was cut on its way */
-    void (*on_lost)(
-        const fa_moving *moving); /* the back end's: it is discarded and its connection has no new owner; any thread */
+    bool lost;          /* the connection was cut on its way */
+    fa_text last_words; /* static; see fa_moving_last_words */
+    /* The back end's: it is discarded and its connection has no new owner. It is closed right after. Any thread. */
+    void (*on_lost)(const fa_moving *moving);
     void *back_end;
     void (*moved)(fa_moving *moving, void *context);
     void *context;

@@ -237,6 +237,13 @@ static void shut(fa_http_connection *connection, int how)
         shutdown(fd, how);
 }
 
+/* Its head has left; the ticket sees to the rest. */
+static bool is_moving_away(const fa_http_connection *connection)
+{
+    return connection->request->phase == FA_PHASE_MOVING &&
+           uv_stream_get_write_queue_size((const uv_stream_t *)&connection->tcp) == 0;
+}
+
 void fa_http_connection_cut(fa_http_connection *connection)
 {
     if (lingers(connection)) {
@@ -251,9 +258,9 @@ void fa_http_connection_cut(fa_http_connection *connection)
         fa_http_upgrade_cut(connection->upgraded, "the server stops");
     else if (connection->stream != NULL)
         fa_http_stream_cut(connection->stream, "the server stops");
-    else if (connection->request != NULL)
+    else if (connection->request != NULL && !is_moving_away(connection))
         fa_http_cut_request(connection->request, "the server stops");
-    else
+    else if (connection->request == NULL)
         shut(connection, SHUT_RDWR); /* h2o reads or writes here, and closes when that fails */
 }
 

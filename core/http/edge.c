@@ -90,9 +90,8 @@ void fa_http_connection_is_gone(fa_http *http)
     void (*tell)(void *) = http->on_idle;
     if (!http->draining || http->connection_count != 0 || tell == NULL)
         return;
-    http->on_idle = NULL;
-    fa_timer_stop(&http->sweep);
-    tell(http->idle_context); /* may free the edge */
+    fa_timer_stop(&http->sweep); /* what may still be taken in is a stream, and never idle */
+    tell(http->idle_context);    /* may free the edge */
 }
 
 void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context)

@@ -234,6 +234,7 @@ static inline bool fa_http_is_http2(const h2o_req_t *req)
  * `final`; the caller's to BIO_free, NULL when it cannot be had. open: what was read; false at the client's end, by its word or its
  * fault. */
 BIO *fa_http_stream_seal(SSL *ssl, const fa_piece *pieces, size_t count, bool final);
+BIO *fa_http_stream_seal_text(SSL *ssl, fa_text text); /* and the end */
 bool fa_http_stream_open(SSL *ssl, const char *bytes, size_t length);
 
 /* deadline.c. */
@@ -272,6 +273,7 @@ void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count
 void fa_http_stall_init(fa_http_stall *stall, fa_exchange *exchange, fa_http_connection *connection,
                         void (*cut)(fa_exchange *exchange, const char *why));
 void fa_http_stall_watch(fa_http_stall *stall);
+void fa_http_reset_at_close(int fd); /* whoever closes it last resets the connection, and drops what was not sent */
 
 /* move.c */
 fa_result fa_http_move(fa_exchange *exchange, const fa_header *headers, size_t count,

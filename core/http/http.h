@@ -56,16 +56,17 @@ fa_result fa_http_listen(fa_http *http, int socket, bool secure, fa_error *error
 
 /* Takes in an exchange that fa_exchange_move sent away from another worker (or from this one): a new exchange in a new
  * request scope, with status 200 begun and its length unknown; whoever calls this answers it. It counts as a connection
- * and as a request of this edge. The ticket is gone in any case; when this fails the client sees its connection closed.
- * FA_FULL at max_connections, FA_WRONG_STATE when the edge drains, FA_IO, FA_NO_MEMORY, FA_OVER_BUDGET. Thread: the
- * worker's. */
+ * and as a request of this edge. The ticket is gone in any case; when this fails the client gets its last words. An edge that drains
+ * takes it in like any other, and is not idle then until it has ended. FA_FULL at max_connections, FA_IO, FA_NO_MEMORY,
+ * FA_OVER_BUDGET. Thread: the worker's. */
 fa_result fa_http_adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange);
 
 /* options.access, set later. Before the worker runs. */
 void fa_http_log_access(fa_http *http, fa_access_log *access);
 
 /* Stops accepting; answers now carry `Connection: close`; idle keep-alive connections are closed. on_idle is called on
- * the worker's thread when the last connection is gone, perhaps at once. */
+ * the worker's thread when the last connection is gone, perhaps at once; again when that was an exchange that was taken in after it
+ * (fa_http_adopt). */
 void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context);
 
 /* While it refuses, a new connection is answered 503 with `Retry-After` and `Connection: close` and closed, without being parsed

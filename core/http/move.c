@@ -36,10 +36,41 @@ static void on_head_left(void *context, h2o_socket_t *socket, size_t request_siz
     fa_moving_deliver(moving);
 }
 
+static bool write_now(int fd, const char *bytes, size_t length)
+{
+    char waste[4096];
+    for (int i = 0; i < 16 && recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0; ++i) {
+    } /* closing on unread bytes is a reset, which may overtake what is said */
+    bool written = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length;
+    return written && shutdown(fd, SHUT_WR) == 0;
+}
+
+static bool say(int fd, SSL *ssl, fa_text words)
+{
+    char *bytes;
+    if (ssl == NULL)
+        return write_now(fd, words.data, words.length);
+    BIO *sealed = fa_http_stream_seal_text(ssl, words);
+    long length = sealed != NULL ? BIO_get_mem_data(sealed, &bytes) : 0;
+    bool said = length > 0 && write_now(fd, bytes, (size_t)length);
+    BIO_free(sealed);
+    return said;
+}
+
+/* At an end without a word a client would take what it has for the whole: its head, and nothing. */
+static void say_last_words(const fa_moving *moving)
+{
+    fa_text words = moving->last_words;
+    bool said = !moving->lost && words.length != 0 && say(moving->fd, moving->secret, words);
+    if (!said)
+        fa_http_reset_at_close(moving->fd);
+}
+
 /* The one line of an answer that ends between two workers. */
 static void on_lost(const fa_moving *moving)
 {
     const fa_http *http = moving->back_end;
+    say_last_words(moving);
     fa_access_entry entry = {
         .remote = moving->remote,
         .method = moving->method,
@@ -98,8 +129,6 @@ static fa_result adopt(fa_http *http, fa_moving *moving, fa_exchange **exchange)
 {
     fa_scope *scope;
     fa_http_stream *stream;
-    if (http->draining)
-        return FA_WRONG_STATE;
     fa_result result = open_scope(http, moving, &scope);
     if (result != FA_OK)
         return result;

@@ -2,12 +2,18 @@
  * acknowledged: what our own kernel took says nothing about the client. */
 #include "http/edge.h"
 
+void fa_http_reset_at_close(int fd)
+{
+    struct linger at_once = {1, 0};
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 static void on_stall(fa_timer *timer)
 {
     fa_http_stall *stall = FA_OBJECT(timer, fa_http_stall, timer);
     fa_exchange *exchange = stall->exchange;
     int fd = fa_http_connection_fd(stall->connection);
-    struct linger at_once = {1, 0};
     uint64_t acked = fa_http_bytes_acked(fd);
     if (acked != stall->acked) {
         stall->acked = acked;
@@ -17,7 +23,7 @@ static void on_stall(fa_timer *timer)
     fa_log_write(fa_worker_log(exchange->worker), FA_LOG_INFO, "http: request %s: cut, %s took nothing for %llu ms",
                  exchange->request_id, stall->connection->remote, (unsigned long long)exchange->stall_ms);
     /* The kernel would go on offering its copy to a client that does not read. */
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    fa_http_reset_at_close(fd);
     stall->cut(exchange, "the client took nothing");
 }
 

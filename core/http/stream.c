@@ -33,6 +33,8 @@ static void end(fa_http_stream *stream, const char *why)
     if (stream->end != NULL)
         return;
     stream->end = why;
+    if (stream->moving == NULL && !stream->exchange.finished && stream->exchange.body_sent == 0)
+        fa_http_reset_at_close(fa_http_connection_fd(stream->connection)); /* else it would look like a whole answer */
     fa_timer_stop(&stream->stall.timer);
     fa_timer_stop(&stream->last_moment);
     fa_http_connection_close(stream->connection);

@@ -242,7 +242,11 @@ static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, f
 
 static fa_result adopt(void *context, fa_moving *moving, fa_exchange **exchange)
 {
-    return fa_http_adopt(((lane *)context)->http, moving, exchange);
+    lane *l = context;
+    fa_result result = fa_http_adopt(l->http, moving, exchange);
+    if (result == FA_OK)
+        l->edge_idle = false; /* while draining: its dialogue lives here, so this lane has not said that it is idle */
+    return result;
 }
 
 /* A folder that somebody named must be there; one that nobody named may be missing. */

@@ -3,7 +3,8 @@
  *
  * Three workers with an HTTP edge each, all of them turned by this one thread: so a run always takes the same way, and the n-th
  * allocation is the same one. The clients have real sockets, for only those can move. Whatever is refused, each client gets an
- * answer, an end or a cut; who asked is told, or was told at once that nothing was begun; and nothing is left. */
+ * answer, an end or a cut, but never a whole answer that is empty; who asked is told, or was told at once that nothing was begun; and
+ * nothing is left. The same when the server begins to drain at any point. */
 #include "edge_world.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ enum { WORKERS = 3, CLIENTS = 3, DEADLINE_MS = 10000 };
 
 typedef struct client {
     int fd; /* -1: none */
-    bool ended;
+    bool ended, reset;
     size_t length;
     char text[8192];
 } client;
@@ -68,6 +69,7 @@ static void read_what_came(client *k)
         if (got < 0 && errno == EAGAIN)
             return;
         k->ended = got <= 0;
+        k->reset = got < 0;
         k->length += got > 0 ? (size_t)got : 0;
     }
 }
@@ -89,6 +91,13 @@ static void turn_loops(crew *c)
                 fail_msg("not within 10 s: %s", #condition);                                                           \
         }                                                                                                              \
     } while (0)
+
+/* A stream that ends in good order before it has begun: a client would take it for all there was. */
+static bool is_empty_answer(const client *k)
+{
+    const char *body = strstr(k->text, "\r\n\r\n");
+    return k->ended && !k->reset && strncmp(k->text, "HTTP/1.1 200", 12) == 0 && body != NULL && body[4] == '\0';
+}
 
 static void turn_a_while(crew *c)
 {
@@ -184,12 +193,17 @@ static void route(fa_exchange *exchange, void *context)
         start_fetch(c);
 }
 
+static void send_question(const client *k, bool follow)
+{
+    client_send(k->fd, follow ? "GET /listen?follow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                              : "GET /listen HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+}
+
 static client *listen_at(crew *c, unsigned number, unsigned at, bool follow)
 {
     client *k = &c->clients[number];
     k->fd = client_connect(&c->edges[at], 0);
-    client_send(k->fd, follow ? "GET /listen?follow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-                              : "GET /listen HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    send_question(k, follow);
     /* It is greeted, refused or cut; and whoever asked for it knows. */
     TURN_UNTIL(c, k->ended || strstr(k->text, "event: ping") != NULL);
     return k;
@@ -241,6 +255,8 @@ static void down(crew *c)
     for (int i = 0; i < CLIENTS; ++i) { /* none is left hanging */
         if (c->clients[i].fd >= 0)
             TURN_UNTIL(c, c->clients[i].ended);
+        if (is_empty_answer(&c->clients[i]))
+            fail_msg("client %d of worker %d got %s", i, i, c->clients[i].text);
     }
     if (c->directory != NULL) {
         assert_int_equal(fa_directory_live(c->directory), 0);
@@ -397,12 +413,89 @@ static void every_allocation_of_a_chase_may_fail(void **state)
     fail_each(chased_by_one_that_was_early);
 }
 
+/* ---- a server that drains ---- */
+
+static void on_idle(void *context)
+{
+    (void)context; /* world_end drains once more, and hears of it then */
+}
+
+static void drain(crew *c)
+{
+    for (int i = 0; i < WORKERS; ++i) {
+        fa_http_drain(c->edges[i].http, on_idle, NULL);
+        fa_dialogues_drain(c->dialogues[i], NULL, NULL);
+    }
+}
+
+typedef enum told { HEARD_ALL, COME_AGAIN, REFUSED, CUT } told;
+
+static told what_it_was_told(const client *k)
+{
+    if (strncmp(k->text, "HTTP/1.1 200", 12) != 0)
+        return k->length != 0 ? REFUSED : CUT;
+    if (heard(k, "event: complete"))
+        return HEARD_ALL;
+    return heard(k, "retry: ") ? COME_AGAIN : CUT;
+}
+
+/* A listener asks on one worker for a dialogue of another, and the drain begins so many turns of the loops later. over: its turn has
+ * been read to its end. */
+static told asked_before_a_drain(crew *c, fa_ledger *ledger, bool follow, bool over, int turns)
+{
+    assert_true(up(c, ledger) && ask(c));
+    if (over) {
+        client *first = listen_at(c, 1, 0, false);
+        fa_turn_finish(c->turn, FA_TURN_COMPLETED, (fa_text){NULL, 0});
+        TURN_UNTIL(c, first->ended);
+    }
+    client *k = &c->clients[0];
+    k->fd = client_connect(&c->edges[1], 0);
+    send_question(k, follow);
+    for (int i = 0; i < turns; ++i)
+        turn_loops(c);
+    drain(c);
+    turn_a_while(c);
+    if (!over)
+        fa_turn_finish(c->turn, FA_TURN_COMPLETED, (fa_text){NULL, 0});
+    c->turn = NULL;
+    TURN_UNTIL(c, k->ended);
+    told what = what_it_was_told(k);
+    down(c);
+    return what;
+}
+
+enum { TURNS = 24 };
+
+static void whoever_asks_while_a_drain_begins_gets_an_answer(void **state)
+{
+    static crew c;
+    unsigned counts[2][2][4] = {0};
+    (void)state;
+    for (int turns = 0; turns < TURNS; ++turns) {
+        for (int way = 0; way < 4; ++way) {
+            fa_ledger *ledger = fa_ledger_new(NULL);
+            counts[way / 2][way % 2][asked_before_a_drain(&c, ledger, way % 2, way / 2, turns)]++;
+            fa_ledger_free(ledger);
+        }
+    }
+    for (int way = 0; way < 4; ++way) {
+        const unsigned *of = counts[way / 2][way % 2];
+        printf("# %s, %s: heard all %u, come again %u, refused %u, cut %u\n", way / 2 ? "over" : "running",
+               way % 2 ? "to be followed" : "to be read", of[HEARD_ALL], of[COME_AGAIN], of[REFUSED], of[CUT]);
+        assert_int_equal(of[CUT], 0);
+    }
+    for (int follow = 0; follow < 2; ++follow)
+        assert_int_equal(counts[0][follow][HEARD_ALL], TURNS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_of_what_is_asked_elsewhere_may_fail),
         cmocka_unit_test(every_allocation_of_a_dialogue_that_moves_may_fail),
         cmocka_unit_test(every_allocation_of_a_chase_may_fail),
+        cmocka_unit_test(whoever_asks_while_a_drain_begins_gets_an_answer),
     };
     return cmocka_run_group_tests_name("dialogues: faults on several workers", tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  * wherever it vanishes. Every test ends with move_down's question. */
 #include "move_world.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -225,9 +226,41 @@ static void discarded_tickets_close(void **state)
 {
     (void)state;
     world.way = DISCARD;
+    world.last_words = FA_TEXT("retry: 7\n\n");
     int fd = move_client(&world, 0, "/go?to=1");
-    assert_string_equal(move_reply(fd)->body, "");
+    assert_string_equal(move_reply(fd)->body, "retry: 7\n\n");
     assert_int_equal(world.adopted, 0);
+    close(fd);
+    nobody_is_left();
+}
+
+/* An end would be the end of an answer, which is whole. */
+static bool is_reset(int fd)
+{
+    char some[4096];
+    ssize_t got;
+    while ((got = recv(fd, some, sizeof(some), 0)) > 0) {
+    }
+    return got < 0 && errno == ECONNRESET;
+}
+
+static void cut(edge_world *edge)
+{
+    fa_http_cut(edge->http);
+}
+
+static void without_a_word_it_is_no_answer(void **state)
+{
+    (void)state;
+    world.way = DISCARD;
+    int fd = move_client(&world, 0, "/go?to=1");
+    assert_true(is_reset(fd));
+    close(fd);
+    world.way = PASS_ON;
+    fd = move_client(&world, 0, "/go?to=1");
+    assert_true(wait_for(&world.adopted, 1, 2000));
+    world_order(&world.edges[1], cut); /* it has sent nothing so far */
+    assert_true(is_reset(fd));
     close(fd);
     nobody_is_left();
 }
@@ -376,6 +409,7 @@ int main(void)
         ON(up, writing_raises_no_signal),
         ON(up, what_cannot_be_moved_stays),
         ON(up, discarded_tickets_close),
+        ON(up, without_a_word_it_is_no_answer),
         ON(prepare, a_full_edge_refuses),
         ON(up, leaving_is_noticed),
         ON(up, leaving_on_the_way_leaves_nothing),

@@ -136,6 +136,8 @@ static void on_moved(fa_moving *moving, void *context)
 {
     traveller *t = context;
     move_world *world = t->world;
+    if (moving != NULL)
+        fa_moving_last_words(moving, world->last_words);
     if (moving == NULL || world->way == DISCARD) {
         if (moving == NULL)
             world->lost++;

@@ -23,6 +23,7 @@ typedef struct move_world {
     unsigned count;               /* of edges */
     bool stopped[MOVE_EDGES];     /* by the test: move_down leaves them alone */
     _Atomic int way;              /* an on_the_way: what is done with a ticket */
+    fa_text last_words;           /* of each ticket */
     traveller *_Atomic held;
     _Atomic unsigned moved, lost, adopted, refused, gone, travellers;
     _Atomic int refusal; /* the last fa_result of an adoption or move that failed */
