@@ -74,22 +74,27 @@ static void send_error(int fd, const char *what)
     send_all(fd, text, (size_t)length);
 }
 
-static void serve(const fa_control *control, int fd)
+/* False: somebody has taken the connection over. */
+static bool serve(const fa_control *control, int fd)
 {
+    int connection = fd;
     char request[FA_CONTROL_REQUEST];
     fa_buffer *out;
     if (!read_request(control, fd, fa_now_ms() + PATIENCE_MS, request))
-        return;
+        return true;
     if (fa_buffer_new_detached(fa_scope_account(control->scope), 4096, "control answer", FA_HERE, &out) != FA_OK) {
         send_error(fd, "the server has no memory to answer");
-        return;
+        return true;
     }
-    fa_result result = control->answer(control->context, request, out);
-    if (result == FA_OK)
+    fa_result result = control->answer(control->context, request, &connection, out);
+    if (connection < 0)
+        ; /* whoever has it answers */
+    else if (result == FA_OK)
         send_all(fd, fa_buffer_data(out), fa_buffer_length(out));
     else
         send_error(fd, result == FA_INVALID ? "this server does not know that request" : fa_result_name(result));
     fa_buffer_release(out);
+    return connection >= 0;
 }
 
 static void *run(void *argument)
@@ -104,8 +109,8 @@ static void *run(void *argument)
         int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
             continue;
-        serve(control, fd);
-        close(fd);
+        if (serve(control, fd))
+            close(fd);
     }
 }
 
@@ -339,13 +344,23 @@ static char *read_all(int fd)
     return text;
 }
 
-fa_result fa_control_ask(const char *path, const char *request, char **answer, fa_error *error)
+fa_result fa_control_open(const char *path, const char *request, int *connection, fa_error *error)
 {
     int fd = connect_to(path);
     if (fd < 0)
         return fa_fail(error, FA_IO, "%s: %s", path, errno == ECONNREFUSED ? "nobody answers" : strerror(errno));
     send_all(fd, request, strlen(request));
     send_all(fd, "\n", 1);
+    *connection = fd;
+    return FA_OK;
+}
+
+fa_result fa_control_ask(const char *path, const char *request, char **answer, fa_error *error)
+{
+    int fd;
+    fa_result result = fa_control_open(path, request, &fd, error);
+    if (result != FA_OK)
+        return result;
     char *text = read_all(fd);
     close(fd);
     if (text == NULL || *text == '\0') {

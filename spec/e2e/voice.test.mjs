@@ -224,6 +224,8 @@ describe('a conversation', () => {
     const { dialogueId } = await ask(server, PLANK);
     const streams = await Promise.all(Array.from({ length: 8 }, () => openStream(server, dialogueId, { more: '&follow=1' })));
     assert.deepEqual(streams.map(({ status }) => status), Array(8).fill(200));
+    // the dialogue may be another worker's: who is greeted has got there
+    await Promise.all(streams.map((stream) => stream.until((event) => event.name === 'ping', 'the greeting')));
     const ninth = await call(server, 'GET', streamPath(dialogueId, '&follow=1'));
     assert.equal(ninth.status, 429);
     assert.match(ninth.json.error.code, /^[a-z_]+$/);

@@ -16,6 +16,7 @@ static fa_failing memory;
 static fa_ledger *ledger;
 static fa_scope *scope;
 static char folder[96], runtime[64];
+static int taken;
 
 static int set_up(void **state)
 {
@@ -39,9 +40,14 @@ static int tear_down(void **state)
     return 0;
 }
 
-static fa_result echo(void *context, const char *request, fa_buffer *out)
+static fa_result echo(void *context, const char *request, int *connection, fa_buffer *out)
 {
     (void)context;
+    if (strcmp(request, "give") == 0) {
+        taken = *connection;
+        *connection = -1;
+        return FA_OK;
+    }
     if (strcmp(request, "fail") == 0)
         return FA_INVALID;
     for (int i = 0; strcmp(request, "much") == 0 && i < 300; ++i) {
@@ -165,6 +171,25 @@ static void clients_that_dawdle_or_talk_too_much_are_cut(void **state)
     close(waiting);
 }
 
+static void a_connection_can_be_taken_over(void **state)
+{
+    (void)state;
+    char byte, *answer;
+    int mine;
+    fa_error error;
+    fa_control *control = start(NULL);
+    assert_ok(fa_control_open(fa_control_path(control), "give", &mine, &error));
+    assert_ok(
+        fa_control_ask(fa_control_path(control), "others go on", &answer, &error)); /* and it has been given by now */
+    free(answer);
+    fa_control_stop(control);
+    assert_int_equal(send(taken, "!", 1, MSG_NOSIGNAL), 1); /* open, though the socket is gone */
+    assert_int_equal(recv(mine, &byte, 1, 0), 1);
+    close(taken);
+    assert_int_equal(recv(mine, &byte, 1, 0), 0); /* and nothing else was said */
+    close(mine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +198,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_dead_server_left_is_taken_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_others_can_open_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_that_dawdle_or_talk_too_much_are_cut, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_connection_can_be_taken_over, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("control", tests, NULL, NULL);
 }
