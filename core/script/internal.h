@@ -337,6 +337,7 @@ typedef struct fa_turn_state {
 #define FA_META_STORE        "fitnessally.store"
 #define FA_META_SUBSCRIPTION "fitnessally.subscription"
 #define FA_META_WEBSOCKET    "fitnessally.websocket"
+#define FA_META_CUTTER       "fitnessally.sound_cutter"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -344,6 +345,10 @@ size_t fa_lua_check_size(lua_State *L, int index, const char *what);
 /* Makes a handle for a buffer of `scope` and pushes it; on failure the buffer is released and nil, message are pushed: returns how
  * many values. */
 int fa_lua_push_buffer(lua_State *L, fa_buffer *buffer, fa_scope *scope);
+
+/* What a sound is, as a table. */
+struct fa_sound;
+void fa_lua_push_sound(lua_State *L, const struct fa_sound *sound);
 
 /* A new buffer of `scope`, as the options at `index` want it: how many values were pushed. */
 int fa_lua_new_buffer(lua_State *L, int index, fa_scope *scope);
@@ -502,6 +507,7 @@ int fa_lua_with_traceback(lua_State *L);
 void fa_open_handles(lua_State *L);
 void fa_open_waits(lua_State *L);
 void fa_open_buffer(lua_State *L);
+void fa_open_sound(lua_State *L);
 void fa_open_scopes(lua_State *L);
 void fa_open_tasks(lua_State *L);
 void fa_open_request(lua_State *L);

@@ -257,6 +257,7 @@ static int open_all(lua_State *L)
     fa_open_handles(L);
     fa_open_waits(L);
     fa_open_buffer(L);
+    fa_open_sound(L);
     fa_open_scopes(L);
     fa_open_tasks(L);
     fa_open_request(L);
