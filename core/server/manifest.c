@@ -409,8 +409,13 @@ fa_result fa_manifest_read(fa_manifest *m, fa_scope *scope, const fa_config *con
     double budget = (double)fa_config_size(config, "plugin_budget"), required = 0;
     m->found = fa_manifest_find(config, m->plugin.name, folder, sizeof(folder));
     snprintf(path, sizeof(path), "%s/plugin.lua", folder);
+    const char *where, *searched = fa_config_written(config, "plugin_path", &where);
+    if (!m->found && searched != NULL && *searched != '\0')
+        return fa_fail(error, FA_NOT_FOUND, "plugin %s: there is no %s, nor such a folder in plugin_path (%s)",
+                       m->plugin.name, path, searched);
     if (!m->found)
-        return fa_fail(error, FA_NOT_FOUND, "plugin %s: there is no %s", m->plugin.name, path);
+        return fa_fail(error, FA_NOT_FOUND, "plugin %s: there is no %s, and plugin_path is not set", m->plugin.name,
+                       path);
     fa_result result = read_common(m, config, "memory_budget", &budget, error);
     if (result == FA_OK)
         result = read_common(m, config, "required", &required, error);
