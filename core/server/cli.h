@@ -28,6 +28,7 @@ struct fa_cli {
     const char *pid, *socket;    /* which running server; NULL: not said */
     const char *output, *filter; /* of specs; NULL: not said */
     const char *folder;          /* --dir; NULL: not said */
+    const char *worker;          /* --worker; NULL: not said */
     char **overrides;            /* "key=value" for fa_server_configure, in the order given */
     size_t override_count;
     char **arguments; /* what is no option; borrowed from argv */
@@ -58,6 +59,7 @@ int fa_cli_find_server(const fa_cli *cli, char *path);
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
 extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes,
-    fa_command_upgrade, fa_command_reload, fa_command_doctor, fa_command_recycle, fa_command_spec, fa_command_plugin;
+    fa_command_upgrade, fa_command_reload, fa_command_doctor, fa_command_recycle, fa_command_spec, fa_command_plugin,
+    fa_command_repl;
 
 #endif

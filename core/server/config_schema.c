@@ -199,6 +199,7 @@ static const fa_config_key keys[] = {
         "growth in a minute of memory that no owner has that raises an alarm; 0: none"),
     KEY("alarm_interval", DURATION, "5min", 0, 24 * HOUR, "shortest time between two log lines of one alarm"),
     KEY("control", FLAG, "true", 0, 0, "answer `fitnessally memory` on a unix socket that only this user can open"),
+    KEY("repl", FLAG, "true", 0, 0, "let `fitnessally repl` run Lua in this server, for whoever can open that socket"),
     KEY("control_dir", TEXT, NULL, 0, 0,
         "folder of that socket; not set: fitnessally/ in XDG_RUNTIME_DIR, or /tmp/fitnessally-UID"),
     {NULL, FA_CONFIG_TEXT, NULL, 0, 0, NULL, NULL},

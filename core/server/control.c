@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/process_hint.h"
 
 enum { PATIENCE_MS = 2000, SERVERS_IN_PROCESS = 16, SEEN_STALE = 256 };
 
@@ -74,22 +75,27 @@ static void send_error(int fd, const char *what)
     send_all(fd, text, (size_t)length);
 }
 
-static void serve(const fa_control *control, int fd)
+/* False: somebody has taken the connection over. */
+static bool serve(const fa_control *control, int fd)
 {
+    int connection = fd;
     char request[FA_CONTROL_REQUEST];
     fa_buffer *out;
     if (!read_request(control, fd, fa_now_ms() + PATIENCE_MS, request))
-        return;
+        return true;
     if (fa_buffer_new_detached(fa_scope_account(control->scope), 4096, "control answer", FA_HERE, &out) != FA_OK) {
         send_error(fd, "the server has no memory to answer");
-        return;
+        return true;
     }
-    fa_result result = control->answer(control->context, request, out);
-    if (result == FA_OK)
+    fa_result result = control->answer(control->context, request, &connection, out);
+    if (connection < 0)
+        ; /* whoever has it answers */
+    else if (result == FA_OK)
         send_all(fd, fa_buffer_data(out), fa_buffer_length(out));
     else
         send_error(fd, result == FA_INVALID ? "this server does not know that request" : fa_result_name(result));
     fa_buffer_release(out);
+    return connection >= 0;
 }
 
 static void *run(void *argument)
@@ -104,8 +110,8 @@ static void *run(void *argument)
         int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
             continue;
-        serve(control, fd);
-        close(fd);
+        if (serve(control, fd))
+            close(fd);
     }
 }
 
@@ -274,8 +280,23 @@ void fa_control_stop(fa_control *control)
 
 /* ---- the other end ---- */
 
+/* The servers that were found, for people: their processes, and below that what is known of each, as far as there is room. */
+typedef struct found_servers {
+    char pids[120], hints[260];
+} found_servers;
+
+static void note_server(found_servers *servers, long pid)
+{
+    char hint[100];
+    size_t used = strlen(servers->pids), hinted = strlen(servers->hints);
+    snprintf(servers->pids + used, sizeof(servers->pids) - used, "%s%ld", used > 0 ? ", " : "", pid);
+    fa_process_hint(pid, hint, sizeof(hint));
+    if (hint[0] != '\0' && hinted + strlen(hint) + 16 < sizeof(servers->hints))
+        snprintf(servers->hints + hinted, sizeof(servers->hints) - hinted, "\n  %ld %s", pid, hint);
+}
+
 /* Counts the servers in a folder that answer and are of that process; the last one's path stands in `path`. */
-static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH], char *pids, size_t pids_size)
+static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH], found_servers *servers)
 {
     unsigned found = 0;
     DIR *dir = opendir(folder);
@@ -291,8 +312,7 @@ static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH],
         if (fd < 0)
             continue;
         close(fd);
-        size_t used = strlen(pids);
-        snprintf(pids + used, pids_size - used, "%s%ld", used > 0 ? ", " : "", owner);
+        note_server(servers, owner);
         memcpy(path, candidate, strlen(candidate) + 1);
         ++found;
     }
@@ -302,19 +322,28 @@ static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH],
 
 fa_result fa_control_find(long pid, char path[FA_CONTROL_PATH], fa_error *error)
 {
-    char folder[FA_CONTROL_PATH], pids[200] = "";
+    char folder[FA_CONTROL_PATH], folders[2 * FA_CONTROL_PATH + 8] = "";
+    found_servers servers = {"", ""};
     unsigned found = 0;
-    for (unsigned i = 0; fa_control_folder(i, folder) != NULL; ++i)
-        found += search(folder, pid, path, pids, sizeof(pids));
+    for (unsigned i = 0; fa_control_folder(i, folder) != NULL; ++i) {
+        size_t used = strlen(folders);
+        found += search(folder, pid, path, &servers);
+        snprintf(folders + used, sizeof(folders) - used, "%s%s", used > 0 ? " and " : "", folder);
+    }
     if (found == 1)
         return FA_OK;
     if (found > 1 && pid != 0)
         return fa_fail(error, FA_CONFLICT, "process %ld runs %u servers: say which with --socket PATH", pid, found);
     if (found > 1)
-        return fa_fail(error, FA_CONFLICT, "%u servers run here: say which with --pid PID (%s)", found, pids);
+        return fa_fail(error, FA_CONFLICT, "%u servers run here: say which with --pid PID (%s)%s", found, servers.pids,
+                       servers.hints);
     if (pid != 0)
-        return fa_fail(error, FA_NOT_FOUND, "process %ld is no server of this user that answers", pid);
-    return fa_fail(error, FA_NOT_FOUND, "no server of this user runs here; start one with `fitnessally serve`");
+        return fa_fail(error, FA_NOT_FOUND, "process %ld is no server of this user that answers (looked in %s)", pid,
+                       folders);
+    return fa_fail(error, FA_NOT_FOUND,
+                   "no server of this user runs here (looked in %s); start one with `fitnessally serve`, or name the "
+                   "socket of another with --socket PATH",
+                   folders);
 }
 
 static char *read_all(int fd)
@@ -339,13 +368,23 @@ static char *read_all(int fd)
     return text;
 }
 
-fa_result fa_control_ask(const char *path, const char *request, char **answer, fa_error *error)
+fa_result fa_control_open(const char *path, const char *request, int *connection, fa_error *error)
 {
     int fd = connect_to(path);
     if (fd < 0)
         return fa_fail(error, FA_IO, "%s: %s", path, errno == ECONNREFUSED ? "nobody answers" : strerror(errno));
     send_all(fd, request, strlen(request));
     send_all(fd, "\n", 1);
+    *connection = fd;
+    return FA_OK;
+}
+
+fa_result fa_control_ask(const char *path, const char *request, char **answer, fa_error *error)
+{
+    int fd;
+    fa_result result = fa_control_open(path, request, &fd, error);
+    if (result != FA_OK)
+        return result;
     char *text = read_all(fd);
     close(fd);
     if (text == NULL || *text == '\0') {

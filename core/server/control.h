@@ -3,7 +3,7 @@
  * A unix socket that only its user can open, PID.sock or PID-N.sock in a folder of that user alone, so that several servers, and
  * several in one process, never collide. One request line in, one answer out, then the connection ends; both are bounded, and a
  * client that dawdles is cut after two seconds. A thread of its own answers (DESIGN.md 5); the loops only see the question that it
- * puts to them. The socket goes when the server stops; one that a killed server has left is recognised by nobody answering, and
+ * puts to them. Who asks for a repl stays: a worker takes that connection over (repls.h). The socket goes when the server stops; one that a killed server has left is recognised by nobody answering, and
  * removed by the next server.
  */
 #ifndef FA_SERVER_CONTROL_H
@@ -16,8 +16,9 @@ typedef struct fa_control fa_control;
 
 enum { FA_CONTROL_PATH = 108, FA_CONTROL_REQUEST = 128 };
 
-/* Answers a request: text appended to `out`. FA_INVALID: no such request. On the control thread. */
-typedef fa_result (*fa_control_answer)(void *context, const char *request, fa_buffer *out);
+/* Answers a request: text appended to `out`. FA_INVALID: no such request. connection: its descriptor; whoever sets it to -1 has taken it
+ * over, answers by himself and closes it: nothing is sent here then. On the control thread. */
+typedef fa_result (*fa_control_answer)(void *context, const char *request, int *connection, fa_buffer *out);
 
 /* scope: pays and ends last. folder: NULL for the usual one; made if missing, refused unless it is ours alone. On failure there is no
  * control socket and `error` says why. */
@@ -35,6 +36,9 @@ const char *fa_control_folder(unsigned index, char out[FA_CONTROL_PATH]);
 
 /* Finds the socket of process `pid`, or, with 0, the only server that answers: FA_NOT_FOUND, FA_CONFLICT when there are several. */
 fa_result fa_control_find(long pid, char path[FA_CONTROL_PATH], fa_error *error);
+
+/* Asks, and leaves the connection open: *connection is the caller's. */
+fa_result fa_control_open(const char *path, const char *request, int *connection, fa_error *error);
 
 /* Asks; *answer: text of the caller's, to be freed with free(). */
 fa_result fa_control_ask(const char *path, const char *request, char **answer, fa_error *error);

@@ -19,6 +19,7 @@
 #include "server/pressure_steps.h"
 #include "server/recycling.h"
 #include "server/reloader.h"
+#include "server/repls.h"
 #include "server/runtime.h"
 #include "server/tracker.h"
 #include "upstream/curl_memory.h"
@@ -39,6 +40,7 @@ struct fa_server {
     fa_runtime *runtime;
     fa_tracker *tracker; /* NULL: switched off */
     fa_control *control; /* NULL: there is none */
+    fa_repls *repls;     /* NULL: nobody may have one */
     fa_reloader *reloader;
     const char *watched[FA_MAX_PLUGINS + 3];
     char own_library[4200];
@@ -285,9 +287,26 @@ static fa_result answer_reload(fa_server *server, const char *what, fa_buffer *o
     return wish.written;
 }
 
-static fa_result answer_control(void *context, const char *request, fa_buffer *out)
+/* The worker that is meant answers, if it comes to that. */
+static fa_result attach_repl(fa_server *server, const char *worker, int *connection, fa_buffer *out)
+{
+    fa_error error = {{0}};
+    char text[sizeof(error.text) + 20];
+    fa_result result = server->repls == NULL ? fa_fail(&error, FA_UNSUPPORTED, "this server has repl = false")
+                                             : fa_repls_take(server->repls, worker, *connection, &error);
+    if (result == FA_OK) {
+        *connection = -1;
+        return FA_OK;
+    }
+    int length = snprintf(text, sizeof(text), "error: %s\n", error.text);
+    return fa_buffer_append(out, text, (size_t)length);
+}
+
+static fa_result answer_control(void *context, const char *request, int *connection, fa_buffer *out)
 {
     fa_server *server = context;
+    if (strncmp(request, "repl ", 5) == 0)
+        return attach_repl(server, request + 5, connection, out);
     if (strncmp(request, "reload ", 7) == 0)
         return answer_reload(server, request + 7, out);
     if (strcmp(request, "upgrade") == 0)
@@ -306,6 +325,9 @@ static void open_control(fa_server *server)
     const char *folder = fa_config_text(server->config, "control_dir");
     if (!fa_config_flag(server->config, "control"))
         return;
+    if (fa_config_flag(server->config, "repl"))
+        server->repls = fa_repls_new(server->running, server->runtime, &server->log,
+                                     fa_config_size(server->config, "request_budget"));
     if (fa_control_start(server->root, folder, answer_control, server, &server->control, &error) != FA_OK)
         fa_log_write(&server->log, FA_LOG_WARN, "no control socket, `fitnessally memory` will not find this server: %s",
                      error.text);
@@ -407,6 +429,8 @@ void fa_server_stop(fa_server *server, uint64_t drain_ms)
     fa_reloader_stop(server->reloader);
     fa_tracker_stop(server->tracker);
     server->control = NULL;
+    fa_repls_end(server->repls);
+    server->repls = NULL; /* its memory goes with the scope */
     fa_listening_let_go(&server->listening);
     fa_runtime_stop(server->runtime, drain_ms);
     take_down(server);
