@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "audio/frames.h"
+
 /* Frames that must follow each other before bytes count as a sound of frames: any bytes look like a frame's header sometimes. */
 enum { ENOUGH_FRAMES = 2 };
 
@@ -10,12 +12,6 @@ typedef struct bytes {
     const uint8_t *at;
     size_t length;
 } bytes;
-
-/* A frame of MP3 or AAC: how long it is, and what it holds. */
-typedef struct frame {
-    size_t length;
-    unsigned samples, rate, channels;
-} frame;
 
 static unsigned le16(const uint8_t *p)
 {
@@ -113,42 +109,11 @@ static bool probe_opus(bytes b, fa_sound *sound)
 
 /* ---- MP3 and AAC ---- */
 
-static bool mp3_frame(const uint8_t *p, size_t length, frame *f)
-{
-    static const uint16_t rates[] = {44100, 48000, 32000};
-    static const uint16_t kilobits[2][16] = {{0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0},
-                                             {0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0}};
-    if (length < 4 || p[0] != 0xff || (p[1] & 0xe6) != 0xe2) /* layer III */
-        return false;
-    unsigned version = p[1] >> 3 & 3, rate = p[2] >> 2 & 3; /* 0: MPEG 2.5, 2: MPEG 2, 3: MPEG 1 */
-    unsigned bits = kilobits[version != 3][p[2] >> 4];
-    if (version == 1 || rate == 3 || bits == 0)
-        return false;
-    f->rate = rates[rate] >> (version == 3 ? 0 : version == 2 ? 1 : 2);
-    f->channels = p[3] >> 6 == 3 ? 1 : 2;
-    f->samples = version == 3 ? 1152 : 576;
-    f->length = f->samples / 8 * bits * 1000 / f->rate + (p[2] >> 1 & 1);
-    return true;
-}
-
-static bool aac_frame(const uint8_t *p, size_t length, frame *f)
-{
-    static const unsigned rates[] = {96000, 88200, 64000, 48000, 44100, 32000, 24000,
-                                     22050, 16000, 12000, 11025, 8000,  7350};
-    if (length < 7 || p[0] != 0xff || (p[1] & 0xf6) != 0xf0 || (p[2] >> 2 & 15) > 12)
-        return false;
-    f->rate = rates[p[2] >> 2 & 15];
-    f->channels = (p[2] & 1u) << 2 | p[3] >> 6;
-    f->samples = 1024 * ((p[6] & 3u) + 1);
-    f->length = (size_t)(p[3] & 3) << 11 | (size_t)p[4] << 3 | p[5] >> 5;
-    return f->length >= 7 && f->channels != 0;
-}
-
 /* Frames one after the other from the beginning to the end, or to where they stop. What comes behind them may be a tag. */
-static bool walk_frames(bytes b, bool (*read)(const uint8_t *p, size_t length, frame *f), fa_sound *sound,
+static bool walk_frames(bytes b, bool (*read)(const uint8_t *p, size_t length, fa_sound_frame *f), fa_sound *sound,
                         double *samples)
 {
-    frame f;
+    fa_sound_frame f;
     unsigned count = 0;
     size_t at = 0;
     *samples = 0;
@@ -163,25 +128,15 @@ static bool walk_frames(bytes b, bool (*read)(const uint8_t *p, size_t length, f
     return count >= ENOUGH_FRAMES || (count == 1 && at == b.length);
 }
 
-/* The tag that may stand before an MP3. */
-static size_t id3_length(bytes b)
-{
-    if (!begins(b, "ID3", 3) || b.length < 10)
-        return 0;
-    size_t size = 10;
-    for (int i = 6; i < 10; ++i)
-        size += (size_t)(b.at[i] & 0x7f) << 7 * (9 - i);
-    return size <= b.length ? size : 0;
-}
-
 static bool probe_frames(bytes b, fa_sound *sound)
 {
     double samples;
-    size_t tag = id3_length(b);
+    size_t tag = fa_id3_length(b.at, b.length);
+    tag = tag <= b.length ? tag : 0;
     b = (bytes){b.at + tag, b.length - tag};
-    if (walk_frames(b, mp3_frame, sound, &samples))
+    if (walk_frames(b, fa_mp3_frame, sound, &samples))
         return settle(sound, "mp3", "audio/mpeg", samples);
-    return walk_frames(b, aac_frame, sound, &samples) && settle(sound, "aac", "audio/aac", samples);
+    return walk_frames(b, fa_aac_frame, sound, &samples) && settle(sound, "aac", "audio/aac", samples);
 }
 
 bool fa_sound_probe(const void *data, size_t length, fa_sound *sound)

@@ -159,20 +159,36 @@ void fa_turn_wait(fa_turn *turn, fa_turn_waiter *waiter)
 
 /* ---- the end ---- */
 
-/* What was heard when `played_ms` of the turn's audio have been played: whole chunks, and of the last one the words up to its
+/* The chunks of one piece of text: the first has the text, those without one go on with it. What they last together, how much of that
+ * has been sent, and the first chunk behind them, NULL at the end. */
+static fa_list *measure_spoken(const fa_turn *turn, fa_list *node, double *all_ms, double *sent_ms)
+{
+    *all_ms = *sent_ms = 0;
+    for (bool first = true; node != &turn->spoken; node = node->next, first = false) {
+        const spoken_chunk *s = FA_OBJECT(node, spoken_chunk, link);
+        if (s->length != 0 && !first)
+            return node;
+        *all_ms += s->duration_ms;
+        *sent_ms += s->seq <= turn->dialogue->claimed_seq ? s->duration_ms : 0;
+    }
+    return NULL;
+}
+
+/* What was heard when `played_ms` of the turn's audio have been played: whole pieces, and of the last one the words up to its
  * share. */
 static double heard_until(fa_turn *turn, double played_ms, char *out, size_t size)
 {
-    double at = 0;
+    double at = 0, all_ms, sent_ms;
     size_t used = 0;
     out[0] = '\0';
-    FA_LIST_EACH(node, &turn->spoken)
-    {
-        spoken_chunk *s = FA_OBJECT(node, spoken_chunk, link);
+    for (fa_list *node = fa_list_first(&turn->spoken), *next; node != NULL; node = next) {
+        const spoken_chunk *s = FA_OBJECT(node, spoken_chunk, link);
         bool sent = s->seq <= turn->dialogue->claimed_seq;
+        next = measure_spoken(turn, node, &all_ms, &sent_ms);
         if (!sent || (played_ms >= 0 && at >= played_ms))
             break;
-        double share = played_ms < 0 || at + s->duration_ms <= played_ms ? 1 : (played_ms - at) / s->duration_ms;
+        double heard_ms = played_ms < 0 || at + sent_ms <= played_ms ? sent_ms : played_ms - at;
+        double share = all_ms > 0 ? heard_ms / all_ms : 1;
         size_t length = (size_t)((double)s->length * share);
         while (share < 1 && length > 0 && s->text[length] != ' ')
             --length;
@@ -181,7 +197,7 @@ static double heard_until(fa_turn *turn, double played_ms, char *out, size_t siz
         memcpy(out + used, s->text, length);
         used += length;
         out[used] = '\0';
-        at += s->duration_ms * share;
+        at += heard_ms;
         if (share < 1)
             break;
     }

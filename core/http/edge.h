@@ -215,7 +215,7 @@ static inline bool fa_http_gate_is_last(const fa_http_connection *connection, co
 fa_result fa_http_secure_open(fa_http_connection *connection, h2o_socket_t *socket);
 void fa_http_secure_close(fa_http_connection *connection); /* the socket is closed */
 bool fa_http_secure_is_spurious(const h2o_socket_t *socket, const char *error);
-void fa_http_secure_mute(const h2o_socket_t *socket); /* before h2o hears of an error of reading */
+void fa_http_secure_mute(const h2o_socket_t *socket); /* before h2o may close it, when reading has failed */
 bool fa_http_secure_is_reading(const h2o_socket_t *socket);
 SSL *fa_http_secure_take(h2o_socket_t *socket);
 void fa_http_secure_free(void *ssl);

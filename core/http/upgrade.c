@@ -41,7 +41,8 @@ static void close_socket(fa_http_request *request)
         h2o_socket_close(socket);
         return;
     }
-    /* h2o says good-bye (close_notify), and would wait for a client that does not take it. */
+    /* h2o says good-bye (close_notify), and would wait for a client that does not take it, or has reset the connection. */
+    fa_http_secure_mute(socket);
     fa_http_deadline_await(request->connection, FA_AWAITS_GOODBYE);
     fa_http_deadline_arm(request->connection);
     h2o_socket_close(socket);

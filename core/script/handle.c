@@ -22,9 +22,9 @@ static int equal(lua_State *L)
 
 void fa_open_handles(lua_State *L)
 {
-    static const char *const metatables[] = {FA_META_BUFFER, FA_META_REQUEST,      FA_META_TURN,
-                                             FA_META_SCOPE,  FA_META_TASK,         FA_META_STREAM,
-                                             FA_META_EVENTS, FA_META_SUBSCRIPTION, FA_META_WEBSOCKET};
+    static const char *const metatables[] = {FA_META_BUFFER,    FA_META_REQUEST, FA_META_TURN,   FA_META_SCOPE,
+                                             FA_META_TASK,      FA_META_STREAM,  FA_META_EVENTS, FA_META_SUBSCRIPTION,
+                                             FA_META_WEBSOCKET, FA_META_CUTTER};
     for (size_t i = 0; i < sizeof(metatables) / sizeof(metatables[0]); ++i) {
         luaL_newmetatable(L, metatables[i]);
         lua_pushcfunction(L, to_string);

@@ -2,7 +2,7 @@
  *
  * A state is needed by its tasks, and by what it has under way without one: each of those has a hold. When a retired state has neither,
  * it can be closed. Nobody looks for that moment: whoever goes last says so. */
-#include "script/internal.h"
+#include "script/guest.h"
 
 static void on_scope_end(fa_scope_hook *hook)
 {
@@ -36,7 +36,7 @@ void fa_hold_end(fa_hold *hold)
 
 bool fa_script_idle(const fa_script *script)
 {
-    return fa_list_empty(&script->tasks) && fa_list_empty(&script->holds);
+    return fa_list_empty(&script->tasks) && fa_list_empty(&script->holds) && fa_guests_idle(script);
 }
 
 void fa_script_look_idle(fa_script *script)
@@ -67,6 +67,7 @@ void fa_script_read_left(const fa_script *script, fa_script_left *left)
         left->streams += hold->kind == FA_HOLD_STREAM ? 1 : 0;
         left->requests += hold->kind == FA_HOLD_REQUEST ? 1 : 0;
     }
+    fa_guests_read_left(script, left);
 }
 
 /* ---- retiring ---- */
@@ -101,6 +102,7 @@ void fa_script_retire(fa_script *script, void (*on_idle)(void *context), void *c
     script->idle_context = context;
     for (fa_task *task; (task = find(script, of_the_state)) != NULL;)
         fa_task_cancel(task, "newer scripts have been loaded");
+    fa_guests_retire(script);
     fa_script_look_idle(script);
 }
 
@@ -131,6 +133,7 @@ void fa_script_cut(fa_script *script, const char *reason)
 {
     for (fa_task *task; (task = find(script, of_anybody)) != NULL;)
         cut_task(task, reason);
+    fa_guests_cut(script, reason);
     FA_LIST_EACH(node,
                  &script->holds) /* they end with their requests, from the loop; a question comes back by itself */
     {

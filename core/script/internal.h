@@ -70,6 +70,8 @@ typedef struct fa_half {
     const char *name;
     const char *folder;
     fa_scope *scope;     /* of what it makes for itself; NULL: it has not come to that */
+    size_t budget;       /* of that scope */
+    fa_script *guest;    /* the state that it has for itself (guest.c); NULL: it lives in this one */
     const char *problem; /* why it cannot be used; NULL: it can */
 } fa_half;
 
@@ -265,6 +267,8 @@ void fa_slice_begin(fa_script *script, fa_slice *slice);
 void fa_slice_end(fa_script *script, const fa_slice *slice);
 /* lua_pcall within one. */
 int fa_script_call(fa_script *script, int arguments, int results, int handler);
+/* The same from within another state: what it takes is not on the time of that one's slice. */
+int fa_script_call_apart(fa_script *script, int arguments, int results, int handler);
 /* The script line at which L stands, or the nearest above that is known. Allocates nothing: for signal handlers and allocators, too. */
 void fa_lua_place(lua_State *L, char *out, size_t size);
 void fa_slice_over(lua_State *L);
@@ -282,6 +286,7 @@ fa_script *
 fa_heap_script(lua_State *L); /* whose heap this is, at once; NULL before fa_heap_begin and after fa_heap_end */
 bool fa_heap_strict(fa_script *script, bool strict); /* returns what it was */
 void fa_heap_relieve(fa_script *script); /* with no task running: collects, when one has reached the limit */
+bool fa_heap_full(fa_script *script);    /* what lives is at the limit; may collect, from outside of the state */
 
 /* ---- scopes that scripts open (lua_scope.c) ---- */
 
@@ -337,6 +342,7 @@ typedef struct fa_turn_state {
 #define FA_META_STORE        "fitnessally.store"
 #define FA_META_SUBSCRIPTION "fitnessally.subscription"
 #define FA_META_WEBSOCKET    "fitnessally.websocket"
+#define FA_META_CUTTER       "fitnessally.sound_cutter"
 
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
@@ -344,6 +350,10 @@ size_t fa_lua_check_size(lua_State *L, int index, const char *what);
 /* Makes a handle for a buffer of `scope` and pushes it; on failure the buffer is released and nil, message are pushed: returns how
  * many values. */
 int fa_lua_push_buffer(lua_State *L, fa_buffer *buffer, fa_scope *scope);
+
+/* What a sound is, as a table. */
+struct fa_sound;
+void fa_lua_push_sound(lua_State *L, const struct fa_sound *sound);
 
 /* A new buffer of `scope`, as the options at `index` want it: how many values were pushed. */
 int fa_lua_new_buffer(lua_State *L, int index, fa_scope *scope);
@@ -377,10 +387,29 @@ bool fa_script_owns(const fa_script *script, const fa_scope *scope);
 /* Fills in what stands around the line, when the file is one of a plugin. */
 void fa_halves_excerpt(const fa_script *script, fa_load_failure *failure);
 
+/* Of a state that is for one plugin alone: that one, with its phase `init`. 0, or the problem is on top. */
+int fa_halves_load_own(fa_script *script);
+
 /* Calls a function of plugins.lua with what lies above `base` on the stack (popped); it gives nil or a problem. 0: it is content, else
  * the problem is on top. */
 int fa_halves_call(fa_script *script, const char *function, int base);
 void fa_halves_push_library(lua_State *L);
+
+/* ---- from one state to another (crossing.c) ---- */
+
+typedef struct fa_crossing {
+    lua_State *from, *to; /* of the same worker; neither runs in the other's protected call */
+    fa_scope *scope;      /* that gets the buffers; NULL: none cross */
+    bool gives;           /* buffers go over for good; else they are lent, and the scope's end takes them back */
+    const char *what;     /* "argument" */
+    size_t room;          /* bytes that may still cross */
+    char path[120];       /* "argument 1.list[3]" */
+    char why[260];        /* after a failure */
+} fa_crossing;
+
+/* Pushes copies of `count` values, from the one at `first` on (counted from the bottom). False with the reason and with nothing pushed;
+ * buffers that were given until then have gone over. Raises nothing. */
+bool fa_cross(fa_crossing *crossing, int first, int count);
 
 /* ---- the phases of plugins (lua_phases.c) ---- */
 
@@ -513,6 +542,7 @@ int fa_lua_with_traceback(lua_State *L);
 void fa_open_handles(lua_State *L);
 void fa_open_waits(lua_State *L);
 void fa_open_buffer(lua_State *L);
+void fa_open_sound(lua_State *L);
 void fa_open_scopes(lua_State *L);
 void fa_open_tasks(lua_State *L);
 void fa_open_request(lua_State *L);

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "script/internal.h"
+#include "script/guest.h"
 
 /* ---- app ---- */
 
@@ -48,6 +48,7 @@ void fa_script_start(fa_script *script)
         if (task != NULL)
             fa_task_resume(task, 0);
     }
+    fa_guests_start(script);
 }
 
 void fa_open_app(lua_State *L)

@@ -220,6 +220,23 @@ static int buffer_json(lua_State *L)
     return fa_lua_decode_json(L, (const char *)fa_buffer_data(buffer), fa_buffer_length(buffer));
 }
 
+void fa_lua_push_sound(lua_State *L, const fa_sound *sound)
+{
+    lua_createtable(L, 0, 7);
+    lua_pushstring(L, sound->format);
+    lua_setfield(L, -2, "format");
+    lua_pushstring(L, sound->mime);
+    lua_setfield(L, -2, "mime");
+    lua_pushnumber(L, sound->sample_rate);
+    lua_setfield(L, -2, "sample_rate");
+    lua_pushnumber(L, sound->channels);
+    lua_setfield(L, -2, "channels");
+    lua_pushnumber(L, sound->samples);
+    lua_setfield(L, -2, "samples");
+    lua_pushnumber(L, sound->duration_ms);
+    lua_setfield(L, -2, "duration_ms");
+}
+
 /* buffer:sound(): what encoded sound the bytes are, without a copy. */
 static int buffer_sound(lua_State *L)
 {
@@ -230,19 +247,7 @@ static int buffer_sound(lua_State *L)
         lua_pushliteral(L, "these bytes are no sound of a known format");
         return 2;
     }
-    lua_createtable(L, 0, 6);
-    lua_pushstring(L, sound.format);
-    lua_setfield(L, -2, "format");
-    lua_pushstring(L, sound.mime);
-    lua_setfield(L, -2, "mime");
-    lua_pushnumber(L, sound.sample_rate);
-    lua_setfield(L, -2, "sample_rate");
-    lua_pushnumber(L, sound.channels);
-    lua_setfield(L, -2, "channels");
-    lua_pushnumber(L, sound.samples);
-    lua_setfield(L, -2, "samples");
-    lua_pushnumber(L, sound.duration_ms);
-    lua_setfield(L, -2, "duration_ms");
+    fa_lua_push_sound(L, &sound);
     return 1;
 }
 

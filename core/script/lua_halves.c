@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "script/internal.h"
+#include "script/guest.h"
 
 #define LIBRARY "fitnessally.plugins"      /* what plugins.lua gives: take, start, fail; in the registry */
 #define NAMES   "fitnessally.plugin_names" /* by plugin: the names that its files have */
@@ -85,7 +85,7 @@ static int tell_library(fa_script *script, const char *function, const char *nam
     return fa_halves_call(script, function, base);
 }
 
-/* The Lua half, from its file to what it returns. 0, or the problem is on top. */
+/* The Lua half, from its file to what it returns, which is on top then. Else the problem is. */
 static int load_file(fa_script *script, const fa_script_plugin *plugin, const fa_half *half)
 {
     char path[SCRIPT_PATH_SIZE], chunk[220], module[120];
@@ -111,14 +111,16 @@ static int load_file(fa_script *script, const fa_script_plugin *plugin, const fa
     fa_sandbox_close(L, handler + 1);
     lua_replace(L, handler);
     lua_settop(L, handler);
-    return status != 0 ? status : tell_library(script, "take", plugin->name);
+    return status;
 }
 
 static int load_one(fa_script *script, const fa_script_plugin *plugin, fa_half *half)
 {
     int status;
     script->half = half;
-    status = load_file(script, plugin, half);
+    status = plugin->isolated ? fa_guest_load(script, plugin, half) : load_file(script, plugin, half);
+    if (status == 0)
+        status = tell_library(script, "take", plugin->name);
     script->half = NULL;
     return status;
 }
@@ -207,6 +209,7 @@ static fa_result make_half(fa_script *script, const fa_script_plugin *plugin, fa
         return FA_NO_MEMORY;
     if (plugin->folder == NULL)
         return FA_OK;
+    half->budget = plugin->budget;
     half->folder = fa_scope_copy_text(script->scope, plugin->folder, strlen(plugin->folder));
     if (half->folder == NULL)
         return FA_NO_MEMORY;
@@ -227,6 +230,16 @@ static fa_result make_halves(fa_script *script, size_t count)
     if (result == FA_OK)
         script->half_count = count;
     return result;
+}
+
+int fa_halves_load_own(fa_script *script)
+{
+    if (make_halves(script, 1) != FA_OK) {
+        lua_pushliteral(script->lua, "no memory for plugins");
+        return LUA_ERRMEM;
+    }
+    int status = load_one(script, script->options.plugins, script->halves);
+    return status == 0 ? begin_one(script, script->halves) : status;
 }
 
 fa_result fa_halves_load(fa_script *script, fa_load_failure *failure, fa_error *error)
@@ -274,9 +287,12 @@ static void push_provides(lua_State *L, const fa_script_plugin *plugin)
 static void push_phases(lua_State *L, const fa_script_plugin *plugin)
 {
     static const char *const names[] = {"init", "request", "response", "log", "shutdown"};
+    unsigned phases = plugin->phases;
+    if (plugin->isolated)
+        phases &= ~(unsigned)FA_PHASE_INIT; /* it is over when the state has been made */
     lua_newtable(L);
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
-        if (plugin->phases & 1U << i) {
+        if (phases & 1U << i) {
             lua_pushboolean(L, 1);
             lua_setfield(L, -2, names[i]);
         }
@@ -295,6 +311,8 @@ static void push_plugin(lua_State *L, const fa_script_plugin *plugin)
     lua_setfield(L, -2, "phases");
     lua_pushnumber(L, plugin->priority);
     lua_setfield(L, -2, "priority");
+    lua_pushboolean(L, plugin->isolated);
+    lua_setfield(L, -2, "isolated");
     lua_pushfstring(L, "plugins/%s/%s", plugin->name, plugin->half != NULL ? plugin->half : "plugin.lua");
     lua_setfield(L, -2, "file");
     fa_lua_push_settings(L, plugin->config);

@@ -84,6 +84,14 @@ bool fa_heap_strict(fa_script *script, bool strict)
     return before;
 }
 
+bool fa_heap_full(fa_script *script)
+{
+    const fa_heap *heap = &script->heap;
+    if (heap->limit != 0 && heap->bytes >= heap->limit && script->current == NULL)
+        lua_gc(script->lua, LUA_GCCOLLECT, 0);
+    return heap->limit != 0 && heap->bytes >= heap->limit;
+}
+
 void fa_heap_relieve(fa_script *script)
 {
     if (script->heap.graced && script->current == NULL) {

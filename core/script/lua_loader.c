@@ -100,7 +100,8 @@ static int find(lua_State *L)
     }
     if (!find_module(script, name, &m)) {
         lua_pushnil(L);
-        lua_pushfstring(L, "require \"%s\": no such file below %s or %s", name, script->options.app,
+        lua_pushfstring(L, "require \"%s\": no such file below %s or %s", name,
+                        script->options.app != NULL ? script->options.app : "the plugin's folder",
                         script->options.library);
         lua_pushliteral(L, "missing");
         return 3;

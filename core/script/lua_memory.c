@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "script/internal.h"
+#include "script/guest.h"
 
 typedef struct memory_op {
     fa_memory_question question;
@@ -160,6 +160,7 @@ void fa_script_read_figures(const fa_script *script, fa_script_figures *figures)
     figures->tasks = script->task_count;
     figures->copies = script->copies;
     figures->copied_bytes = script->copied_bytes;
+    fa_guests_add_figures(script, figures);
 }
 
 void fa_script_take_inventory(fa_script *script, fa_inventory *inventory, const fa_scope *except)
@@ -176,6 +177,7 @@ void fa_script_take_inventory(fa_script *script, fa_inventory *inventory, const 
         snprintf(item.name, sizeof(item.name), "of %s", task->scope != NULL ? fa_scope_label(task->scope) : "nobody");
         fa_inventory_add(inventory, &item);
     }
+    fa_guests_take_inventory(script, inventory, except);
 }
 
 fa_dialogues *fa_script_dialogues(const fa_script *script)

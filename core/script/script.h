@@ -47,10 +47,13 @@ typedef struct fa_script_plugin {
     const char *half;         /* the file of its Lua half, in the folder; NULL: it has none */
     const fa_setting *config; /* ends with name NULL */
     double priority;
-    unsigned phases;     /* fa_phase */
-    size_t budget;       /* bytes of what it makes for itself; 0: no limit */
-    bool required;       /* nothing is loaded without it */
-    const char *problem; /* why it cannot be used at all; NULL: it can */
+    unsigned phases;         /* fa_phase */
+    size_t budget;           /* bytes of what it makes for itself; 0: no limit */
+    bool isolated;           /* its Lua half has a state of its own */
+    size_t state_heap;       /* bytes of Lua heap there; 0: no limit */
+    uint64_t state_slice_ms; /* between two waits there; 0: as everybody else */
+    bool required;           /* nothing is loaded without it */
+    const char *problem;     /* why it cannot be used at all; NULL: it can */
 } fa_script_plugin;
 
 /* How much of a request's body is taken, for all routes that say nothing else. 0: no limit, but for json_depth: then it is 64. */
@@ -104,6 +107,7 @@ typedef struct fa_script_options {
     const fa_line_listener *lines;  /* NULL: nobody */
     bool development;               /* error answers carry the message and the traceback */
     unsigned generation;            /* which one this is; 0: generations are not counted */
+    const char *guest;              /* the plugin that this state is for alone (guest.c); NULL: the application's */
     uint64_t started_ms;            /* of the server, by its ledger's clock; 0: now */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);

@@ -96,6 +96,16 @@ void fa_slice_end(fa_script *script, const fa_slice *slice)
     fa_heap_strict(script, slice->strict);
 }
 
+int fa_script_call_apart(fa_script *script, int arguments, int results, int handler)
+{
+    fa_slice slice;
+    fa_slice_begin(script, &slice);
+    fa_watched_apart(slice.watched);
+    int status = lua_pcall(script->lua, arguments, results, handler);
+    fa_slice_end(script, &slice);
+    return status;
+}
+
 int fa_script_call(fa_script *script, int arguments, int results, int handler)
 {
     fa_slice slice;

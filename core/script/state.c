@@ -11,7 +11,7 @@
 
 #include "base/random_id.h"
 #include "exchange/json_depth.h"
-#include "script/internal.h"
+#include "script/guest.h"
 #include "script/route_options.h"
 
 enum { MAX_REPEAT = 1024 * 1024, CJSON_DEPTH = FA_MOST_JSON_DEPTH };
@@ -257,6 +257,7 @@ static int open_all(lua_State *L)
     fa_open_handles(L);
     fa_open_waits(L);
     fa_open_buffer(L);
+    fa_open_sound(L);
     fa_open_scopes(L);
     fa_open_tasks(L);
     fa_open_request(L);
@@ -283,6 +284,8 @@ static int open_all(lua_State *L)
     fa_open_policies(L);
     fa_open_language(L);
     fa_open_patterns(L);
+    if (fa_script_of(L)->options.guest != NULL)
+        fa_guest_withhold(L);
     fa_sandbox_seal(L); /* last */
     return 0;
 }
@@ -291,7 +294,9 @@ static fa_result new_scope(const fa_script_options *options, fa_scope **scope)
 {
     char label[FA_LABEL_SIZE] = "scripts";
     const fa_scope *parent = fa_worker_scope(options->worker);
-    if (options->generation != 0)
+    if (options->guest != NULL)
+        snprintf(label, sizeof(label), "plugin %s, its own state", options->guest);
+    else if (options->generation != 0)
         snprintf(label, sizeof(label), "scripts, generation %u", options->generation);
     return fa_scope_new_apart(fa_scope_ledger(parent), parent, FA_KIND_WORKER, 0, label, FA_HERE, scope);
 }
@@ -308,6 +313,7 @@ void fa_script_attach(fa_script *script)
 {
     script->attached = true;
     fa_scope_attach(script->scope, fa_worker_scope(script->worker));
+    fa_guests_attach(script);
 }
 
 fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out, fa_error *error)
@@ -368,6 +374,7 @@ void fa_script_stop(fa_script *script)
 {
     fa_phases_shut_down(script);
     fa_tasks_end(script);
+    fa_guests_stop(script);
 }
 
 void fa_script_free(fa_script *script)
@@ -378,6 +385,7 @@ void fa_script_free(fa_script *script)
     fa_tasks_end(script);    /* while there still is a state that they can be taken out of */
     fa_script_readings_end(script);
     fa_phases_end(script);
+    fa_guests_free(script);
     fa_worker_withdraw(script->worker, &script->mail);
     if (script->draining)
         fa_worker_withdraw(script->worker, &script->drain_mail);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/process_hint.h"
 
 enum { PATIENCE_MS = 2000, SERVERS_IN_PROCESS = 16, SEEN_STALE = 256 };
 
@@ -279,8 +280,23 @@ void fa_control_stop(fa_control *control)
 
 /* ---- the other end ---- */
 
+/* The servers that were found, for people: their processes, and below that what is known of each, as far as there is room. */
+typedef struct found_servers {
+    char pids[120], hints[260];
+} found_servers;
+
+static void note_server(found_servers *servers, long pid)
+{
+    char hint[100];
+    size_t used = strlen(servers->pids), hinted = strlen(servers->hints);
+    snprintf(servers->pids + used, sizeof(servers->pids) - used, "%s%ld", used > 0 ? ", " : "", pid);
+    fa_process_hint(pid, hint, sizeof(hint));
+    if (hint[0] != '\0' && hinted + strlen(hint) + 16 < sizeof(servers->hints))
+        snprintf(servers->hints + hinted, sizeof(servers->hints) - hinted, "\n  %ld %s", pid, hint);
+}
+
 /* Counts the servers in a folder that answer and are of that process; the last one's path stands in `path`. */
-static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH], char *pids, size_t pids_size)
+static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH], found_servers *servers)
 {
     unsigned found = 0;
     DIR *dir = opendir(folder);
@@ -296,8 +312,7 @@ static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH],
         if (fd < 0)
             continue;
         close(fd);
-        size_t used = strlen(pids);
-        snprintf(pids + used, pids_size - used, "%s%ld", used > 0 ? ", " : "", owner);
+        note_server(servers, owner);
         memcpy(path, candidate, strlen(candidate) + 1);
         ++found;
     }
@@ -307,19 +322,28 @@ static unsigned search(const char *folder, long pid, char path[FA_CONTROL_PATH],
 
 fa_result fa_control_find(long pid, char path[FA_CONTROL_PATH], fa_error *error)
 {
-    char folder[FA_CONTROL_PATH], pids[200] = "";
+    char folder[FA_CONTROL_PATH], folders[2 * FA_CONTROL_PATH + 8] = "";
+    found_servers servers = {"", ""};
     unsigned found = 0;
-    for (unsigned i = 0; fa_control_folder(i, folder) != NULL; ++i)
-        found += search(folder, pid, path, pids, sizeof(pids));
+    for (unsigned i = 0; fa_control_folder(i, folder) != NULL; ++i) {
+        size_t used = strlen(folders);
+        found += search(folder, pid, path, &servers);
+        snprintf(folders + used, sizeof(folders) - used, "%s%s", used > 0 ? " and " : "", folder);
+    }
     if (found == 1)
         return FA_OK;
     if (found > 1 && pid != 0)
         return fa_fail(error, FA_CONFLICT, "process %ld runs %u servers: say which with --socket PATH", pid, found);
     if (found > 1)
-        return fa_fail(error, FA_CONFLICT, "%u servers run here: say which with --pid PID (%s)", found, pids);
+        return fa_fail(error, FA_CONFLICT, "%u servers run here: say which with --pid PID (%s)%s", found, servers.pids,
+                       servers.hints);
     if (pid != 0)
-        return fa_fail(error, FA_NOT_FOUND, "process %ld is no server of this user that answers", pid);
-    return fa_fail(error, FA_NOT_FOUND, "no server of this user runs here; start one with `fitnessally serve`");
+        return fa_fail(error, FA_NOT_FOUND, "process %ld is no server of this user that answers (looked in %s)", pid,
+                       folders);
+    return fa_fail(error, FA_NOT_FOUND,
+                   "no server of this user runs here (looked in %s); start one with `fitnessally serve`, or name the "
+                   "socket of another with --socket PATH",
+                   folders);
 }
 
 static char *read_all(int fd)

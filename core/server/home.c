@@ -30,9 +30,12 @@ const char *fa_home_plugins(void)
 
 const char *fa_home_resolve(const char *path, char *out, size_t size)
 {
-    if (path[0] == '/' || access(path, F_OK) == 0)
-        snprintf(out, size, "%s", path);
-    else
+    bool as_it_is = path[0] == '/' || access(path, F_OK) == 0;
+    if (!as_it_is) {
         snprintf(out, size, "%s/%s", fa_home(), path);
+        as_it_is = access(out, F_OK) != 0;
+    }
+    if (as_it_is)
+        snprintf(out, size, "%s", path);
     return out;
 }

@@ -11,7 +11,8 @@ const char *fa_home(void);
 /* Where compiled plugins lie. Static. */
 const char *fa_home_plugins(void);
 
-/* `path` when it exists as it is or is absolute, else the same below the home. out: at least size bytes. */
+/* `path` when it is absolute, exists as it is, or exists below the home no more than here (an error then names what was written); else the
+ * same below the home. out: at least size bytes. */
 const char *fa_home_resolve(const char *path, char *out, size_t size);
 
 #endif

@@ -12,7 +12,7 @@
 #include "server/config_value.h"
 #include "server/home.h"
 
-enum { VALUE_SIZE = 4096 };
+enum { VALUE_SIZE = 4096, STATE_HEAP = 16 * 1024 * 1024, LEAST_STATE_HEAP = 4 * 1024 * 1024 };
 
 #define OWN_HALF "init.lua"
 
@@ -20,6 +20,9 @@ enum { VALUE_SIZE = 4096 };
 static const fa_config_key common[] = {
     {.name = "memory_budget", .type = FA_CONFIG_SIZE},
     {.name = "required", .type = FA_CONFIG_FLAG},
+    {.name = "isolation", .type = FA_CONFIG_TEXT, .choices = "none|state"},
+    {.name = "state_heap", .type = FA_CONFIG_SIZE, .minimum = LEAST_STATE_HEAP, .maximum = 64.0 * 1024 * 1024 * 1024},
+    {.name = "state_slice", .type = FA_CONFIG_DURATION, .minimum = 1, .maximum = 60000},
     {.name = NULL},
 };
 
@@ -195,8 +198,8 @@ static void read_phases(lua_State *L, fa_manifest *m)
 
 static void refuse_unknown(lua_State *L)
 {
-    static const char *const known[] = {"name",     "version", "doc",      "provides", "native", "lua",
-                                        "required", "phases",  "priority", "config",   NULL};
+    static const char *const known[] = {"name",     "version", "doc",      "provides",  "native", "lua",
+                                        "required", "phases",  "priority", "isolation", "config", NULL};
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
         size_t i = 0;
@@ -225,6 +228,20 @@ static void find_half(lua_State *L, const reading *r)
         luaL_error(L, "phases belong to an " OWN_HALF ", and there is none");
 }
 
+/* What the configuration says of it has been read before. */
+static void read_isolation(lua_State *L, const reading *r)
+{
+    fa_manifest *m = r->manifest;
+    const char *where, *said = text_field(L, "isolation");
+    if (said != NULL && strcmp(said, "none") != 0 && strcmp(said, "state") != 0)
+        luaL_error(L, "isolation is \"none\" or \"state\"");
+    if (said != NULL && fa_config_plugin(r->config, m->plugin.name, "isolation", &where) == NULL)
+        m->plugin.isolated = strcmp(said, "state") == 0;
+    if (m->plugin.isolated && m->native)
+        luaL_error(
+            L, "isolation = \"state\" is for plugins in Lua alone: nothing keeps a C half from the rest of the server");
+}
+
 /* The manifest is on top. */
 static void read_head(lua_State *L, const reading *r)
 {
@@ -237,6 +254,7 @@ static void read_head(lua_State *L, const reading *r)
     m->plugin.priority = number_field(L, "priority");
     m->native = flag_field(L, "native");
     m->required = m->required || flag_field(L, "required");
+    read_isolation(L, r);
     read_provides(L, r);
     read_phases(L, m);
     find_half(L, r);
@@ -366,6 +384,23 @@ static fa_result read_common(const fa_manifest *m, const fa_config *config, cons
     return FA_OK;
 }
 
+/* What the configuration says of its state. */
+static fa_result read_state(fa_manifest *m, const fa_config *config, fa_error *error)
+{
+    const char *where, *isolation;
+    double unused, heap = STATE_HEAP, slice = 0;
+    fa_result result = read_common(m, config, "isolation", &unused, error);
+    if (result == FA_OK)
+        result = read_common(m, config, "state_heap", &heap, error);
+    if (result == FA_OK)
+        result = read_common(m, config, "state_slice", &slice, error);
+    isolation = fa_config_plugin(config, m->plugin.name, "isolation", &where);
+    m->plugin.isolated = isolation != NULL && strcmp(isolation, "state") == 0;
+    m->plugin.state_heap = (size_t)heap;
+    m->plugin.state_slice_ms = (uint64_t)slice;
+    return result;
+}
+
 fa_result fa_manifest_read(fa_manifest *m, fa_scope *scope, const fa_config *config, fa_error *error)
 {
     char folder[4000], path[4100];
@@ -374,11 +409,18 @@ fa_result fa_manifest_read(fa_manifest *m, fa_scope *scope, const fa_config *con
     double budget = (double)fa_config_size(config, "plugin_budget"), required = 0;
     m->found = fa_manifest_find(config, m->plugin.name, folder, sizeof(folder));
     snprintf(path, sizeof(path), "%s/plugin.lua", folder);
+    const char *where, *searched = fa_config_written(config, "plugin_path", &where);
+    if (!m->found && searched != NULL && *searched != '\0')
+        return fa_fail(error, FA_NOT_FOUND, "plugin %s: there is no %s, nor such a folder in plugin_path (%s)",
+                       m->plugin.name, path, searched);
     if (!m->found)
-        return fa_fail(error, FA_NOT_FOUND, "plugin %s: there is no %s", m->plugin.name, path);
+        return fa_fail(error, FA_NOT_FOUND, "plugin %s: there is no %s, and plugin_path is not set", m->plugin.name,
+                       path);
     fa_result result = read_common(m, config, "memory_budget", &budget, error);
     if (result == FA_OK)
         result = read_common(m, config, "required", &required, error);
+    if (result == FA_OK)
+        result = read_state(m, config, error);
     if (result != FA_OK)
         return result;
     m->budget = (size_t)budget;

@@ -59,11 +59,15 @@ static fa_result read_names(const fa_config *config, names *n, fa_error *error)
 
 /* ---- starting ---- */
 
+/* Beside its manifest; those that come with the server lie where they were built. */
 static void library_path(const char *folder, const char *name, char *path, size_t size)
 {
+    char built[4200], own[4200];
     snprintf(path, size, "%s/%s.so", folder, name);
-    if (access(path, R_OK) != 0)
-        snprintf(path, size, "%s/%s.so", fa_home_plugins(), name);
+    snprintf(built, sizeof(built), "%s/%s.so", fa_home_plugins(), name);
+    snprintf(own, sizeof(own), "%s/plugins/%s", fa_home(), name);
+    if (access(path, R_OK) != 0 && (access(built, R_OK) == 0 || strcmp(folder, own) == 0))
+        snprintf(path, size, "%s", built);
 }
 
 static fa_result add_server_values(fa_scope *scope, fa_manifest *manifest, const fa_config *config, fa_error *error)

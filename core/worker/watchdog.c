@@ -128,8 +128,12 @@ void fa_watched_begin(fa_watched *w, uint64_t limit_ms, fa_interrupt interrupt, 
 {
     uint64_t begun = atomic_load_explicit(&w->begun, memory_order_relaxed) + 1;
     fa_watchdog *dog = atomic_load_explicit(&w->dog, memory_order_relaxed);
-    *outside = (fa_turn_outside){current, atomic_load_explicit(&w->turn, memory_order_relaxed),
-                                 atomic_load_explicit(&w->limit_ms, memory_order_relaxed), w->interrupt, w->context};
+    *outside = (fa_turn_outside){current,
+                                 atomic_load_explicit(&w->turn, memory_order_relaxed),
+                                 atomic_load_explicit(&w->outermost, memory_order_relaxed),
+                                 atomic_load_explicit(&w->limit_ms, memory_order_relaxed),
+                                 w->interrupt,
+                                 w->context};
     current = NULL; /* no signal finds half a turn */
     atomic_signal_fence(memory_order_seq_cst);
     if (dog != NULL && kernel_thread == 0)
@@ -147,6 +151,11 @@ void fa_watched_begin(fa_watched *w, uint64_t limit_ms, fa_interrupt interrupt, 
         wake(dog);
 }
 
+void fa_watched_apart(fa_watched *w)
+{
+    atomic_store_explicit(&w->outermost, atomic_load_explicit(&w->turn, memory_order_relaxed), memory_order_relaxed);
+}
+
 bool fa_watched_end(fa_watched *w, const fa_turn_outside *outside)
 {
     current = NULL;
@@ -154,8 +163,7 @@ bool fa_watched_end(fa_watched *w, const fa_turn_outside *outside)
     w->interrupt = outside->interrupt;
     w->context = outside->context;
     atomic_store_explicit(&w->limit_ms, outside->limit_ms, memory_order_relaxed);
-    if (outside->turn == 0)
-        atomic_store_explicit(&w->outermost, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->outermost, outside->outermost, memory_order_relaxed);
     atomic_store_explicit(&w->turn, outside->turn, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     current = outside->watched;

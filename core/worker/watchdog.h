@@ -45,7 +45,7 @@ typedef struct fa_watched {
 /* What a turn hides while it lasts; on the caller's stack. */
 typedef struct fa_turn_outside {
     fa_watched *watched;
-    uint64_t turn, limit_ms;
+    uint64_t turn, outermost, limit_ms;
     fa_interrupt interrupt;
     void *context;
 } fa_turn_outside;
@@ -53,6 +53,8 @@ typedef struct fa_turn_outside {
 /* Turns nest: one that begins inside another has the whole limit for itself. limit_ms: processor time; 0: none. */
 void fa_watched_begin(fa_watched *watched, uint64_t limit_ms, fa_interrupt interrupt, void *context,
                       fa_turn_outside *outside);
+/* The turn that has just begun is not on the time of those that it hides: as if it were the first. */
+void fa_watched_apart(fa_watched *watched);
 /* True when the turn outside, which goes on now, is overdue and must be interrupted. */
 bool fa_watched_end(fa_watched *watched, const fa_turn_outside *outside);
 

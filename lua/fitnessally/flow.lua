@@ -11,32 +11,48 @@ local function must(_, problem)
   end
 end
 
--- One piece as an audioChunk. A piece that cannot be spoken is told with its error, so that chunkIndex has no hole.
+-- What has failed is told, so that chunkIndex has no hole.
+local function tell_failure(turn, problem, piece, is_final, continues)
+  log.warn(("a piece of an answer could not be spoken (%s): %s"):format(problem.code, problem.message))
+  must(turn:audio(nil, { text = piece, isFinal = is_final, fields = { error = problem.code, continues = continues } }))
+end
+
+-- One piece of text as an audioChunk, or as several: those behind the first continue it, without text.
 local function speak(turn, piece, is_final, speaker)
   turn:room()
   local made, problem = speaker(piece)
   if not made then
-    log.warn(("a piece of an answer could not be spoken (%s): %s"):format(problem.code, problem.message))
-    return must(turn:audio(nil, { text = piece, isFinal = is_final, fields = { error = problem.code } }))
+    return tell_failure(turn, problem, piece, is_final)
   end
-  must(turn:audio(made.audio, {
-    text = piece,
-    isFinal = is_final,
-    durationMs = made.duration_ms,
-    fields = {
-      mime = made.mime,
+  local continues
+  while made do
+    must(turn:audio(made.audio, {
+      text = continues and "" or piece,
+      isFinal = is_final and not made.more,
       durationMs = made.duration_ms,
-      sampleRate = made.sample_rate,
-      samples = made.samples,
-      voice = made.voice,
-      adaptive = true,
-      fallback = made.fallback, -- another voice than the one that was to speak, and why
-    },
-  }))
+      fields = {
+        mime = made.mime,
+        durationMs = made.duration_ms,
+        sampleRate = made.sample_rate,
+        samples = made.samples,
+        voice = made.voice,
+        adaptive = true,
+        continues = continues,
+        fallback = made.fallback, -- another voice than the one that was to speak, and why
+      },
+    }))
+    if not made.more then
+      return
+    end
+    continues = true
+    turn:room() -- nobody reads what nobody takes: the service waits
+    made, problem = made.more()
+  end
+  tell_failure(turn, problem, "", is_final, true)
 end
 
----Says a whole text: each piece as a textChunk, then, with a speaker, as an audioChunk. The pieces together are the
----text. Yields: yes. Copies: no audio.
+---Says a whole text: each piece as a textChunk, then, with a speaker, as an audioChunk, or as several of which those behind the first bear
+---`continues` and no text. The pieces together are the text. Yields: yes. Copies: no audio.
 ---@param turn fitnessally.turn
 ---@param text string
 ---@param speaker? fun(text: string): table?, {code: string, message: string}? from tts.speaker; nil: words only

@@ -80,6 +80,11 @@ function library.begin(name)
   end
 end
 
+---Of a state that is for one plugin alone: what that one has given.
+function library.parts()
+  return list[1].functions, list[1].phases
+end
+
 ---It cannot be used: whoever calls it is told so.
 function library.fail(name, problem)
   local it = by_name[name]
@@ -176,7 +181,7 @@ function host.plugins()
   for i, it in ipairs(list) do
     all[i] = {
       name = it.name, version = it.version, provides = copied(it.provides), priority = it.priority,
-      state = it.problem and "failed" or "ready", problem = it.problem,
+      state = it.problem and "failed" or "ready", problem = it.problem, isolated = it.isolated or nil,
     }
   end
   return all

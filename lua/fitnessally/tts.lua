@@ -1,8 +1,10 @@
 -- Speech for flows, whichever plugin makes it. A plugin that speaks has
 --
---     synthesize{text=, voice=, speed=} -> {audio=buffer, duration_ms=, mime=, sample_rate=, samples=, voice=}
+--     synthesize{text=, voice=, speed=, pieces=} -> {audio=buffer, duration_ms=, mime=, sample_rate=, samples=, voice=, more=}
 --
--- and fails with the code "unknown_voice" for a voice that it does not have. Yields: no. Copies: no.
+-- and fails with the code "unknown_voice" for a voice that it does not have. With pieces = true it may give the beginning as soon as that is
+-- there, playable by itself: then `more` is a function that waits for the next piece and gives it as synthesize does, or nil and
+-- {code, message} when there will be none. A result without `more` is the end. Yields: no. Copies: no.
 
 local tts = {}
 
@@ -33,7 +35,7 @@ function tts.spare(name)
   return service and service.synthesize and service
 end
 
----A voice for one turn: speak(text) gives the result of synthesize, or nil and {code, message}. Clients of other
+---A voice for one turn: speak(text) gives the result of synthesize, perhaps with `more`, or nil and {code, message}. Clients of other
 ---servers name voices that are not here ("en-GB-RyanNeural"); then the default voice speaks, and is not asked again.
 ---nil without a service.
 ---@param service fitnessally.tts.service?
@@ -45,19 +47,33 @@ function tts.speaker(service, wish)
   end
   local voice, speed = wish.voice, wish.speed
   return function(text)
-    local made, problem = service.synthesize { text = text, voice = voice, speed = speed }
+    local made, problem = service.synthesize { text = text, voice = voice, speed = speed, pieces = true }
     if not made and voice and problem.code == "unknown_voice" then
       log.debug("the voice that was asked for is not here; the default one speaks")
       voice = nil
-      made, problem = service.synthesize { text = text, speed = speed }
+      made, problem = service.synthesize { text = text, speed = speed, pieces = true }
     end
     return made, problem
   end
 end
 
+-- A piece whose `more` notes when there is none: what has begun cannot be spoken by another voice any more.
+local function watched(made, report)
+  local more = made and made.more
+  if more then
+    made.more = function()
+      local another, problem = more()
+      report.failed = report.failed or problem
+      return watched(another, report), problem
+    end
+  end
+  return made
+end
+
 ---A voice that speaks as the first does until that fails, then, for the rest of the turn, as the second: a voice that changes from
----sentence to sentence is worse than a plain one. What the second makes bears `fallback = {code}`. report: filled with what happened:
----pieces, and failed, the problem of the first.
+---sentence to sentence is worse than a plain one. A sentence that the first has begun ends where it failed; the second speaks what comes
+---after it. What the second makes bears `fallback = {code}`. report: filled with what happened: pieces (of text), replaced, and failed, the
+---problem of the first.
 ---@param first fun(text: string): table?, {code: string, message: string}?
 ---@param second? fun(text: string): table?, {code: string, message: string}?
 ---@param report table
@@ -72,7 +88,7 @@ function tts.either(first, second, report)
     end
     if made or not second then
       report.failed = report.failed or problem
-      return made, problem
+      return watched(made, report), problem
     elseif not report.failed then
       report.failed = problem
       log.warn(("the voice fails (%s): %s Another one goes on"):format(problem.code, problem.message))

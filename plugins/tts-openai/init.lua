@@ -1,5 +1,5 @@
--- POST /audio/speech. The bytes of speech are gathered in C, in one buffer that the turn owns, and go to the listeners as they came:
--- none of them becomes a Lua string. The upstream is called "tts": deadlines, connections and limits are keys of upstreams.tts, its url is tts_url.
+-- POST /audio/speech. The bytes of speech are cut in C, as they come, into buffers that the turn owns and that each play by themselves: none
+-- of them becomes a Lua string. The upstream is called "tts": deadlines, connections and limits are keys of upstreams.tts, its url is tts_url.
 
 local LONGEST_REST = 60 -- seconds that a Retry-After is honoured for
 local SLOWEST, FASTEST = 0.25, 4
@@ -22,7 +22,8 @@ local up = fitnessally.upstream("tts", {
   connect_timeout = "2s",
   first_byte_timeout = "6s",
   idle_timeout = "4s",
-  total_timeout = "15s",
+  total_timeout = "1min", -- listeners that are slow make it wait
+  window = "64KB",
   retries = 0,
 })
 
@@ -56,53 +57,141 @@ local function request(text, voice, speed)
   return body
 end
 
--- What came, by its bytes and not by what the service calls it: an error page with status 200 is no speech.
-local function sound_of(body)
-  if config.response_format ~= "pcm" then
-    return body:sound()
-  elseif #body == 0 or #body % 2 ~= 0 then
-    return nil
+local function wrong(code, message)
+  return nil, { code = code, message = message }
+end
+
+local function garbage()
+  return wrong("garbage", "What the service sent is no speech.")
+end
+
+-- Samples have no header that would tell them from the text of an error.
+local function is_text(headers)
+  local kind = headers["content-type"] or ""
+  return config.response_format == "pcm" and (kind:find("^text/") or kind:find("^application/json")) ~= nil
+end
+
+local reader = {}
+reader.__index = reader
+
+-- Takes what has come next: true, or nil and a problem. At the end it is over.
+function reader:take()
+  local bytes, problem = self.stream:next()
+  if not bytes then
+    self.over = true
+    return not problem, problem and select(2, failed(problem))
   end
-  local samples = #body / 2
+  self.taken = self.taken + #bytes
+  local added, message = nil, "full"
+  if self.taken <= config.max_audio then
+    added, message = self.cutter:add(bytes)
+  end
+  bytes:release()
+  if not added then
+    return wrong(message == "full" and "too_large" or "memory", "A piece of speech is too large: " .. message)
+  end
+  return true
+end
+
+function reader:close()
+  self.stream:close()
+  if self.cutter then
+    self.cutter:close()
+    self.cutter = nil
+  end
+end
+
+function reader:result(audio, sound)
+  if sound.last then
+    self.cutter = nil
+    self.stream:close()
+  end
+  self.some = true
   return {
-    mime = ("audio/pcm;rate=%d;channels=1;bits=16"):format(config.pcm_rate),
-    sample_rate = config.pcm_rate,
-    samples = samples,
-    duration_ms = samples * 1000 / config.pcm_rate,
+    audio = audio,
+    mime = sound.mime,
+    duration_ms = sound.duration_ms,
+    samples = sound.samples,
+    sample_rate = sound.sample_rate,
+    voice = self.voice,
+    more = (not sound.last or self.problem) and function()
+      return self:piece()
+    end or nil,
   }
 end
 
+-- It breaks off: what came before is still heard, when something of it was heard already, and then the problem is told.
+function reader:break_off(problem)
+  self.problem = problem
+  if self.some and self.cutter then
+    local audio, sound = self.cutter:next(true)
+    if audio then
+      return self:result(audio, sound)
+    end
+  end
+  self:close()
+  return nil, problem
+end
+
+-- The next piece as synthesize gives it, or nil and a problem.
+function reader:piece()
+  if self.problem then
+    self:close()
+    return nil, self.problem
+  end
+  while true do
+    local audio, sound = self.cutter:next(self.over)
+    if audio then
+      return self:result(audio, sound)
+    elseif sound ~= "more" then
+      return self:break_off(select(2, garbage()))
+    end
+    local taken, problem = self:take()
+    if not taken then
+      return self:break_off(problem)
+    end
+  end
+end
+
+-- How long a piece is: all of it for those who do not take pieces.
+local function piece_ms(arguments)
+  return arguments.pieces and config.piece or 0
+end
+
 return {
-  ---plugin["tts-openai"].synthesize{text=, voice=, speed=}: see lua/fitnessally/tts.lua
+  ---plugin["tts-openai"].synthesize{text=, voice=, speed=, pieces=}: see lua/fitnessally/tts.lua
   synthesize = function(arguments)
     local voice = arguments.voice or config.voice
     if arguments.voice and not any and not known[arguments.voice] then
-      return nil, { code = "unknown_voice", message = "The service is not known to have that voice." }
+      return wrong("unknown_voice", "The service is not known to have that voice.")
     elseif fitnessally.now() < rests_until then
-      return nil, { code = "busy", message = "The service has asked for a pause." }
+      return wrong("busy", "The service has asked for a pause.")
     end
-    local answer, problem = up:post {
+    local stream, problem = up:stream {
       path = "/audio/speech",
       json = request(arguments.text, voice, arguments.speed),
-      max = config.max_audio,
+      format = "raw",
       expect = "2xx",
       idempotent = true,
     }
-    if not answer then
+    if not stream then
       return failed(problem)
+    elseif is_text(stream.headers) then
+      stream:close()
+      return garbage()
+    elseif (tonumber(stream.headers["content-length"]) or 0) > config.max_audio then
+      stream:close()
+      return wrong("too_large", "The speech is longer than max_audio.")
     end
-    local sound = sound_of(answer.body)
-    if not sound then
-      answer.body:release()
-      return nil, { code = "garbage", message = "What the service sent is no speech." }
-    end
-    return {
-      audio = answer.body,
-      mime = sound.mime,
-      duration_ms = sound.duration_ms,
-      samples = sound.samples,
-      sample_rate = sound.sample_rate,
-      voice = voice,
+    local cutter, message = fitnessally.sound_cutter {
+      piece_ms = piece_ms(arguments),
+      max = config.max_audio,
+      pcm_rate = config.response_format == "pcm" and config.pcm_rate or nil,
     }
+    if not cutter then
+      stream:close()
+      return wrong("memory", message)
+    end
+    return setmetatable({ stream = stream, cutter = cutter, voice = voice, taken = 0, over = false }, reader):piece()
   end,
 }

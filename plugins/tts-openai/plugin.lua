@@ -15,6 +15,8 @@ return {
             doc = "what the clients get" },
         pcm_rate = { type = "number", default = 24000, min = 8000, max = 96000,
             doc = "samples a second of pcm: 16 bit, mono" },
+        piece = { type = "duration", default = "500ms",
+            doc = "how much of a sentence the clients get at a time, as it comes; 0s: whole sentences" },
         key_env = { type = "text", doc = "name of the environment variable that holds the key" },
         key_file = { type = "text", doc = "file that holds the key" },
         max_audio = { type = "size", default = "1MB",

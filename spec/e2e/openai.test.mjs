@@ -49,6 +49,17 @@ async function answer(question = 'How do I do a plank?') {
   return { dialogueId, events, chunks, done, text: textOf(events) };
 }
 
+/** The chunks of each piece of text: those behind the first continue it. */
+function sentencesOf(chunks) {
+  const sentences = [];
+  for (const { data } of chunks) {
+    if (!data.continues) sentences.push([]);
+    else assert.equal(data.text, '');
+    sentences.at(-1).push(data);
+  }
+  return sentences;
+}
+
 async function ledger() {
   const { json } = await call(server, 'GET', '/api/health/memory');
   return json.ledger;
@@ -69,14 +80,20 @@ describe('what is asked and what is given', () => {
     const { chunks, done, text, events } = await answer();
     assert.equal(text, ANSWER);
     assert.ok(named(events, 'sources')[0].data.records.length > 0);
-    for (const { data } of chunks) {
-      assert.equal(data.mime, 'audio/mpeg');
-      assert.deepEqual(Buffer.from(data.audio, 'base64'), mp3(60 * data.text.trim().length));
-      assert.equal(data.durationMs, 24 * Math.ceil((60 * data.text.trim().length) / 24));
-      assert.equal(data.voice, 'alloy');
-      assert.equal(data.fallback, undefined);
+    const sentences = sentencesOf(chunks);
+    for (const parts of sentences) {
+      const length = parts[0].text.trim().length;
+      assert.ok(length < 10 || parts.length > 1);
+      assert.deepEqual(Buffer.concat(parts.map(({ audio }) => Buffer.from(audio, 'base64'))), mp3(60 * length));
+      assert.equal(parts.reduce((sum, { durationMs }) => sum + durationMs, 0), 24 * Math.ceil((60 * length) / 24));
+      for (const { audio, mime, durationMs, samples, voice, fallback } of parts) {
+        assert.deepEqual([mime, voice, fallback], ['audio/mpeg', 'alloy', undefined]);
+        assert.equal(Buffer.from(audio, 'base64').length, 192 * durationMs / 24, 'whole frames');
+        assert.equal(samples, 24 * durationMs);
+      }
+      assert.ok(parts.slice(0, -1).every(({ durationMs }) => durationMs === 504), 'half a second, up to the end of a frame');
     }
-    assert.deepEqual(done.services, { llm: { asked: 'openai', by: 'openai' }, tts: { asked: 'openai', pieces: chunks.length, by_fallback: 0 } });
+    assert.deepEqual(done.services, { llm: { asked: 'openai', by: 'openai' }, tts: { asked: 'openai', pieces: sentences.length, by_fallback: 0 } });
     assert.equal(done.processing_metrics.audio_bytes, chunks.reduce((sum, { data }) => sum + Buffer.from(data.audio, 'base64').length, 0));
   });
 
@@ -212,6 +229,29 @@ describe('a voice that fails', () => {
     });
   }
 
+  for (const [mode, code] of Object.entries({ late_stall: 'timeout', late_cut: 'cut', late_garbage: 'garbage', endless: 'too_large' })) {
+    test(`${mode}: what was heard stays, the end of that sentence is told, and the voice of the house speaks the others`, async () => {
+      service.speech = mode;
+      const { text, chunks, done } = await answer();
+      assert.equal(text, ANSWER);
+      const [begun, ...others] = sentencesOf(chunks);
+      const last = begun.pop();
+      assert.deepEqual([last.error, last.audio, last.text, last.isFinal], [code, '', '', false]);
+      assert.ok(begun.every(({ mime, error }) => mime === 'audio/mpeg' && !error));
+      const heard = begun.reduce((sum, { durationMs }) => sum + durationMs, 0);
+      if (mode === 'endless') assert.ok(heard * 8 <= 1024 * 1024, `${heard} ms of max_audio`); // 192 bytes are 24 ms
+      else assert.equal(heard, 2016, 'all that came');
+      assert.ok(others.length > 0);
+      for (const [first, ...more] of others) {
+        assert.deepEqual([first.mime, first.fallback, more.length], ['audio/wav', { code }, 0]);
+        assert.ok(wavSamples(first.audio) > 0);
+      }
+      assert.deepEqual(done.services.tts, { asked: 'openai', pieces: others.length + 1, by_fallback: others.length, fallback: 'espeak', failed: code });
+      assert.equal(done.failedChunks, 1);
+      assert.equal(service.of('speech').length, 1, 'it is asked once a turn');
+    });
+  }
+
   test('both refused: the answer of the house', async () => {
     const other = await startServer(...useOpenAI('http://127.0.0.1:1/v1'));
     try {
@@ -235,6 +275,50 @@ describe('a voice that fails', () => {
       assert.ok(chunks.length > 0 && chunks.every(({ data }) => data.error === 'refused' && !data.audio));
       assert.deepEqual(doneOf(events).services.tts, { asked: 'openai', pieces: chunks.length, by_fallback: 0, failed: 'refused' });
       assert.deepEqual([doneOf(events).status, doneOf(events).failedChunks], ['completed', chunks.length]);
+    } finally {
+      await other.stop();
+    }
+  });
+});
+
+describe('speech goes out as it comes', () => {
+  test('the first is heard while the service still speaks', async () => {
+    service.speech = 'slowly'; // without end
+    const { dialogueId } = await ask(server, 'How do I do a plank? Slowly.');
+    const stream = await openStream(server, dialogueId);
+    await stream.until(({ name, data }) => name === 'audioChunk' && data.continues, 'the second half second');
+    const [first, second] = named(logged(stream.events), 'audioChunk').map(({ data }) => data);
+    assert.deepEqual([first.durationMs, second.durationMs, first.isFinal, second.isFinal], [504, 504, false, false]);
+    assert.equal(service.of('speech')[0].closed, null, 'and it goes on');
+    assert.equal((await call(server, 'DELETE', `/api/voice/dialogues/${dialogueId}`)).status, 204);
+    await until(() => service.of('speech')[0].closed, 'the transfer to be closed');
+    await nothingLeft();
+  });
+
+  test('a dialogue that waits makes the service wait', async () => {
+    const other = await startServer(...useOpenAI(service.url, 'llm=extract', 'plugins.tts-openai.max_audio=1GB', 'upstreams.tts.idle_timeout=1s',
+      'upstreams.tts.first_byte_timeout=1min', 'first_listener_grace=1min'));
+    try {
+      service.speech = 'endless';
+      const { dialogueId } = await ask(other, 'How do I do a plank? Without end.');
+      await until(() => service.of('speech').length === 1, 'speech to be asked for');
+      const speech = service.of('speech')[0];
+      let still = 0, poured = -1; // nobody listens: soon no more is taken
+      await until(async () => {
+        still = speech.poured === poured ? still + 1 : 0;
+        poured = speech.poured;
+        await pause(50);
+        return still === 30; // longer than idle_timeout, which does not run meanwhile
+      }, 'the service to be held up', 60_000);
+      assert.ok(poured < 32 * 1024 * 1024, `${poured} bytes`); // nearly all of them in sockets
+      const { json } = await call(other, 'GET', '/api/health/memory');
+      assert.ok(json.ledger.byKind.turn.bytes + json.ledger.byKind.transfer.bytes < 256 * 1024, JSON.stringify(json.ledger.byKind));
+      const stream = await openStream(other, dialogueId);
+      await until(() => speech.poured > poured + 1024 * 1024, 'it to go on');
+      assert.equal(speech.closed, null);
+      stream.cut();
+      assert.equal((await call(other, 'DELETE', `/api/voice/dialogues/${dialogueId}`)).status, 204);
+      await until(() => speech.closed, 'the transfer to be closed');
     } finally {
       await other.stop();
     }

@@ -204,6 +204,7 @@ describe("a plugin in Lua", function()
     refused('plugin tts-shout has no key "marc"', { tts = "shout", ["plugins.tts-shout.marc"] = "?" })
     refused("plugins.tts-shout.times: ", { tts = "shout", ["plugins.tts-shout.times"] = "4" })
     refused("plugin nobody: there is no ", { plugins_enabled = "nobody" })
+    refused(", nor such a folder in plugin_path (" .. folder, { plugins_enabled = "nobody" })
   end)
 
   it("has tasks of its own, which end with their generation, and pays for what they make", function()

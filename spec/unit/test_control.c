@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/control.h"
@@ -117,6 +118,55 @@ static void servers_of_one_process_do_not_collide(void **state)
     fa_control_stop(two);
 }
 
+/* A process that looks like a server with these words behind its name; it ends with its standard input. */
+static pid_t start_lookalike(int *input)
+{
+    int in[2], out[2];
+    char ready;
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(in[0], STDIN_FILENO);
+        dup2(out[1], STDOUT_FILENO);
+        if (chdir("/usr") == 0)
+            execl("/bin/sh", "sh", "-c", "echo; read nothing", "fitnessally", "serve", "--listen", "127.0.0.1:4711",
+                  "--set", "plugins.x.key=hunter22", (char *)NULL);
+        _exit(1);
+    }
+    close(in[0]);
+    close(out[1]);
+    assert_int_equal(read(out[0], &ready, 1), 1); /* it is what it is to be from now on */
+    close(out[0]);
+    *input = in[1];
+    return pid;
+}
+
+static void several_servers_are_told_apart(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char path[FA_CONTROL_PATH], wanted[100];
+    fa_error error;
+    int input, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fa_control *control = start(NULL);
+    pid_t other = start_lookalike(&input);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%.80s/%ld.sock", folder, (long)other);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(fa_control_find(0, path, &error), FA_CONFLICT);
+    snprintf(wanted, sizeof(wanted), "\n  %ld in /usr, ", (long)other);
+    assert_non_null(strstr(error.text, "servers run here: say which with --pid PID ("));
+    if (strstr(error.text, wanted) == NULL || strstr(error.text, " --listen 127.0.0.1:4711") == NULL)
+        fail_msg("%s", error.text);
+    assert_null(strstr(error.text, "hunter22"));
+    close(fd);
+    close(input);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    unlink(address.sun_path);
+    fa_control_stop(control);
+}
+
 static void what_a_dead_server_left_is_taken_away(void **state)
 {
     (void)state;
@@ -195,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_question_is_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(servers_of_one_process_do_not_collide, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(several_servers_are_told_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_dead_server_left_is_taken_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_others_can_open_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clients_that_dawdle_or_talk_too_much_are_cut, set_up, tear_down),

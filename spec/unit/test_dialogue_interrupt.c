@@ -76,6 +76,40 @@ static void what_was_heard_goes_by_what_was_played(void **state)
     dialogue_world_end(w);
 }
 
+/* A sentence that is spoken in several chunks: only the first has its words, and its time is that of all. */
+static void what_was_heard_of_a_sentence_goes_by_all_of_its_chunks(void **state)
+{
+    static const struct {
+        double played_ms;
+        int heard_ms;
+        const char *text;
+    } cases[] = {
+        {90, 90, "four"},
+        {250, 250, "four words of"},
+        {300, 300, "four words of it "},
+        {360, 360, "four words of it four words"},
+        {5000, 400, "four words of it four words of it "},
+        {-1, 400, "four words of it four words of it "},
+    };
+    (void)state;
+    dialogue_world *w = dialogue_world_begin(NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+        dialogue_ask(w, NULL);
+        fa_inprocess *a = dialogue_listen(w, (listening){.follow = false});
+        assert_ok(dialogue_push_audio(w, 10, false));
+        for (int n = 0; n < 2; ++n)
+            assert_ok(fa_turn_push_audio(w->turn, &(fa_audio_chunk){.text = FA_TEXT("\"\""), .duration_ms = 100}));
+        assert_ok(dialogue_push_audio(w, 10, false));
+        dialogue_settle(w);
+        fa_interrupted what = interrupt(w, cases[i].played_ms);
+        assert_int_equal((int)what.heard_ms, cases[i].heard_ms);
+        assert_string_equal(what.heard_text, cases[i].text);
+        fa_inprocess_free(a);
+        assert_ok(fa_dialogues_delete(w->dialogues, id_of(w)));
+    }
+    dialogue_world_end(w);
+}
+
 static void chunks_without_length_or_text_do_no_harm(void **state)
 {
     (void)state;
@@ -276,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_interruption_drops_what_nobody_has_begun_to_get),
         cmocka_unit_test(what_was_heard_goes_by_what_was_played),
+        cmocka_unit_test(what_was_heard_of_a_sentence_goes_by_all_of_its_chunks),
         cmocka_unit_test(chunks_without_length_or_text_do_no_harm),
         cmocka_unit_test(the_next_question_interrupts),
         cmocka_unit_test(a_slow_listener_gets_the_rest_of_its_frame),

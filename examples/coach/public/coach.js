@@ -68,15 +68,27 @@ const thinking = {
   },
 };
 
+/** Sound in frames decodes from any cut, but that the first frame lacks the one before it. */
+const IN_FRAMES = new Set(['audio/mpeg', 'audio/aac']);
+
+function joined(before, bytes) {
+  const all = new Uint8Array(before.length + bytes.length);
+  all.set(before);
+  all.set(bytes, before.length);
+  return all;
+}
+
 /**
- * Plays numbered chunks strictly in their order, however they arrive or finish decoding.
+ * Plays numbered chunks strictly in their order, however they arrive or finish decoding; one that continues the one before follows it
+ * without a pause, and without a seam: it is decoded together with that one, which is then skipped.
  * `onSentence(index)` is told what is being heard (0: a pause), `onEnd()` once, when nothing more will come.
  */
 class Player {
   constructor({ onSentence, onPlayed, onEnd }) {
     Object.assign(this, { onSentence, onPlayed, onEnd });
     this.next = 1; // the chunk to schedule next
-    this.chunks = new Map(); // index -> AudioBuffer, null (nothing to hear) or undefined (still decoding)
+    this.chunks = new Map(); // index -> {buffer, from, continues}, null (nothing to hear) or undefined (still decoding)
+    this.newest = null; // the chunk that came last, as it came
     this.playing = new Map(); // index -> {source, start, end}
     this.until = 0; // when the last scheduled chunk ends, on the audio clock
     this.heard = 0;
@@ -84,20 +96,26 @@ class Player {
     this.watch = setInterval(() => this.look(), 50);
   }
 
-  async add(index, base64) {
+  async add(index, base64, about = {}) {
     if (index < this.next || this.chunks.has(index)) return;
     this.chunks.set(index, undefined);
-    let buffer = null;
+    let chunk = null;
     try {
-      if (base64 && audio) {
-        buffer = await audio.decodeAudioData(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
-      }
+      if (base64 && audio) chunk = await this.decode(index, Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), about);
     } catch (error) {
       console.warn('a chunk that cannot be decoded is left out:', index, error.message);
     }
     if (!this.watch) return; // stopped meanwhile
-    this.chunks.set(index, buffer);
+    this.chunks.set(index, chunk);
     this.schedule();
+  }
+
+  async decode(index, bytes, { continues = false, mime, durationMs }) {
+    const before = continues && IN_FRAMES.has(mime) && this.newest?.index === index - 1 ? this.newest : null;
+    const buffer = audio.decodeAudioData((before ? joined(before.bytes, bytes) : bytes.slice()).buffer);
+    // What of a sound comes first may be shorter than its frames: the silence that an encoder begins with is left out.
+    this.newest = { index, bytes, seconds: continues ? Promise.resolve(durationMs / 1000) : buffer.then(({ duration }) => duration, () => 0) };
+    return { buffer: await buffer, continues, from: before ? await before.seconds : 0 };
   }
 
   /** Nothing more will come: what is missing is left out. */
@@ -115,21 +133,21 @@ class Player {
   schedule() {
     for (;;) {
       if (this.complete && !this.chunks.has(this.next) && this.chunks.size) this.next = Math.min(...this.chunks.keys());
-      const buffer = this.chunks.get(this.next);
-      if (buffer === undefined) return this.endIfDone();
+      const chunk = this.chunks.get(this.next);
+      if (chunk === undefined) return this.endIfDone();
       this.chunks.delete(this.next);
-      if (buffer) this.play(this.next, buffer);
+      if (chunk) this.play(this.next, chunk);
       this.next++;
     }
   }
 
-  play(index, buffer) {
+  play(index, { buffer, from, continues }) {
     const source = audio.createBufferSource();
-    const start = Math.max(audio.currentTime + 0.03, this.until + PAUSE_BETWEEN_SENTENCES);
-    this.until = start + buffer.duration;
+    const start = Math.max(audio.currentTime + 0.03, this.until + (continues ? 0 : PAUSE_BETWEEN_SENTENCES));
+    this.until = start + buffer.duration - from;
     source.buffer = buffer;
     source.connect(audio.destination);
-    source.start(start);
+    source.start(start, from);
     source.onended = () => {
       this.playing.delete(index);
       this.onPlayed();
@@ -293,17 +311,24 @@ class Turn {
     keepInSight();
   }
 
-  hear({ chunkIndex, audio: base64, text = '' }) {
+  hear(chunk) {
+    const { chunkIndex, audio: base64, text = '', continues } = chunk;
     body.dataset.chunksReceived++;
+    if (continues && this.sentences[chunkIndex - 1]) this.sentences[chunkIndex] = this.sentences[chunkIndex - 1];
+    else this.place(chunkIndex, text);
+    if (this.afterGap) this.player.skipTo(chunkIndex);
+    this.afterGap = false;
+    this.player.add(chunkIndex, this.speak ? base64 : null, chunk);
+  }
+
+  /** What a chunk says, as a span of the answer. */
+  place(chunkIndex, text) {
     const span = document.createElement('span');
     span.textContent = text.trimEnd();
     this.sentences[chunkIndex] = span;
     this.placed += text.length;
     this.tail.before(span, text.slice(span.textContent.length));
     this.tail.data = this.answer.slice(this.placed);
-    if (this.afterGap) this.player.skipTo(chunkIndex);
-    this.afterGap = false;
-    this.player.add(chunkIndex, this.speak ? base64 : null);
   }
 
   highlight(index) {

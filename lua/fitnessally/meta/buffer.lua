@@ -47,3 +47,47 @@ function buf:sound() end
 ---Decodes JSON straight from the buffer. Yields: no. Copies: yes.
 ---@return any value, string? message
 function buf:json() end
+
+--| ### Sound that is still coming
+--|
+--| `fitnessally.sound_cutter` takes encoded sound as it comes and gives pieces that each play by themselves, so that the first can be heard
+--| while the rest is on its way. MP3 and AAC are cut between frames: the pieces in a row are the bytes as they came. WAV, and samples without
+--| a header (`pcm_rate`), are cut between samples, and each piece is a WAV. FLAC and Opus in Ogg come as one piece, at the end. Tags behind
+--| the sound are left out. A player that decodes MP3 or AAC piece by piece hears a seam, for the frame before is missing: it decodes each
+--| together with the piece before, and skips that (`samples` says how much is new; the coach's page does so).
+--|
+--| ```lua
+--| local cutter = fitnessally.sound_cutter { piece_ms = 500 }
+--| local piece, sound = cutter:next()
+--| while not piece and sound == "more" do
+--|   local bytes = stream:next() -- of upstream.NAME:stream { format = "raw" }
+--|   if bytes then
+--|     cutter:add(bytes)
+--|     bytes:release()
+--|   end
+--|   piece, sound = cutter:next(bytes == nil)
+--| end
+--| ```
+
+---A cutter for one sound; it belongs to the innermost scope, and goes with its last piece. piece_ms: how long a piece is at least (500; the
+---last one is what is left); 0: all is one piece. max: bytes that may wait in it (1 MB). pcm_rate: the bytes have no header and are 16 bit,
+---mono, so many samples a second. nil, message at a budget. Yields: no. Copies: no.
+---@param options {piece_ms?: number, max?: integer|string, pcm_rate?: integer}
+---@return fitnessally.sound_cutter? cutter, string? message
+function fitnessally.sound_cutter(options) end
+
+---@class fitnessally.sound_cutter Encoded sound that is still coming; see fitnessally.sound_cutter.
+local cutter = {}
+
+---Adds what has come; the buffer stays the caller's. nil, message at a budget; nil, "full" when more than max would wait. Yields: no. Copies: no.
+---@param bytes fitnessally.buffer
+---@return fitnessally.sound_cutter? self, string? message
+function cutter:add(bytes) end
+---The next piece, sealed, and what it is, as buf:sound says it; `last` when none follows, and then the cutter is gone. Another piece follows
+---each that is not the last. nil, "more": bytes are needed; nil, "end": there is no more; nil, "garbage": it is no sound, or does not go on as
+---one; nil, message at a budget. over: no bytes will come any more, so what is there is the last piece. Yields: no. Copies: no.
+---@param over? boolean
+---@return fitnessally.buffer? piece, {format: string, mime: string, sample_rate: integer, channels: integer, samples: integer, duration_ms: number, last: boolean}|string sound
+function cutter:next(over) end
+---Ends it before its last piece; what waits in it goes. Yields: no. Copies: no.
+function cutter:close() end

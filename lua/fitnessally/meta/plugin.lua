@@ -4,7 +4,8 @@
 --|
 --| What plugins do: one in Lua in the calling task, as any function; one in C on a thread of its own: [plugins.md](plugins.md). `plugin.NAME` is
 --| nil when no such plugin is enabled; one that could not be loaded answers nil and `{code = "unavailable"}`. Arguments of a C half are
---| texts, numbers and booleans; `progress` may be a `function(done, total)`.
+--| texts, numbers and booleans; `progress` may be a `function(done, total)`. One with a Lua state of its own (`isolation = "state"`) takes
+--| and gives copies of plain values, and buffers; what goes wrong there is nil and `{code = "failed", message=, detail=}`.
 
 ---@class fitnessally.plugin
 local plugins = {}
@@ -37,6 +38,6 @@ plugin = {}
 ---@return table<string, function>? functions, string? name
 function fitnessally.service(kind, name) end
 
----The plugins that are enabled, in that order. Yields: no. Copies: no.
----@return {name: string, version?: string, provides: string[], priority: number, state: string, problem?: string}[]
+---The plugins that are enabled, in that order; isolated: it has a Lua state of its own. Yields: no. Copies: no.
+---@return {name: string, version?: string, provides: string[], priority: number, state: string, problem?: string, isolated?: true}[]
 function fitnessally.plugins() end

@@ -25,10 +25,10 @@ const fail = (answer, status, headers = {}) => {
 };
 
 /** Writes as fast as the other side takes it, until that closes or `limit` bytes are out. */
-async function pour(answer, part, limit = Infinity) {
-  let poured = 0;
-  while (!answer.destroyed && poured < limit) {
-    poured += part.length;
+async function pour(answer, part, limit = Infinity, asked = {}) {
+  asked.poured = 0;
+  while (!answer.destroyed && asked.poured < limit) {
+    asked.poured += part.length;
     if (answer.write(part)) await pause(0);
     else await new Promise((go) => { // whichever comes first
       const on = () => (answer.off('drain', on), answer.off('close', on), go());
@@ -104,7 +104,20 @@ const speeches = {
   cut: (answer) => answer.writeHead(200, { 'Content-Length': '9999' }).write(FRAME, () => answer.destroy()),
   garbage: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).end('<html>Welcome to the proxy</html>'),
   silent: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).end(),
-  huge: (answer) => pour(answer, FRAME, 200 * 1024 * 1024),
+  huge: (answer) => answer.writeHead(200, { 'Content-Length': '9999999' }).write(FRAME), // so it says
+  endless: (answer, asked) => pour(answer, mp3(24 * 50), 2000 * 1024 * 1024, asked),
+  late_stall: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).write(mp3(2000)),
+  late_cut: (answer) => answer.writeHead(200, { 'Content-Length': '99999' }).write(mp3(2000), () => answer.destroy()),
+  late_garbage: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).end(Buffer.concat([mp3(2000), Buffer.alloc(9999, 'no ')])),
+  async sound(answer, asked, service) { // service.sound, in small parts
+    answer.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+    answer.socket.setNoDelay(true);
+    for (let at = 0; at < service.sound.length && !answer.destroyed; at += 3001) {
+      answer.write(service.sound.subarray(at, at + 3001));
+      await pause(0);
+    }
+    answer.end();
+  },
   limited: (answer) => fail(answer, 429, { 'Retry-After': '1' }),
   poison: (answer) => fail(answer, 500),
 };
@@ -123,7 +136,7 @@ export async function startOpenAI() {
       answer.on('close', () => {
         if (!answer.writableFinished) asked.closed = performance.now();
       });
-      void (kind === 'speech' ? speeches : chats)[service[kind]](answer, asked);
+      void (kind === 'speech' ? speeches : chats)[service[kind]](answer, asked, service);
     });
   });
   server.on('connection', (socket) => {

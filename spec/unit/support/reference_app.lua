@@ -176,6 +176,14 @@ of_buffer("copy", { max = 10 })
 of_buffer("json")
 of_buffer("sound")
 plain { { "fitnessally.buffer", fitnessally.buffer } }
+plain { { "fitnessally.sound_cutter", fitnessally.sound_cutter, {} } }
+for name, argument in pairs { add = bytes, next = nothing, close = nothing } do
+  local key = "fitnessally.sound_cutter." .. name
+  example[key] = function()
+    local cutter = fitnessally.sound_cutter {}
+    run(key, cutter[name], cutter, argument())
+  end
+end
 example["fitnessally.buffer.append"] = function()
   local buffer = fitnessally.buffer()
   run("fitnessally.buffer.append", buffer.append, buffer, "text")

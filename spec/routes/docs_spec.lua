@@ -1,0 +1,128 @@
+-- What the guides show, done as they say it: whoever copies from them gets what they promise.
+
+package.path = (os.getenv("FA_ROOT") or ".") .. "/?.lua;" .. package.path
+
+local http = require "spec.support.http"
+local server = require "spec.support.server"
+
+local folder
+
+-- The first fenced block of a page that has this text in it.
+local function block(page, part)
+  for text in server.read(server.root .. "/docs/" .. page .. ".md"):gmatch("\n```%a+\n(.-\n)```") do
+    if text:find(part, 1, true) then
+      return text
+    end
+  end
+  error(page .. ".md has no block with: " .. part)
+end
+
+local function write(file, text)
+  server.shell("mkdir -p " .. folder .. "/" .. (file:match "^(.*)/" or "."))
+  server.write(folder .. "/" .. file, text)
+end
+
+-- A command in the folder, as somebody types it: with `fitnessally` and CHECKOUT for what they stand for.
+local function run(command)
+  local root = server.shell("cd " .. server.root .. " && pwd"):gsub("%s+$", "")
+  local binary = server.shell("realpath " .. server.binary):gsub("%s+$", "")
+  command = command:gsub("CHECKOUT/build", (binary:match "^(.*)/")):gsub("CHECKOUT", root)
+  return server.shell(("cd %s && PATH=%s:$PATH && %s"):format(folder, binary:match "^(.*)/", command))
+end
+
+local function succeeds(command)
+  local output, status = run(command)
+  assert.are.equal(0, status, output)
+  return output
+end
+
+before_each(function() folder = server.folder() end)
+after_each(function() server.remove(folder) end)
+
+describe("writing-routes.md", function()
+  it("begins with a folder that every command goes by", function()
+    write("app.lua", block("writing-routes", "-- app.lua"))
+    write("fitnessally.conf.lua", block("writing-routes", "-- fitnessally.conf.lua"))
+    write("spec/hello_spec.lua", block("writing-routes", "-- spec/hello_spec.lua"))
+    assert.is_truthy(succeeds("fitnessally check"):find "configuration ok")
+    assert.is_truthy(succeeds("fitnessally routes"):find "/hello/:name")
+    assert.is_truthy(succeeds("fitnessally spec"):find "1 success ")
+  end)
+
+  it("has notes that all workers see", function()
+    write("app.lua", block("writing-routes", 'fitnessally.store("notes"'))
+    local app = server.start { app = folder, plugins_enabled = "", workers = "3" }
+    for i = 1, 6 do
+      local made = http.post(app, "/notes", { text = "note " .. i })
+      assert.are.equal(201, made.status)
+      assert.are.equal(i, made.json.id)
+    end
+    for i = 1, 6 do
+      assert.are.equal("note " .. i, http.get(app, "/notes/" .. i).json.text)
+    end
+    assert.are.equal(404, http.get(app, "/notes/7").status)
+    app:stop()
+  end)
+end)
+
+describe("middleware.md", function()
+  it("has a plugin that tells how long it took", function()
+    local init = block("middleware", "-- plugins/timing/init.lua:")
+    write("plugins/timing/plugin.lua", init:match "%-%- plugins/timing/plugin.lua: ([^\n]*)")
+    write("plugins/timing/init.lua", init)
+    write("app/app.lua", 'app:get("/", function(req) fitnessally.sleep(30) req:fail(400, "no", "No.") end)')
+    local app = server.start { app = folder .. "/app", plugin_path = folder .. "/plugins", plugins_enabled = "timing" }
+    local answer = http.get(app, "/")
+    assert.are.equal(400, answer.status)
+    assert.is_true(tonumber(answer.headers["x-response-time"]:match "^(%d+)ms$") >= 29)
+    app:stop()
+  end)
+end)
+
+describe("plugins.md", function()
+  it("has a plugin with two halves", function()
+    write("plugins/shout/plugin.lua", block("plugins", 'name = "shout",  '))
+    write("plugins/shout/init.lua", block("plugins", "-- plugins/shout/init.lua"))
+    write("plugins/shout/shout.c", block("plugins", "fa_plugin_entry"))
+    write("myapp/app.lua", block("plugins", '"/shout/:text"'))
+    local check = "fitnessally check --set app=myapp --set plugin_path=plugins --set plugins_enabled=shout"
+    local output, status = run(check)
+    assert.are.equal(1, status)
+    assert.is_truthy(output:find("plugins/shout/shout.so: cannot open", 1, true), output) -- where it is missed
+    succeeds(block("plugins", "-shared"):match "^[^\n]+")
+    succeeds(check)
+    local app = server.start { app = folder .. "/myapp", plugin_path = folder .. "/plugins", plugins_enabled = "shout" }
+    assert.are.equal("HELLO!", http.get(app, "/shout/hello").body)
+    app:stop()
+  end)
+end)
+
+describe("embedding.md", function()
+  it("has a program with the server inside", function()
+    write("mine.c", block("embedding", "int main"))
+    succeeds(block("embedding", "pkg-config"):gsub("\n%./mine[^\n]*", ""))
+    succeeds "mkfifo input"
+    os.execute(("( cd %s && ./mine <input >output 2>problems; echo $? >status ) >/dev/null 2>&1 </dev/null &"):format(folder))
+    local input = assert(io.open(folder .. "/input", "w"))
+    local host, port
+    server.wait(20, function()
+      host, port = (server.read(folder .. "/output") or ""):match "http://([%d.]+):(%d+)\n"
+      return port or server.read(folder .. "/status")
+    end)
+    assert.is_truthy(port, server.read(folder .. "/problems"))
+    assert.are.equal("Hello!", http.get({ host = host, port = tonumber(port) }, "/").body)
+    input:close()
+    local status = server.wait(20, function()
+      return (server.read(folder .. "/status") or ""):match "%d+"
+    end)
+    assert.are.equal("0", status, server.read(folder .. "/problems"))
+  end)
+end)
+
+describe("the command", function()
+  it("names an application as it was written when there is none", function()
+    local output, status = run "fitnessally check --set app=nowhere --set plugins_enabled="
+    assert.are.equal(1, status)
+    assert.is_truthy(output:find("cannot open nowhere/app.lua", 1, true), output)
+  end)
+end)
