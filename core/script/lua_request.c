@@ -233,7 +233,7 @@ static void serve_other_method(fa_script *script, fa_exchange *exchange, const c
         serve(script, exchange, &route);
     else if (fa_text_is(exchange->method, "OPTIONS"))
         serve_options(script, exchange, allow);
-    else
+    else if (!fa_dev_missing(script, exchange, allow))
         fa_exchange_fail(exchange, 405, "method_not_allowed", "This path does not answer to this method.",
                          &(fa_header){FA_TEXT("allow"), {allow, strlen(allow)}});
 }
@@ -257,6 +257,8 @@ void fa_script_handle(fa_exchange *exchange, void *context)
         serve_other_method(script, exchange, allow);
         break;
     default:
+        if (fa_dev_missing(script, exchange, NULL))
+            break;
         fa_exchange_fail(exchange, 404, "not_found", "There is nothing at this path.", NULL);
     }
 }

@@ -64,9 +64,9 @@ function fitnessally.memory(what, format) end
 ---@return table|string? answer, string? message
 function fitnessally.reload(format) end
 ---Which generations of the scripts live, newest first, and what each still has to finish: {serving=, generations={{generation=, serves=,
----workers=, heapBytes=, requests=, turns=, streams=, tasks=, replacedMsAgo?=, left?={"task of …, waits at app.lua:2"}}}, failed?={…}};
----failed: the error of the last reload, when that has failed, and `at`, when, in milliseconds since 1970. nil, message when nobody could
----be asked. Yields: yes. Copies: the answer.
+---workers=, heapBytes=, requests=, turns=, streams=, tasks=, replacedMsAgo?=, left?={"task of …, waits at app.lua:2"}}}, failed?={…},
+---loaded?={loadMs=, switchMs=, lateWorkers=, at=}}; how the last reload went, if there was one: failed is its error, and `at`, when, in
+---milliseconds since 1970. nil, message when nobody could be asked. Yields: yes. Copies: the answer.
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.generations(format) end
