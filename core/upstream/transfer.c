@@ -24,6 +24,16 @@ static void drop_attempts(fa_transfer *t)
         fa_attempt_drop(t->attempts[0]);
 }
 
+static void return_request(fa_transfer *t)
+{
+    if (t->body != NULL)
+        fa_buffer_return(t->body);
+    t->body = NULL;
+    for (size_t i = 0; i < t->part_count; ++i)
+        fa_buffer_return(t->parts[i].body);
+    t->part_count = 0;
+}
+
 /* Everything but what the answer is made of. */
 void fa_transfer_let_go(fa_transfer *t)
 {
@@ -41,12 +51,7 @@ void fa_transfer_let_go(fa_transfer *t)
     fa_timer_stop(&t->delay);
     fa_timer_stop(&t->hedge);
     fa_worker_withdraw(t->upstream->all->worker, &t->tell);
-    if (t->body != NULL)
-        fa_buffer_return(t->body);
-    t->body = NULL;
-    for (size_t i = 0; i < t->part_count; ++i)
-        fa_buffer_return(t->parts[i].body);
-    t->part_count = 0;
+    return_request(t);
     fa_settled_unref(t->settled);
     t->settled = NULL;
 }
@@ -343,12 +348,7 @@ static void follow(fa_transfer *t, attempt *a)
     bool becomes_get = status == 303 || ((status == 301 || status == 302) && strcmp(t->method, "POST") == 0);
     if (becomes_get && strcmp(t->method, "HEAD") != 0) {
         t->method = "GET";
-        if (t->body != NULL)
-            fa_buffer_return(t->body);
-        t->body = NULL;
-        for (size_t i = 0; i < t->part_count; ++i)
-            fa_buffer_return(t->parts[i].body);
-        t->part_count = 0;
+        return_request(t);
     }
     fa_transfer_begin(t);
 }

@@ -1,8 +1,10 @@
 -- One service that is asked: which it is, how requests are sent, and all that is one request and its answer.
 
 local bulk = require "plugins.elasticsearch.bulk"
+local check_options = require("fitnessally.client").check_options
 local problem = require "plugins.elasticsearch.problem"
 local search = require "plugins.elasticsearch.search"
+local upstream_name = require("fitnessally.client").upstream_name
 
 local client = {}
 client.__index = client
@@ -35,17 +37,6 @@ local function path_of(index, ...)
   return table.concat(parts, "/")
 end
 
-local function check_options(options, known, what)
-  if type(options) ~= "table" then
-    error(("%s takes a table"):format(what), 3)
-  end
-  for name in pairs(options) do
-    if not known[name] then
-      error(("%s: there is no option %s"):format(what, tostring(name)), 3)
-    end
-  end
-end
-
 local function refresh_of(value)
   if value == nil then
     return nil
@@ -57,13 +48,7 @@ end
 function client.new(options)
   options = options or {}
   check_options(options, OPTIONS, "plugin.elasticsearch.client")
-  local name = options.upstream or config.upstream
-  if type(name) ~= "string" then
-    name = name.name
-  end
-  if upstream[name] == nil then
-    error(("plugin.elasticsearch.client: there is no upstream %q: set upstreams.%s.url"):format(name, name), 2)
-  end
+  local name = upstream_name(options.upstream or config.upstream, "plugin.elasticsearch.client")
   local self = { name = name, response_max = options.response_max or config.response_max,
     bulk_max = config.bulk_max, bulk_items = config.bulk_items }
   if options.distribution then

@@ -1,5 +1,7 @@
 -- What went wrong, in the words of README.md: the error of the upstream, and what the service says about it.
 
+local client = require "fitnessally.client"
+
 local problem = {}
 
 local LONGEST_REASON = 300
@@ -16,16 +18,8 @@ local OF_STATUS = {
   [429] = "overloaded", [502] = "unavailable", [503] = "unavailable", [504] = "unavailable",
 }
 
-local meta = {
-  __tostring = function(err)
-    return err.message
-  end,
-}
-
 ---A problem that was found here.
-function problem.new(kind, message)
-  return setmetatable({ kind = kind, message = message, retryable = false }, meta)
-end
+problem.new = client.problem
 
 function problem.shorten(text)
   if type(text) ~= "string" or #text <= LONGEST_REASON then

@@ -1,6 +1,7 @@
 -- One GraphQL service: queries, what came of them, and connections read page by page.
 
 local pages = require "plugins.graphql.pages"
+local services = require "fitnessally.client"
 
 local client = {}
 client.__index = client
@@ -9,38 +10,11 @@ local EXCERPT, LONGEST_MESSAGE, MOST_ERRORS = 4096, 500, 20
 local OPTIONS = { upstream = true, path = true, response_max = true, persisted = true, headers = true }
 local QUERY = { query = true, variables = true, operation = true, timeout = true, mutation = true }
 
-local meta = {
-  __tostring = function(err)
-    return err.message
-  end,
-}
-
-local function new_problem(kind, message, status)
-  return setmetatable({ kind = kind, message = message, status = status, retryable = false }, meta)
-end
-
-local function check_options(options, known, what)
-  if type(options) ~= "table" then
-    error(("%s takes a table"):format(what), 3)
-  end
-  for name in pairs(options) do
-    if not known[name] then
-      error(("%s: there is no option %s"):format(what, tostring(name)), 3)
-    end
-  end
-end
-
 ---options: upstream (a name or an upstream), path (behind its url), response_max, persisted (send hashes first), headers.
 function client.new(options)
   options = options or {}
-  check_options(options, OPTIONS, "plugin.graphql.client")
-  local name = options.upstream or config.upstream
-  if type(name) ~= "string" then
-    name = name.name
-  end
-  if upstream[name] == nil then
-    error(("plugin.graphql.client: there is no upstream %q: set upstreams.%s.url"):format(name, name), 2)
-  end
+  services.check_options(options, OPTIONS, "plugin.graphql.client")
+  local name = services.upstream_name(options.upstream or config.upstream, "plugin.graphql.client")
   return setmetatable({ name = name, path = options.path, persisted = options.persisted == true, hashes = {},
     headers = options.headers, response_max = options.response_max or config.response_max }, client)
 end
@@ -73,7 +47,7 @@ end
 
 -- What an answer with a status other than 2xx is called when it is no GraphQL.
 local function status_problem(res)
-  local problem = new_problem("status", ("graphql: the answer is an error: status %d"):format(res.status), res.status)
+  local problem = services.problem("status", ("graphql: the answer is an error: status %d"):format(res.status), res.status)
   problem.retryable = res.status == 429 or (res.status >= 502 and res.status <= 504)
   problem.retry_after = tonumber(res.headers["retry-after"])
   problem.excerpt = excerpt_of(res.body)
@@ -91,7 +65,7 @@ local function read(res)
   elseif res.status < 200 or res.status > 299 then
     problem = status_problem(res)
   else
-    problem = new_problem("protocol", "graphql: the answer is no GraphQL answer", res.status)
+    problem = services.problem("protocol", "graphql: the answer is no GraphQL answer", res.status)
     problem.excerpt = excerpt_of(res.body)
   end
   res.body:release()
@@ -137,11 +111,11 @@ local function judge(answer)
   local errors = errors_of(answer)
   if #errors == 0 then
     if data == nil then
-      return nil, new_problem("protocol", "graphql: the answer has neither data nor errors")
+      return nil, services.problem("protocol", "graphql: the answer has neither data nor errors")
     end
     return data, nil
   end
-  local problem = new_problem(data and "partial" or "graphql", "graphql: " .. errors[1].message)
+  local problem = services.problem(data and "partial" or "graphql", "graphql: " .. errors[1].message)
   problem.errors = errors
   return data, problem
 end
@@ -155,7 +129,7 @@ function client:query(options, variables)
   if type(options) == "string" then
     options = { query = options, variables = variables }
   end
-  check_options(options, QUERY, "graphql:query")
+  services.check_options(options, QUERY, "graphql:query")
   if type(options.query) ~= "string" then
     error("graphql:query: query is a text", 2)
   end

@@ -1,21 +1,11 @@
 -- POST /chat/completions with stream = true. Its events are taken apart in C (core/upstream); what comes here is one piece of text at
 -- a time. The upstream is called "llm": deadlines, connections and limits are keys of upstreams.llm, its url is llm_url.
 
+local client = require "fitnessally.client"
 local thinking = require "fitnessally.thinking"
 
-local LONGEST_REST = 60 -- seconds that a Retry-After is honoured for
-
-local extra = {}
-if config.extra and config.extra ~= "" then
-  extra = json.decode(config.extra)
-  if type(extra) ~= "table" then
-    error("plugins.llm-openai.extra is no JSON object", 0)
-  end
-end
-if not upstream.llm then
-  error("llm_url is not set: the address of the service, as http://127.0.0.1:8080/v1", 0)
-end
-
+local extra = client.members(config.extra, "plugins.llm-openai.extra")
+client.need("llm", "llm_url")
 local up = fitnessally.upstream("llm", {
   token_env = config.key_env,
   token_file = config.key_file,
@@ -28,14 +18,7 @@ local up = fitnessally.upstream("llm", {
   retries = 0,
 })
 
-local rests_until = 0
-
-local function failed(problem)
-  if problem.status == 429 and problem.retry_after then
-    rests_until = fitnessally.now() + 1000 * math.min(problem.retry_after, LONGEST_REST)
-  end
-  return { code = problem.kind, message = problem.message, status = problem.status }
-end
+local told, rests = client.pauses()
 
 local function request(messages)
   local body = { model = config.model, messages = messages, stream = true, temperature = config.temperature }
@@ -71,7 +54,7 @@ local function next_text(stream, state)
     if not event then
       state.over = true
       if problem then
-        return nil, failed(problem)
+        return nil, told(problem)
       elseif not state.finished then
         return nil, { code = "cut", message = "The service stopped before the answer was whole." }
       end
@@ -102,8 +85,9 @@ end
 return {
   ---plugin["llm-openai"].chat{messages=}: see lua/fitnessally/llm.lua
   chat = function(arguments)
-    if fitnessally.now() < rests_until then
-      return nil, { code = "busy", message = "The service has asked for a pause." }
+    local pause = rests()
+    if pause then
+      return nil, pause
     end
     local stream, problem = up:stream {
       path = "/chat/completions",
@@ -111,7 +95,7 @@ return {
       headers = { Accept = "text/event-stream" },
     }
     if not stream then
-      return nil, failed(problem)
+      return nil, told(problem)
     end
     local state = { filter = thinking.filter(), over = false, finished = false }
     local room = config.max_text

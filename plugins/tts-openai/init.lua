@@ -1,20 +1,12 @@
 -- POST /audio/speech. The bytes of speech are cut in C, as they come, into buffers that the turn owns and that each play by themselves: none
 -- of them becomes a Lua string. The upstream is called "tts": deadlines, connections and limits are keys of upstreams.tts, its url is tts_url.
 
-local LONGEST_REST = 60 -- seconds that a Retry-After is honoured for
+local client = require "fitnessally.client"
+
 local SLOWEST, FASTEST = 0.25, 4
 
-local extra = {}
-if config.extra and config.extra ~= "" then
-  extra = json.decode(config.extra)
-  if type(extra) ~= "table" then
-    error("plugins.tts-openai.extra is no JSON object", 0)
-  end
-end
-if not upstream.tts then
-  error("tts_url is not set: the address of the service, as http://127.0.0.1:8080/v1", 0)
-end
-
+local extra = client.members(config.extra, "plugins.tts-openai.extra")
+client.need("tts", "tts_url")
 local up = fitnessally.upstream("tts", {
   token_env = config.key_env,
   token_file = config.key_file,
@@ -33,14 +25,7 @@ for _, name in ipairs(config.voices or {}) do
   any = any or name == "any"
 end
 
-local rests_until = 0
-
-local function failed(problem)
-  if problem.status == 429 and problem.retry_after then
-    rests_until = fitnessally.now() + 1000 * math.min(problem.retry_after, LONGEST_REST)
-  end
-  return nil, { code = problem.kind, message = problem.message, status = problem.status }
-end
+local told, rests = client.pauses()
 
 local function request(text, voice, speed)
   local body = {
@@ -79,7 +64,7 @@ function reader:take()
   local bytes, problem = self.stream:next()
   if not bytes then
     self.over = true
-    return not problem, problem and select(2, failed(problem))
+    return not problem, problem and told(problem)
   end
   self.taken = self.taken + #bytes
   local added, message = nil, "full"
@@ -164,8 +149,10 @@ return {
     local voice = arguments.voice or config.voice
     if arguments.voice and not any and not known[arguments.voice] then
       return wrong("unknown_voice", "The service is not known to have that voice.")
-    elseif fitnessally.now() < rests_until then
-      return wrong("busy", "The service has asked for a pause.")
+    end
+    local pause = rests()
+    if pause then
+      return nil, pause
     end
     local stream, problem = up:stream {
       path = "/audio/speech",
@@ -175,7 +162,7 @@ return {
       idempotent = true,
     }
     if not stream then
-      return failed(problem)
+      return nil, told(problem)
     elseif is_text(stream.headers) then
       stream:close()
       return garbage()

@@ -251,34 +251,6 @@ describe('a voice that fails', () => {
       assert.equal(service.of('speech').length, 1, 'it is asked once a turn');
     });
   }
-
-  test('both refused: the answer of the house', async () => {
-    const other = await startServer(...useOpenAI('http://127.0.0.1:1/v1'));
-    try {
-      const { dialogueId } = await ask(other, 'How do I do a plank?');
-      const { events } = await readTurn(other, dialogueId);
-      assert.match(textOf(events), QUOTED);
-      assert.ok(named(events, 'audioChunk').every(({ data }) => wavSamples(data.audio) > 0 && data.fallback.code === 'refused'));
-      assert.equal(doneOf(events).services.llm.failed, 'refused');
-      assert.equal(doneOf(events).services.tts.failed, 'refused');
-    } finally {
-      await other.stop();
-    }
-  });
-
-  test('without another voice each piece is marked as failed', async () => {
-    const other = await startServer(...useOpenAI('http://127.0.0.1:1/v1', 'tts_fallback='));
-    try {
-      const { dialogueId } = await ask(other, 'How do I do a plank?');
-      const { events } = await readTurn(other, dialogueId);
-      const chunks = named(events, 'audioChunk');
-      assert.ok(chunks.length > 0 && chunks.every(({ data }) => data.error === 'refused' && !data.audio));
-      assert.deepEqual(doneOf(events).services.tts, { asked: 'openai', pieces: chunks.length, by_fallback: 0, failed: 'refused' });
-      assert.deepEqual([doneOf(events).status, doneOf(events).failedChunks], ['completed', chunks.length]);
-    } finally {
-      await other.stop();
-    }
-  });
 });
 
 describe('speech goes out as it comes', () => {

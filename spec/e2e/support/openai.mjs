@@ -103,6 +103,8 @@ const speeches = {
   stall: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).write(FRAME),
   cut: (answer) => answer.writeHead(200, { 'Content-Length': '9999' }).write(FRAME, () => answer.destroy()),
   garbage: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).end('<html>Welcome to the proxy</html>'),
+  page: (answer) => answer.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end('<html>Welcome to the proxy!</html>'),
+  torn: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).end(Buffer.from([0xff])),
   silent: (answer) => answer.writeHead(200, { 'Content-Type': 'audio/mpeg' }).end(),
   huge: (answer) => answer.writeHead(200, { 'Content-Length': '9999999' }).write(FRAME), // so it says
   endless: (answer, asked) => pour(answer, mp3(24 * 50), 2000 * 1024 * 1024, asked),

@@ -440,6 +440,12 @@ local reply = { next = function() fitnessally.sleep(1) end, close = nothing }
 of_module("llm", { { "tell", { chat = function() return reply end }, {}, nothing } })
 local filter = require("fitnessally.thinking").filter()
 of_module("thinking", { { "filter" }, { "add", filter, "text" }, { "finish", filter } })
+of_module("client", {
+  { "check_options", {}, {}, "a" }, { "problem", "status", "wrong", 404 }, { "members", "{}", "a" }, { "pauses" },
+})
+for name, arguments in pairs { upstream_name = { "it", "a" }, need = { "it", "a" } } do
+  plain { { "fitnessally.client." .. name, require("fitnessally.client")[name], unpack(arguments) } }
+end
 of_module("cors", { { false, { origins = "*" } } })
 of_module("cron", { { "parse", "@daily" } })
 of_module("gzip", { { false, {} } })
