@@ -11,7 +11,7 @@
 
 enum { PAGE_SIZE = 32 * 1024, SECRET_LENGTH = 4 /* a shorter one is no secret, and would hide half the page */ };
 
-static const char style[] =
+const char fa_dev_style[] =
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222;background:#fff}"
     "h1{font-size:1.3em;color:#a11}h2{font-size:1em;margin:1.5em 0 "
     ".3em}pre{background:#f4f4f4;padding:.8em;overflow:auto}"
@@ -64,24 +64,30 @@ static size_t secret_at(const fa_script *script, const char *text, size_t length
     return 0;
 }
 
+size_t fa_dev_piece(const fa_script *script, const char *text, size_t length, fa_text *piece)
+{
+    size_t secret = secret_at(script, text, length);
+    if (secret > 0)
+        *piece = FA_TEXT("(hidden)");
+    else if (*text == '&')
+        *piece = FA_TEXT("&amp;");
+    else if (*text == '<')
+        *piece = FA_TEXT("&lt;");
+    else if (*text == '>')
+        *piece = FA_TEXT("&gt;");
+    else if (*text == '"')
+        *piece = FA_TEXT("&quot;");
+    else
+        *piece = (fa_text){text, (unsigned char)*text >= ' ' || *text == '\n' || *text == '\t' ? 1 : 0};
+    return secret > 0 ? secret : 1;
+}
+
 static void add_text(page *p, const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; ++i) {
-        size_t secret = secret_at(p->script, text + i, length - i);
-        if (secret > 0) {
-            add_html(p, "(hidden)");
-            i += secret - 1;
-        } else if (text[i] == '&') {
-            add_html(p, "&amp;");
-        } else if (text[i] == '<') {
-            add_html(p, "&lt;");
-        } else if (text[i] == '>') {
-            add_html(p, "&gt;");
-        } else if (text[i] == '"') {
-            add_html(p, "&quot;");
-        } else if ((unsigned char)text[i] >= ' ' || text[i] == '\n' || text[i] == '\t') {
-            add(p, text + i, 1);
-        }
+    fa_text piece;
+    for (size_t i = 0; i < length;) {
+        i += fa_dev_piece(p->script, text + i, length - i, &piece);
+        add(p, piece.data, piece.length);
     }
 }
 
@@ -162,8 +168,7 @@ static void add_alive(page *p, const fa_inventory *alive)
     add_html(p, alive->count == 0 ? "<li>nothing</li>\n</ul>\n" : "</ul>\n");
 }
 
-/* Whether the client would rather have HTML than JSON. */
-static bool wants_html(const fa_exchange *exchange)
+bool fa_dev_wants_html(const fa_exchange *exchange)
 {
     char accept[200];
     fa_text value = fa_exchange_header(exchange, "accept");
@@ -177,16 +182,19 @@ bool fa_dev_page_answer(const fa_script *script, fa_exchange *exchange, const ch
     page p = {.script = script};
     fa_inventory alive = {0};
     fa_inventory_take(&alive, exchange->scope, NULL, true, fa_worker_index(script->worker)); /* without this page */
-    if (exchange->status != 0 || exchange->gone || !wants_html(exchange) ||
+    if (exchange->status != 0 || exchange->gone || !fa_dev_wants_html(exchange) ||
         fa_buffer_new(exchange->scope, PAGE_SIZE, "dev page", FA_HERE, &p.out) != FA_OK)
         return false;
     add_html(&p, "<!doctype html>\n<meta charset=\"utf-8\">\n<title>500: a script failed</title>\n<style>");
-    add_html(&p, style);
+    add_html(&p, fa_dev_style);
     add_html(&p, "</style>\n");
     add_failure(&p, error);
     add_request(&p, exchange, route);
     add_alive(&p, &alive);
-    add_html(&p, "<p>This page is shown because of <code>mode = \"dev\"</code>.</p>\n");
+    add_html(
+        &p,
+        "<p>This page is shown because of <code>mode = \"dev\"</code>; so is <a href=\"/api/dev/reload\">how the last "
+        "reload went</a>.</p>\n");
     fa_buffer_seal(p.out);
     const fa_header headers[] = {{FA_TEXT("content-type"), FA_TEXT("text/html; charset=utf-8")},
                                  {FA_TEXT("cache-control"), FA_TEXT("no-store")}};

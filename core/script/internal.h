@@ -509,10 +509,21 @@ int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, uns
  * the core, and JSON that is encoded or decoded. Not names, addresses, header lines, keys, codes or log lines. */
 void fa_lua_count_copy(lua_State *L, size_t bytes);
 
-/* ---- errors (dev_page.c) ---- */
+/* ---- for who develops (dev_page.c, lua_dev.c) ---- */
 
 /* Answers a failed request with a page for its developer, if the client wants HTML; else false. route: where it was declared. */
 bool fa_dev_page_answer(const fa_script *script, fa_exchange *exchange, const char *error, const char *route);
+
+/* Whether the client would rather have HTML than JSON. */
+bool fa_dev_wants_html(const fa_exchange *exchange);
+extern const char fa_dev_style[]; /* of such pages */
+/* What stands in a page for the beginning of the text (not empty): escaped, or hidden when it is a secret. Returns for how many bytes. */
+size_t fa_dev_piece(const fa_script *script, const char *text, size_t length, fa_text *piece);
+
+/* After app.lua: the pages of lua/fitnessally/dev.lua. What is wrong there is logged, and they are missing. */
+void fa_dev_load(fa_script *script);
+/* Answers 404, or 405 when there is an Allow header, with the routes that there are. False: it did not. */
+bool fa_dev_missing(fa_script *script, fa_exchange *exchange, const char *allow);
 
 /* ---- modules (lua_loader.c) ---- */
 

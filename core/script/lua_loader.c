@@ -276,6 +276,8 @@ fa_result fa_script_load(fa_script *script, fa_load_failure *failure, fa_error *
     fa_result result = fa_halves_load(script, failure, error);
     if (result == FA_OK)
         result = load_app(script, failure, error);
+    if (result == FA_OK && script->options.development)
+        fa_dev_load(script);
     script->loading = false;
     script->options.plugins = NULL; /* it was lent for that long */
     return result;

@@ -211,6 +211,8 @@ void fa_open_routes(lua_State *L)
         lua_error(L);
     lua_newtable(L);
     luaL_register(L, NULL, natives);
+    lua_getfield(L, -1, "declare");
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.declare"); /* for the pages of dev mode */
     lua_getglobal(L, "app");
     lua_getglobal(L, "fitnessally");
     fa_halves_push_library(L);

@@ -79,7 +79,21 @@ static void write_left(fa_json *j, const fa_generation_left *g)
     fa_json_close(j, '}');
 }
 
-fa_result fa_generations_left_json(const fa_generations_left *left, const fa_reload_report *failed, uint64_t failed_ms,
+static void write_last(fa_json *j, const fa_reload_report *last, uint64_t last_ms)
+{
+    if (last->result != FA_OK) {
+        write_error(j, "failed", last);
+    } else {
+        fa_json_open(j, "loaded", '{');
+        fa_json_decimal(j, "loadMs", (double)last->load_us / 1000);
+        fa_json_decimal(j, "switchMs", (double)last->switch_us / 1000);
+        fa_json_number(j, "lateWorkers", last->late);
+    }
+    fa_json_number(j, "at", last_ms);
+    fa_json_close(j, '}');
+}
+
+fa_result fa_generations_left_json(const fa_generations_left *left, const fa_reload_report *last, uint64_t last_ms,
                                    fa_buffer *out)
 {
     fa_json j = {.out = out};
@@ -89,11 +103,8 @@ fa_result fa_generations_left_json(const fa_generations_left *left, const fa_rel
     for (size_t i = 0; i < left->count; ++i)
         write_left(&j, &left->list[i]);
     fa_json_close(&j, ']');
-    if (failed != NULL) {
-        write_error(&j, "failed", failed);
-        fa_json_number(&j, "at", failed_ms);
-        fa_json_close(&j, '}');
-    }
+    if (last != NULL)
+        write_last(&j, last, last_ms);
     fa_json_close(&j, '}');
     return j.result;
 }
@@ -169,12 +180,13 @@ static fa_result say_left(const fa_generation_left *g, fa_buffer *out)
     return result;
 }
 
-fa_result fa_generations_left_text(const fa_generations_left *left, const fa_reload_report *failed, fa_buffer *out)
+fa_result fa_generations_left_text(const fa_generations_left *left, const fa_reload_report *last, fa_buffer *out)
 {
+    bool failed = last != NULL && last->result != FA_OK;
     fa_result result = FA_OK;
     for (size_t i = 0; i < left->count && result == FA_OK; ++i)
         result = say_left(&left->list[i], out);
-    if (failed != NULL && result == FA_OK)
+    if (failed && result == FA_OK)
         result = say(out, "The last reload has failed:\n");
-    return failed != NULL && result == FA_OK ? say_failure(failed, out) : result;
+    return failed && result == FA_OK ? say_failure(last, out) : result;
 }

@@ -13,10 +13,10 @@ fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers
 fa_result fa_reload_report_text(const fa_reload_report *report, unsigned workers, const char *certificates,
                                 fa_buffer *out);
 
-/* failed: the last reload, when that has failed; else NULL. failed_ms: when, wall clock. */
-fa_result fa_generations_left_json(const fa_generations_left *left, const fa_reload_report *failed, uint64_t failed_ms,
+/* last: how the last reload went; NULL: there was none. last_ms: when, wall clock. */
+fa_result fa_generations_left_json(const fa_generations_left *left, const fa_reload_report *last, uint64_t last_ms,
                                    fa_buffer *out);
-fa_result fa_generations_left_text(const fa_generations_left *left, const fa_reload_report *failed, fa_buffer *out);
+fa_result fa_generations_left_text(const fa_generations_left *left, const fa_reload_report *last, fa_buffer *out);
 
 /* A worker that was asked to let go and did not, and so on: one line for the log. Returns `out`. */
 const char *fa_reload_report_line(const fa_reload_report *report, unsigned workers, char *out, size_t size);

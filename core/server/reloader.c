@@ -20,10 +20,9 @@ struct fa_reloader {
     fa_list wishes;
     bool stopping;
     /* The thread's own. */
-    bool changed;       /* files have, and nothing was loaded since */
-    uint64_t due_ms;    /* when changed: when that is to happen; UINT64_MAX: when a generation has gone */
-    bool failed;        /* the last reload has */
-    uint64_t failed_ms; /* wall clock */
+    bool changed;     /* files have, and nothing was loaded since */
+    uint64_t due_ms;  /* when changed: when that is to happen; UINT64_MAX: when a generation has gone */
+    uint64_t last_ms; /* of the last reload, wall clock; 0: there was none */
     fa_reload_report last;
 };
 
@@ -60,22 +59,21 @@ static void reload(fa_reloader *r, const char *why)
     fa_log_write(r->options.log, result == FA_OK ? FA_LOG_INFO : FA_LOG_ERROR, "reload (%s): %s", why, line);
     log_lines(r, r->last.failure.excerpt);
     log_lines(r, r->last.failure.traceback);
-    r->failed = result != FA_OK;
-    r->failed_ms = fa_clock_wall_ms(NULL);
+    r->last_ms = fa_clock_wall_ms(NULL);
 }
 
 /* ---- wishes ---- */
 
 static void write_status(fa_reloader *r, fa_reload_wish *wish)
 {
-    const fa_reload_report *failed = r->failed ? &r->last : NULL;
+    const fa_reload_report *last = r->last_ms != 0 ? &r->last : NULL;
     fa_generations_left *left = fa_scope_allocate(r->scope, sizeof(*left));
     wish->written = FA_NO_MEMORY;
     if (left == NULL)
         return;
     fa_scripts_read_left(r->options.scripts, left);
-    wish->written = wish->text ? fa_generations_left_text(left, failed, wish->out)
-                               : fa_generations_left_json(left, failed, r->failed_ms, wish->out);
+    wish->written = wish->text ? fa_generations_left_text(left, last, wish->out)
+                               : fa_generations_left_json(left, last, r->last_ms, wish->out);
     fa_scope_free(r->scope, left);
 }
 

@@ -17,7 +17,8 @@ const WebSocket = require('ws');
 let server;
 const ran = [];
 before(async () => {
-  const settings = [`app=${path.join(REPO, 'spec/support/websocket')}`, 'request_budget=256MB', 'memory_budget=2GB', 'websocket_close=20s'];
+  const settings = [`app=${path.join(REPO, 'spec/support/websocket')}`, 'request_budget=256MB', 'memory_budget=2GB', 'websocket_close=20s',
+    'script_slice=1min']; // a script that echoes 16 MB never waits
   server = await startServer(...settings.flatMap((one) => ['--set', one]));
 });
 after(() => server?.stop());
@@ -84,7 +85,10 @@ const connect = (where, ...more) => {
   client.on('error', () => {}); // it is told again by what waits
   return client;
 };
-const event = (client, name) => within(20_000, new Promise((go) => client.once(name, (...args) => go(args))), `${name} of ws`);
+const event = (client, name) => within(20_000, new Promise((go, fail) => {
+  client.once(name, (...args) => go(args));
+  if (name !== 'close') client.once('close', (code, reason) => fail(new Error(`closed before ${name}: ${code} ${reason}`)));
+}), `${name} of ws`);
 
 describe("npm's ws", { concurrency: 4 }, () => {
   for (const size of [0, 1, 125, 126, 65535, 65536, 1024 * 1024, 16 * 1024 * 1024]) {

@@ -522,6 +522,34 @@ static void utf8_is_what_rfc_3629_says(void **state)
     assert_false(fa_utf8_valid(longer, strlen(longer)));
 }
 
+/* A byte at a time nothing is skipped over. */
+static bool is_valid_byte_by_byte(const uint8_t *bytes, size_t length)
+{
+    fa_utf8 state = {0};
+    for (size_t i = 0; i < length; ++i) {
+        if (!fa_utf8_take(&state, bytes + i, 1))
+            return false;
+    }
+    return fa_utf8_complete(&state);
+}
+
+static void utf8_is_the_same_in_whatever_pieces(void **state)
+{
+    static const uint8_t edges[] = {'a',  0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0,
+                                    0xc2, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf4, 0xff};
+    const size_t count = sizeof(edges);
+    (void)state;
+    for (unsigned first = 0; first < 256; ++first) {
+        for (size_t j = 0; j < count * count * count; ++j) {
+            const uint8_t bytes[] = {(uint8_t)first, edges[j / count / count], edges[j / count % count],
+                                     edges[j % count], 'b'};
+            if (fa_utf8_valid(bytes, 4) != is_valid_byte_by_byte(bytes, 4) ||
+                fa_utf8_valid(bytes, 5) != is_valid_byte_by_byte(bytes, 5))
+                fail_msg("%02x %02x %02x %02x is judged in two ways", bytes[0], bytes[1], bytes[2], bytes[3]);
+        }
+    }
+}
+
 static fa_websocket_handshake judge(const fa_websocket_policy *policy, const fa_header *headers, size_t count)
 {
     fa_websocket_handshake handshake;
@@ -671,6 +699,7 @@ int main(void)
         WITH_WORLD(a_silent_peer_is_pinged_and_cut),
         WITH_WORLD(silence_is_no_fault_of_a_peer_that_is_not_read),
         cmocka_unit_test(utf8_is_what_rfc_3629_says),
+        cmocka_unit_test(utf8_is_the_same_in_whatever_pieces),
         cmocka_unit_test(origins_are_those_of_the_host_or_the_list),
         cmocka_unit_test(handshakes_are_judged),
         cmocka_unit_test(every_allocation_may_fail),

@@ -46,8 +46,8 @@ fitnessally.version = ""
 fitnessally.worker = 0
 
 ---Waits. Yields: yes. Copies: no.
----@param milliseconds number
-function fitnessally.sleep(milliseconds) end
+---@param duration number|string milliseconds, or "2s"
+function fitnessally.sleep(duration) end
 ---Who holds the memory, over all workers, as GET /api/health/memory shows it; the asking request is left out. "report" (the default):
 ---ledger and process; "analysis": the largest and the oldest owners, and the lines that made most bytes; "tracker": samples, growth
 ---and alarms; "doctor": what it means, in English. As a table, or ("json") as JSON text, in which empty arrays stay arrays. nil,
@@ -64,9 +64,9 @@ function fitnessally.memory(what, format) end
 ---@return table|string? answer, string? message
 function fitnessally.reload(format) end
 ---Which generations of the scripts live, newest first, and what each still has to finish: {serving=, generations={{generation=, serves=,
----workers=, heapBytes=, requests=, turns=, streams=, tasks=, replacedMsAgo?=, left?={"task of …, waits at app.lua:2"}}}, failed?={…}};
----failed: the error of the last reload, when that has failed, and `at`, when, in milliseconds since 1970. nil, message when nobody could
----be asked. Yields: yes. Copies: the answer.
+---workers=, heapBytes=, requests=, turns=, streams=, tasks=, replacedMsAgo?=, left?={"task of …, waits at app.lua:2"}}}, failed?={…},
+---loaded?={loadMs=, switchMs=, lateWorkers=, at=}}; how the last reload went, if there was one: failed is its error, and `at`, when, in
+---milliseconds since 1970. nil, message when nobody could be asked. Yields: yes. Copies: the answer.
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.generations(format) end
