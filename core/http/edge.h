@@ -51,6 +51,7 @@ struct fa_http {
     fa_account *account; /* of kind connection: pays for connections and watches */
     fa_list listeners, connections;
     size_t connection_count, request_count;
+    _Atomic uint64_t upgrades, upgrades_ended; /* written here, read by all */
     fa_random_pool request_ids;
     bool answering;             /* h2o_start_response is being called for an exchange: errors.c keeps out of it */
     bool sigpipe_blocked;       /* in the worker's thread */
