@@ -242,7 +242,7 @@ static void on_head_left(void *context, h2o_socket_t *socket, size_t request_siz
     request->exchange.back_end = &upgraded;
     memset(&request->stall, 0, sizeof(request->stall)); /* its timer has been stopped for good */
     fa_http_stall_init(&request->stall, &request->exchange, connection, cut);
-    fa_http_bound_unsent(fa_http_connection_fd(connection));
+    fa_http_bound_unsent(fa_http_connection_fd(connection), true);
     h2o_socket_read_start(socket, on_read);
     fa_exchange_sent(&request->exchange); /* may send, and may cut */
     if (request->cut == NULL && socket->input->size != 0)
