@@ -73,6 +73,8 @@ static void open_settings(lua_State *L)
 
 /* ---- sleep ---- */
 
+enum { LONGEST_SLEEP_MS = 86400000 };
+
 typedef struct sleep_op {
     fa_wait wait;
     fa_timer timer;
@@ -101,17 +103,18 @@ static void on_wake(fa_timer *timer)
 
 static int sleep_task(lua_State *L)
 {
-    lua_Number milliseconds = luaL_checknumber(L, 1);
+    luaL_checkany(L, 1);
+    uint64_t milliseconds = fa_lua_opt_duration(L, 1, "fitnessally.sleep", UINT64_MAX);
     fa_task *task = fa_task_waiting(L, "fitnessally.sleep");
-    if (!(milliseconds >= 0 && milliseconds <= 86400000.0))
-        return luaL_error(L, "fitnessally.sleep takes 0 to 86400000 milliseconds");
+    if (milliseconds > LONGEST_SLEEP_MS)
+        return luaL_error(L, "fitnessally.sleep takes 0 to 86400000 milliseconds, or a text such as \"15s\"");
     sleep_op *op = fa_scope_allocate(task->script->scope, sizeof(*op));
     if (op == NULL)
         return luaL_error(L, "no memory to sleep");
     op->wait.cancel = cancel_sleep;
     op->task = task;
     fa_timer_init(&op->timer, task->script->worker, task->script->scope, on_wake);
-    if (fa_timer_start(&op->timer, (uint64_t)milliseconds) != FA_OK) {
+    if (fa_timer_start(&op->timer, milliseconds) != FA_OK) {
         end_sleep(op);
         return luaL_error(L, "no memory to sleep");
     }

@@ -46,8 +46,8 @@ fitnessally.version = ""
 fitnessally.worker = 0
 
 ---Waits. Yields: yes. Copies: no.
----@param milliseconds number
-function fitnessally.sleep(milliseconds) end
+---@param duration number|string milliseconds, or "2s"
+function fitnessally.sleep(duration) end
 ---Who holds the memory, over all workers, as GET /api/health/memory shows it; the asking request is left out. "report" (the default):
 ---ledger and process; "analysis": the largest and the oldest owners, and the lines that made most bytes; "tracker": samples, growth
 ---and alarms; "doctor": what it means, in English. As a table, or ("json") as JSON text, in which empty arrays stay arrays. nil,
