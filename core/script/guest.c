@@ -29,7 +29,7 @@ static fa_script_options options_of(const fa_script *host, const fa_script_plugi
     options.stores = NULL;
     options.topics = NULL;
     options.draining = NULL;
-    options.connections = NULL;
+    options.edge = NULL;
     return options;
 }
 
@@ -61,13 +61,16 @@ void fa_guest_withhold(lua_State *L)
         "rawequal", "rawget",   "rawset",    "select", "setmetatable", "getmetatable", "tonumber", "tostring", "type",
         "unpack",   "xpcall",   "coroutine", "string", "table",        "math",         "bit",      "os",       "json",
         "log",      "settings", "app",       "plugin", "require",      "fitnessally",  NULL};
-    static const char *const library[] = {"version", "worker", "sleep", "now",  "buffer", "scope",
-                                          "with",    "spawn",  "all",   "race", "crypto", NULL};
+    static const char *const library[] = {"version", "worker", "sleep", "now",    "buffer",   "scope", "with",
+                                          "spawn",   "all",    "race",  "crypto", "policies", NULL};
+    static const char *const policies[] = {"read", "monotonic", "http_date", "parse_http_date", NULL}; /* for modules */
     lua_pushvalue(L, LUA_GLOBALSINDEX);
     keep_only(L, globals);
     lua_getfield(L, -1, "fitnessally");
     keep_only(L, library);
-    lua_pop(L, 2);
+    lua_getfield(L, -1, "policies");
+    keep_only(L, policies);
+    lua_pop(L, 3);
 }
 
 /* ---- its life ---- */

@@ -101,6 +101,10 @@ void *fa_lua_test(lua_State *L, int index, const fa_handle_type *type, const cha
 void *fa_lua_check(lua_State *L, int index, const fa_handle_type *type, const char *metatable)
 {
     void *object = fa_lua_test(L, index, type, metatable);
+    if (object == NULL && index == 1) /* most often req.json() for req:json() */
+        luaL_argerror(L, 1,
+                      lua_pushfstring(L, "%s expected, got %s; is it called with a colon, as in req:json()?",
+                                      type->name, luaL_typename(L, 1)));
     if (object == NULL)
         luaL_typerror(L, index, type->name);
     return object;

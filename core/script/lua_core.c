@@ -73,6 +73,8 @@ static void open_settings(lua_State *L)
 
 /* ---- sleep ---- */
 
+enum { LONGEST_SLEEP_MS = 86400000 };
+
 typedef struct sleep_op {
     fa_wait wait;
     fa_timer timer;
@@ -101,17 +103,18 @@ static void on_wake(fa_timer *timer)
 
 static int sleep_task(lua_State *L)
 {
-    lua_Number milliseconds = luaL_checknumber(L, 1);
+    luaL_checkany(L, 1);
+    uint64_t milliseconds = fa_lua_opt_duration(L, 1, "fitnessally.sleep", UINT64_MAX);
     fa_task *task = fa_task_waiting(L, "fitnessally.sleep");
-    if (!(milliseconds >= 0 && milliseconds <= 86400000.0))
-        return luaL_error(L, "fitnessally.sleep takes 0 to 86400000 milliseconds");
+    if (milliseconds > LONGEST_SLEEP_MS)
+        return luaL_error(L, "fitnessally.sleep takes 0 to 86400000 milliseconds, or a text such as \"15s\"");
     sleep_op *op = fa_scope_allocate(task->script->scope, sizeof(*op));
     if (op == NULL)
         return luaL_error(L, "no memory to sleep");
     op->wait.cancel = cancel_sleep;
     op->task = task;
     fa_timer_init(&op->timer, task->script->worker, task->script->scope, on_wake);
-    if (fa_timer_start(&op->timer, (uint64_t)milliseconds) != FA_OK) {
+    if (fa_timer_start(&op->timer, milliseconds) != FA_OK) {
         end_sleep(op);
         return luaL_error(L, "no memory to sleep");
     }
@@ -146,6 +149,25 @@ static void push_routes(lua_State *L, fa_turnstiles *turnstiles)
     }
 }
 
+/* Into the table on top. */
+static void push_edge(lua_State *L, const fa_script_options *options)
+{
+    fa_edge_figures f = {0};
+    if (options->edge != NULL)
+        options->edge(options->context, &f);
+    set_number(L, "connections", (double)f.connections);
+    lua_createtable(L, 0, 2);
+    set_number(L, "open", (double)f.websockets);
+    set_number(L, "total", (double)f.websockets_total);
+    lua_setfield(L, -2, "websockets");
+    if (!f.access_log)
+        return;
+    lua_createtable(L, 0, 2);
+    set_number(L, "dropped", (double)f.access_dropped);
+    set_number(L, "heldBack", (double)f.access_held_back);
+    lua_setfield(L, -2, "access_log");
+}
+
 static int status(lua_State *L)
 {
     size_t files = 0, bytes = 0;
@@ -155,7 +177,7 @@ static int status(lua_State *L)
     lua_pushboolean(L, o->draining != NULL && o->draining(o->context));
     lua_setfield(L, -2, "draining");
     set_number(L, "uptime_ms", (double)(fa_worker_now_exact(script->worker) - script->started_ms));
-    set_number(L, "connections", o->connections != NULL ? (double)o->connections(o->context) : 0);
+    push_edge(L, o);
     lua_newtable(L);
     set_number(L, "live", (double)fa_directory_live(fa_dialogues_directory(o->dialogues)));
     set_number(L, "running", (double)fa_directory_running(fa_dialogues_directory(o->dialogues)));

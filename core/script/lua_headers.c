@@ -26,18 +26,26 @@ static fa_text text_at(lua_State *L, int index)
     return text;
 }
 
+/* On top of the stack. */
+static fa_text value_at(lua_State *L, fa_text name)
+{
+    if (!lua_isstring(L, -1))
+        luaL_error(L, "the header %s has a %s for its value, not a text", name.data, luaL_typename(L, -1));
+    return text_at(L, -1);
+}
+
 /* The value, or the list of values, on top stays there: its texts are borrowed. */
 static void read_values(lua_State *L, fa_lua_headers *list, fa_text name)
 {
     if (!lua_istable(L, -1)) {
-        fa_lua_add_header(L, list, name, text_at(L, -1));
+        fa_lua_add_header(L, list, name, value_at(L, name));
         return;
     }
     int table = lua_gettop(L), count = (int)lua_objlen(L, table);
     luaL_checkstack(L, count + 4, "too many headers");
     for (int i = 1; i <= count; ++i) {
         lua_rawgeti(L, table, i);
-        fa_lua_add_header(L, list, name, text_at(L, -1));
+        fa_lua_add_header(L, list, name, value_at(L, name));
     }
     lua_pushvalue(L, table);
 }

@@ -121,6 +121,8 @@ static int read_file(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     const fa_script *script = fa_script_of(L);
+    if (script->options.app == NULL)
+        return answer_problem(L, name, "a plugin in a state of its own reads no files");
     if (!script->loading)
         return answer_problem(L, name, "files of the app are read while it is loaded, not later");
     char *text = lua_newuserdata(L, MOST_FILE + 1);

@@ -100,7 +100,11 @@ static void on_handler_done(fa_task *task, const char *error, int results, void 
     } else if (exchange->status == 0) {
         fa_log_write(log, FA_LOG_ERROR, "request %s: the handler at %s returned without an answer",
                      exchange->request_id, r->declared->place);
-        fa_exchange_fail(exchange, 500, "no_answer", "The server made a mistake.", NULL);
+        fa_exchange_fail(exchange, 500, "no_answer",
+                         task->script->options.development
+                             ? "The handler returned without an answer (req:reply, req:fail)."
+                             : "The server made a mistake.",
+                         NULL);
     }
 }
 
@@ -350,6 +354,21 @@ static void push_traceparent(lua_State *L, fa_exchange *exchange)
     lua_pushstring(L, fa_trace_parent(fa_exchange_trace(exchange), text));
 }
 
+/* What it is called elsewhere. */
+static int no_such_member(lua_State *L, const char *key)
+{
+    static const char *const here[][2] = {{"headers", "req:header(\"name\")"},
+                                          {"cookies", "req:cookie(\"name\")"},
+                                          {"send", "req:reply { text = ... }"},
+                                          {"url", "req.path, req:query(\"name\")"},
+                                          {"ip", "req.remote"}};
+    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); ++i) {
+        if (strcmp(key, here[i][0]) == 0)
+            return luaL_error(L, "a request has no \"%s\"; it is %s", key, here[i][1]);
+    }
+    return luaL_error(L, "a request has no \"%s\"", key);
+}
+
 static int request_index(lua_State *L)
 {
     request *r = check_request(L);
@@ -379,7 +398,7 @@ static int request_index(lua_State *L)
     else if (strcmp(key, "body") == 0)
         return push_body(L, r);
     else
-        return luaL_error(L, "a request has no \"%s\"", key);
+        return no_such_member(L, key);
     return 1;
 }
 
@@ -437,6 +456,32 @@ static void get_reply_fields(lua_State *L)
     }
 }
 
+/* A misspelt field would be forgotten in silence. It costs what a hundredth of a request does, so production looks only at answers that have
+ * nothing to say, which most often have it in the wrong place. */
+static int check_reply_fields(lua_State *L)
+{
+    for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1)) {
+        int i = 0;
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "of no name";
+        while (reply_fields[i] != NULL && strcmp(reply_fields[i], key) != 0)
+            ++i;
+        if (reply_fields[i] == NULL)
+            return luaL_error(
+                L, "reply: there is no field %s; an answer has status, headers, type, and json, text or body", key);
+    }
+    return 0;
+}
+
+static int reply_status(lua_State *L, bool has_body)
+{
+    if (!lua_isnil(L, 3) && !lua_isnumber(L, 3))
+        return luaL_error(L, "reply: status is a %s, not a number", luaL_typename(L, 3));
+    int status = (int)luaL_optinteger(L, 3, has_body ? 200 : 204);
+    if (status < 200 || status > 599)
+        return luaL_error(L, "status %d is not one that a handler can answer with", status);
+    return status;
+}
+
 static int request_reply(lua_State *L)
 {
     fa_buffer *body = NULL;
@@ -445,7 +490,12 @@ static int request_reply(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     get_reply_fields(L); /* 3 status, 4 headers, 5 type, 6 body, 7 json, 8 text */
+    if (((const request *)exchange->route_state)->script->options.development ||
+        (lua_isnil(L, 6) && lua_isnil(L, 7) && lua_isnil(L, 8)))
+        check_reply_fields(L);
     const char *type = lua_tostring(L, 5);
+    if (lua_isstring(L, 6))
+        return luaL_error(L, "reply: body takes a buffer; a text is given as text");
     if (!lua_isnil(L, 6)) {
         body = fa_lua_check(L, 6, &fa_type_buffer, FA_META_BUFFER);
         if (!fa_buffer_sealed(body))
@@ -456,12 +506,12 @@ static int request_reply(lua_State *L)
         body = buffer_of_text(L, exchange, text_at(L, -1));
         type = type != NULL ? type : "application/json";
     } else if (!lua_isnil(L, 8)) {
+        if (!lua_isstring(L, 8))
+            return luaL_error(L, "reply: text is a %s, not a text", luaL_typename(L, 8));
         body = buffer_of_text(L, exchange, text_at(L, 8));
         type = type != NULL ? type : "text/plain; charset=utf-8";
     }
-    int status = (int)luaL_optinteger(L, 3, body != NULL ? 200 : 204);
-    if (status < 200 || status > 599)
-        return luaL_error(L, "status %d is not one that a handler can answer with", status);
+    int status = reply_status(L, body != NULL);
     if (type != NULL)
         fa_lua_add_header(L, &headers, FA_TEXT("content-type"), (fa_text){type, strlen(type)});
     fa_lua_read_headers(L, 4, &headers);

@@ -145,8 +145,6 @@ static void say_ready(succession *s, const fa_server *server)
 {
     char state[64];
     const char *address;
-    for (size_t i = 0; (address = fa_server_address(server, i)) != NULL; ++i)
-        fprintf(stderr, "listening on %s\n", address);
     size_t unused = 0;
     for (size_t i = 0; i < s->inheritance.sockets.count; ++i)
         unused += s->inheritance.sockets.fds[i] >= 0;
@@ -157,7 +155,10 @@ static void say_ready(succession *s, const fa_server *server)
     snprintf(state, sizeof(state), "READY=1\nMAINPID=%ld",
              s->inheritance.supervised ? (long)getppid() : (long)getpid());
     fa_notify_systemd(state);
-    fa_inheritance_ready(&s->inheritance, fa_server_sockets(server)); /* last: whoever hears it may kill the old one */
+    fa_inheritance_ready(&s->inheritance, fa_server_sockets(server)); /* whoever hears it may kill the old one */
+    /* Last: who reads it may count on it that a supervisor starts this one again. */
+    for (size_t i = 0; (address = fa_server_address(server, i)) != NULL; ++i)
+        fprintf(stderr, "listening on %s\n", address);
 }
 
 /* `fitnessally spec`, with the configuration that is ours. NULL: no memory. */

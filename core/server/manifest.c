@@ -12,7 +12,7 @@
 #include "server/config_value.h"
 #include "server/home.h"
 
-enum { VALUE_SIZE = 4096, STATE_HEAP = 16 * 1024 * 1024, LEAST_STATE_HEAP = 4 * 1024 * 1024 };
+enum { VALUE_SIZE = 4096, STATE_HEAP = 16 * 1024 * 1024, LEAST_STATE_HEAP = 1024 * 1024 };
 
 #define OWN_HALF "init.lua"
 

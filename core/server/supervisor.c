@@ -152,10 +152,12 @@ static void take_sockets(supervisor *s)
     s->has_served = true;
 }
 
-static void hear(supervisor *s, child *c)
+/* False when there was nothing to be heard. */
+static bool hear(supervisor *s, child *c)
 {
     char text[FA_LEASH_TEXT];
-    switch (fa_leash_receive(c->leash, 0, text, &s->coming)) {
+    char what = fa_leash_receive(c->leash, 0, text, &s->coming);
+    switch (what) {
     case 'S':
         s->coming.given = strcmp(text, "given") == 0;
         break;
@@ -176,6 +178,7 @@ static void hear(supervisor *s, child *c)
     default:
         break;
     }
+    return what != '?' && what != '\0';
 }
 
 /* ---- their ends ---- */
@@ -202,10 +205,12 @@ static void reap(supervisor *s)
     char story[80];
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (pid == s->current.pid) {
-            hear(s, &s->current); /* its last words */
+            while (hear(s, &s->current)) /* its last words */
+                ;
             current_ended(s, status);
         } else if (pid == s->next.pid) {
-            hear(s, &s->next);
+            while (pid == s->next.pid && hear(s, &s->next))
+                ;
             if (pid == s->next.pid)
                 fail_next(s, fa_exit_story(status, story));
             else

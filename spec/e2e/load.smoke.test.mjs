@@ -40,7 +40,7 @@ test('a burst is served, and its memory is given back', async () => {
 
 test('dialogues in a row end with the ledger at zero', async () => {
   const figures = await soak({ dialogues: 400, concurrency: 32, warmup: 0.2, workers: 1, set: SOON });
-  assert.equal(figures.filesAfter, figures.filesBefore);
+  assert.ok(figures.filesAfter <= figures.filesBefore, `${figures.filesBefore} descriptors became ${figures.filesAfter}`);
   assert.ok(figures.parts.most <= figures.parts.allowed, JSON.stringify(figures.parts));
 });
 

@@ -65,6 +65,33 @@ describe("writing-routes.md", function()
   end)
 end)
 
+describe("writing-routes.md, events", function()
+  it("reach every reader once, and one that comes again hears what it missed", function()
+    write("app.lua", block("writing-routes", 'fitnessally.store "news"'))
+    write("spec/news_spec.lua", [[
+      local spec = require "fitnessally.testing"
+      it("reach", function()
+        local app = spec.app { app = ".", plugins = {}, settings = { tts = "" } }
+        local first, second = app:open "/news", app:open "/news"
+        app:post("/news", { json = { head = "one" } })
+        app:post("/news", { json = { head = "two" } })
+        app:settle()
+        for _, stream in ipairs { first, second } do
+          local news = stream:named "news"
+          assert.are.equal(2, #news)
+          assert.are.equal("two", news[2].data.head)
+          assert.are.equal("2", news[2].id)
+        end
+        local again = app:open("/news", { headers = { ["Last-Event-ID"] = "1" } })
+        local current = app:open("/news", { headers = { ["Last-Event-ID"] = "2" } })
+        app:settle()
+        assert.are.equal("two", again:named("news")[1].data.head)
+        assert.are.equal(0, #current:named "news")
+      end)]])
+    assert.is_truthy(succeeds("fitnessally spec spec"):find "1 success ")
+  end)
+end)
+
 describe("middleware.md", function()
   it("has a plugin that tells how long it took", function()
     local init = block("middleware", "-- plugins/timing/init.lua:")

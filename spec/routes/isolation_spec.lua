@@ -45,6 +45,7 @@ local STRANGER = {
   init = [[
     local louder = require "plugins.stranger.louder"
     local started, calls = false, 0
+    local from_file = tostring(select(2, pcall(require("fitnessally.template").load, "secret.html")))
     app:on_start(function() fitnessally.sleep(1) started = true while true do fitnessally.sleep(1000) end end)
     return {
       shout = function(arguments)
@@ -63,8 +64,12 @@ local STRANGER = {
       end,
       object = function() return { run = function() end } end,
       sound = function(sound) return { length = sound:len(), made = fitnessally.buffer():append("abc"):seal() } end,
+      template = function() return nil, from_file end,
       change = function() json.encode = nil end,
-      reach = function(name) return pcall(require, name) end,
+      reach = function(name)
+        local ok, problem = pcall(require, name)
+        return ok, tostring(problem)
+      end,
       globals = function()
         local all = {}
         for _, name in ipairs { "voice", "upstream", "io", "load", "debug", "getfenv" } do all[name] = _G[name] ~= nil end
@@ -129,6 +134,10 @@ describe("a plugin with a state of its own", function()
     assert.are.equal("5 abc 5", http.get(app, "/sound").body)
     assert.is_truthy(http.get(app, "/call/change").json.problem.detail:find("json is read-only", 1, true))
     assert.is_truthy(http.get(app, "/reach/app").body:find('require "app": no such file below the plugin\'s folder', 1, true))
+    for _, name in ipairs { "template", "time", "jwt", "url", "validate", "utf8", "schema", "body", "boundaries", "auth" } do
+      assert.is_truthy(http.get(app, "/reach/fitnessally." .. name).body:find("^true "), name)
+    end
+    assert.is_truthy(http.get(app, "/call/template").json.problem:find("reads no files", 1, true))
     assert.is_truthy(http.get(app, "/wrong").body:find(
       "plugin.stranger.shout: argument 1.progress is a function: only plain values and buffers cross", 1, true))
     assert.is_truthy(http.get(app, "/call/object").json.problem.detail:find(
@@ -139,9 +148,9 @@ describe("a plugin with a state of its own", function()
   it("pays for what it does: the call fails, with its line, and everybody else goes on", function()
     local app = begin { ["plugins.stranger.state_slice"] = "100ms", ["plugins.stranger.state_heap"] = "8MB" }
     for name, part in pairs {
-      forever = "plugins/stranger/init.lua:12: the script ran for more than 100 ms without waiting",
+      forever = "plugins/stranger/init.lua:13: the script ran for more than 100 ms without waiting",
       protected = "the script ran for more than 100 ms without waiting",
-      bomb = "plugins/stranger/init.lua:17: not enough memory",
+      bomb = "plugins/stranger/init.lua:18: not enough memory",
     } do
       local got = http.get(app, "/call/" .. name)
       assert.are.equal(200, got.status)

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ask, readTurn } from '../e2e/support/client.mjs';
 import { isMain, readOptions } from '../bench/support/options.mjs';
 import { crowd, question, spoken, startCoach } from '../bench/support/load.mjs';
-import { MB, cpuSeconds, descriptors, memory, quiet, report } from '../bench/support/process.mjs';
+import { MB, cpuSeconds, descriptors, descriptorsDownTo, memory, quiet, report } from '../bench/support/process.mjs';
 import { slope } from '../bench/support/statistics.mjs';
 
 const USAGE = `usage: node spec/soak/dialogues.mjs [--dialogues 100000] [--concurrency 64] [--warmup 0.2] [--workers 1] [--json]
@@ -84,7 +84,7 @@ export async function run({ dialogues, concurrency, warmup, workers, set = [] })
       settled, start: start.rss, end: memory(server.pid).rss, highest: memory(server.pid).peak,
       rss: line('rss'), anon: line('anon'), rest: line('rest'), ours: line('ours'), samples, warm: warm.length,
       heldMost: Math.max(0, ...samples.map(({ held }) => held)), liveMost: Math.max(0, ...samples.map(({ live }) => live)),
-      dialoguePeak: ledger.byKind.dialogue.peakBytes, filesBefore: files, filesAfter: descriptors(server.pid),
+      dialoguePeak: ledger.byKind.dialogue.peakBytes, filesBefore: files, filesAfter: await descriptorsDownTo(files, server.pid, 5),
       parts, allocator: ledger.allocator?.name, unanswered: counters.unanswered,
     };
   } finally {

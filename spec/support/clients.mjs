@@ -6,7 +6,7 @@ import path from 'node:path';
 import { REPO, startServer } from '../e2e/support/server.mjs';
 
 export async function startClients(upstreams, ...more) {
-  const settings = ['app=' + path.join(REPO, 'spec/support/clients'), 'plugins_enabled=elasticsearch,graphql', 'tts='];
+  const settings = ['app=' + path.join(REPO, 'spec/support/clients'), 'plugins_enabled=elasticsearch,graphql', 'tts=', 'script_slice=1min'];
   for (const [key, value] of Object.entries(upstreams)) settings.push(`upstreams.${key}=${value}`);
   const server = await startServer(...settings.flatMap((one) => ['--set', one]), '--workers', '1', ...more);
   const post = async (target, body) => {

@@ -112,11 +112,60 @@ static void tracebacks_cross_coroutines_and_tasks(void **state)
     script_world_end(w);
 }
 
+/* What those do who come from elsewhere. */
+static void beginners_mistakes_are_told(void **state)
+{
+    static const struct {
+        const char *code, *told;
+    } mistakes[] = {
+        {"req.json()", "request expected, got no value; is it called with a colon, as in req:json()?"},
+        {"req.reply { json = {} }", "request expected, got table; is it called with a colon"},
+        {"req:reply { 'text' }",
+         "reply: there is no field of no name; an answer has status, headers, type, and json, text or body"},
+        {"req:reply { josn = {}, status = 201 }", "reply: there is no field josn;"},
+        {"req:reply { status = 404, text = 'x', header = {} }", "reply: there is no field header;"},
+        {"req:reply { status = 'ok' }", "reply: status is a string, not a number"},
+        {"req:reply { text = {} }", "reply: text is a table, not a text"},
+        {"req:reply { body = 'text' }", "reply: body takes a buffer; a text is given as text"},
+        {"req:reply { headers = { ['X-A'] = true } }", "the header X-A has a boolean for its value, not a text"},
+        {"local a = req.headers['a']", "a request has no \\\"headers\\\"; it is req:header("},
+        {"req:send 'x'", "a request has no \\\"send\\\"; it is req:reply"},
+        {"local a = req.nonsense", "a request has no \\\"nonsense\\\""},
+        {"fitnessally.sleep '2'", "fitnessally.sleep: "},
+        {"fitnessally.sleep(-1)", "fitnessally.sleep is 0 to 86400000 milliseconds, or a text"},
+        {"fitnessally.sleep()", "bad argument #1 to 'sleep'"},
+        {"return { text = 'x' }", "The handler returned without an answer (req:reply, req:fail)."},
+    };
+    char text[8000];
+    int used = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); ++i)
+        used += snprintf(text + used, sizeof(text) - (size_t)used, "app:get('/%zu', function(req) %s end)\n", i,
+                         mistakes[i].code);
+    used += snprintf(text + used, sizeof(text) - (size_t)used,
+                     "app:get('/fine', function(req) fitnessally.sleep '0' fitnessally.sleep '1ms'\n"
+                     "  req:reply { status = 201, headers = { a = 1 }, type = 'text/x', text = 42 } end)\n");
+    script_world *w = script_world_new();
+    script_world_write(w, "app.lua", text, (size_t)used);
+    if (!script_world_try(w, NULL, WITH_DEVELOPMENT))
+        fail_msg("%s", w->error.text);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); ++i) {
+        char what[20];
+        snprintf(what, sizeof(what), "GET /%zu", i);
+        const char *answer = ask(w, what, "application/json");
+        assert_has(answer, "500 ");
+        assert_has(answer, mistakes[i].told);
+    }
+    assert_has(ask(w, "GET /fine", "application/json"), "201 ");
+    script_world_end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(developers_get_a_page),
         cmocka_unit_test(clients_get_the_id_only),
+        cmocka_unit_test(beginners_mistakes_are_told),
         cmocka_unit_test(tracebacks_cross_coroutines_and_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@ enum { MB = 1024 * 1024 };
 
 static const char half[] =
     "local kept = {}\n"
-    "app:on_start(function() fitnessally.sleep(0) kept.started = true end)\n"
+    "app:on_start(function() fitnessally.sleep(0) kept.started = true fitnessally.sleep(3600000) end)\n"
     "return {\n"
     "  echo = function(...) return ... end,\n"
     "  slow = function(x) fitnessally.sleep(1) return x.text:upper() .. config.mark end,\n"
@@ -26,6 +26,7 @@ static const char half[] =
     "  keep = function(buffer) kept.buffer = buffer end,\n"
     "  kept = function() return kept.started, select(2, pcall(function() return kept.buffer:len() end)) end,\n"
     "  sees = function(name) return tostring(_G[name]), tostring(fitnessally[name]) end,\n"
+    "  minute = function() fitnessally.sleep(60000) return 'a minute later' end,\n"
     "  waits = function() fitnessally.sleep(60000) end,\n"
     "  spawn = function() fitnessally.spawn(function() fitnessally.sleep(60000) end) return 'spawned' end,\n"
     "  phases = {\n"
@@ -85,6 +86,7 @@ static const char app[] =
     "  req:reply { text = tostring(ok) .. ' ' .. tostring(problem) }\n"
     "end)\n"
     "app:get('/waits', function(req) plugin.guest.waits() end)\n"
+    "app:get('/minute', function(req) req:reply { text = plugin.guest.minute() } end)\n"
     "app:get('/tea', function(req) req:reply { status = 418 } end)\n"
     "app:get('/plain', function(req) req:reply { text = 'plain' } end)\n";
 
@@ -198,13 +200,13 @@ static void a_call_ends_with_its_caller(void **state)
     script_world *w = begin(plugins);
     (void)state;
     assert_answer_has(w, "GET /cancel", "200 false app.lua:36: cancelled: scope 'short' ended");
-    SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 0);
-    fa_inprocess *client = script_start(w, (asking){.what = "GET /waits"});
     SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 1);
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /waits"});
+    SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 2);
     fa_inprocess_vanish(client);
-    SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 0);
+    SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 1);
     assert_answer(w, "GET /call/spawn", "200 spawned");
-    SCRIPT_UNTIL(w, fa_guests_idle(w->script));
+    SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 1); /* what app:on_start has begun */
     script_world_end(w);
 }
 
@@ -215,7 +217,7 @@ static void phases_go_over(void **state)
     (void)state;
     assert_answer_has(w, "GET /plain?stop=1", "\"code\":\"stopped\"");
     assert_answer_has(w, "GET /plain?loop=1", "500 ");
-    assert_logged(w, "guest/half.lua:28: the script ran for more than 50 ms without waiting");
+    assert_logged(w, "guest/half.lua:29: the script ran for more than 50 ms without waiting");
     assert_answer(w, "GET /plain?late=1", "200 plain");
     assert_logged(w, "plugin guest: response: ");
     assert_answer_has(w, "GET /tea", "418");
@@ -224,6 +226,100 @@ static void phases_go_over(void **state)
     assert_answer(w, "GET /plain", "200 plain");
     fa_script_stop(w->script);
     assert_logged(w, "good bye");
+    script_world_end(w);
+}
+
+/* ---- generations ---- */
+
+static _Atomic unsigned serving;
+static unsigned taken_up;
+
+static void on_taken_up(void *context, unsigned generation)
+{
+    (void)context;
+    taken_up = generation;
+}
+
+static void on_gone(void *context, unsigned generation)
+{
+    (void)context;
+    (void)generation;
+}
+
+static void begin_generations(script_world *w)
+{
+    fa_generations_options options = {
+        .worker = w->worker, .serving = &serving, .drain_ms = 60000, .taken_up = on_taken_up, .gone = on_gone};
+    serving = taken_up = 1;
+    assert_ok(fa_generations_new(&options, w->script, &w->generations));
+}
+
+static void reload(script_world *w)
+{
+    fa_error error;
+    fa_script *script;
+    fa_script_options options = w->options;
+    options.generation = serving + 1;
+    if (fa_generation_build(&options, &script, NULL, &error) != FA_OK)
+        fail_msg("%s", error.text);
+    fa_generations_offer(w->generations, script);
+    serving++;
+    fa_generations_wake(w->generations);
+    SCRIPT_UNTIL(w, taken_up == serving);
+}
+
+static size_t alive(script_world *w)
+{
+    fa_script *all[FA_MOST_GENERATIONS + 1];
+    return fa_generations_all(w->generations, all);
+}
+
+/* Time stands still, so the call waits as long as the test wants it to. */
+static fa_inprocess *wait_across_a_reload(script_world *w)
+{
+    begin_generations(w);
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /minute"});
+    fa_script *first = w->script;
+    SCRIPT_UNTIL(w, first->halves[0].guest->task_count == 2); /* the call, and what app:on_start has begun */
+    reload(w);
+    fa_test_run_for(w->worker, 5);
+    assert_int_equal(alive(w), 2);
+    assert_int_equal(first->halves[0].guest->task_count, 1);
+    assert_answer(w, "GET /call/fail", "200 failed: plugins/guest/half.lua:8: on purpose");
+    return client;
+}
+
+static script_world *begin_with_clock(fa_script_plugin plugins[2])
+{
+    script_world *w = make_world(plugins, 31);
+    w->slice_ms = 0;
+    if (!script_world_try(w, NULL, WITH_CLOCK))
+        fail_msg("%s", w->error.text);
+    return w;
+}
+
+static void a_call_ends_on_its_own_generation(void **state)
+{
+    fa_script_plugin plugins[2];
+    script_world *w = begin_with_clock(plugins);
+    (void)state;
+    fa_inprocess *client = wait_across_a_reload(w);
+    fa_worker_advance(w->worker, 60000);
+    assert_string_equal(script_answer(w, client), "200 a minute later");
+    SCRIPT_UNTIL(w, alive(w) == 1);
+    assert_logged(w, "good bye");
+    script_world_end(w);
+}
+
+static void a_call_is_cut_with_its_generation(void **state)
+{
+    fa_script_plugin plugins[2];
+    script_world *w = begin_with_clock(plugins);
+    (void)state;
+    fa_inprocess *client = wait_across_a_reload(w);
+    fa_generations_cut(w->generations, 1, "a test wants it");
+    assert_memory_equal(script_answer(w, client), "503 ", 4);
+    SCRIPT_UNTIL(w, alive(w) == 1);
     script_world_end(w);
 }
 
@@ -268,6 +364,8 @@ int main(void)
         cmocka_unit_test(a_runaway_costs_its_call),
         cmocka_unit_test(it_sees_nothing_of_the_host),
         cmocka_unit_test(a_call_ends_with_its_caller),
+        cmocka_unit_test(a_call_ends_on_its_own_generation),
+        cmocka_unit_test(a_call_is_cut_with_its_generation),
         cmocka_unit_test(phases_go_over),
         cmocka_unit_test(every_allocation_may_fail),
     };

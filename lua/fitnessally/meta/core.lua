@@ -46,8 +46,8 @@ fitnessally.version = ""
 fitnessally.worker = 0
 
 ---Waits. Yields: yes. Copies: no.
----@param milliseconds number
-function fitnessally.sleep(milliseconds) end
+---@param duration number|string milliseconds, or "2s"
+function fitnessally.sleep(duration) end
 ---Who holds the memory, over all workers, as GET /api/health/memory shows it; the asking request is left out. "report" (the default):
 ---ledger and process; "analysis": the largest and the oldest owners, and the lines that made most bytes; "tracker": samples, growth
 ---and alarms; "doctor": what it means, in English. As a table, or ("json") as JSON text, in which empty arrays stay arrays. nil,
@@ -77,8 +77,9 @@ function fitnessally.generations(format) end
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.recycle(name, format) end
----{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}, routes={{route, limit, queue, running,
----waiting, admitted, refused, timedOut}}}; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
+---{draining=, uptime_ms=, connections=, websockets={open,total}, access_log={dropped,heldBack}, dialogues={live,running,resting},
+---media={files,bytes}, routes={{route, limit, queue, running, waiting, admitted, refused, timedOut}}}; access_log: lines that found no
+---room, and those above its rate; nil when there is none; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
 ---@return table
 function fitnessally.status() end
 ---Milliseconds since 1970. Yields: no. Copies: no.

@@ -64,8 +64,8 @@ function req:form(options) end
 ---@return fitnessally.part[]? parts, string? message, string? problem
 function req:multipart(options) end
 
----Answers with one of json (a table, encoded), text, or body (a sealed buffer, sent without a copy); or with nothing. The status is 200, or 204 without a body. Fails with
----an error when it is answered already. headers: names to values, or to lists of values for a header that comes several times; a
+---Answers with one of json (a table, encoded), text, or body (a sealed buffer, sent without a copy); or with nothing. The status is 200,
+---or 204 without a body. Fails with an error when it is answered already, and in dev mode when it has a field of another name. headers: names to values, or to lists of values for a header that comes several times; a
 ---line break or NUL in one is an error, and so are those that frame the message. Yields: no. Copies: json and text.
 ---@param answer {status?: integer, json?: table, text?: string, type?: string, body?: fitnessally.buffer, headers?: fitnessally.headers}
 function req:reply(answer) end

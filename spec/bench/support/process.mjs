@@ -34,6 +34,12 @@ export function cpuSecondsOfThreads(pid) {
 
 export const descriptors = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 
+/** The same once it is down to `enough`, or after `seconds`: a connection that its client has left may close a moment later. */
+export async function descriptorsDownTo(enough, pid, seconds) {
+  for (const end = Date.now() + seconds * 1000; descriptors(pid) > enough && Date.now() < end;) await pause(20);
+  return descriptors(pid);
+}
+
 export async function report(server) {
   const { status, json, text } = await call(server, 'GET', '/api/health/memory');
   if (status !== 200) throw new Error(`the memory report: ${status} ${text}`);
