@@ -128,7 +128,7 @@ static void fill_options(fa_scripts *scripts, const fa_scripts_worker *worker, f
         .generation = 1,
         .started_ms = fa_worker_now_exact(worker->worker),
         .draining = worker->draining,
-        .connections = worker->connections,
+        .edge = worker->edge,
         .context = worker->context,
     };
     options->trusted_count = fa_config_list(config, "trusted", &options->trusted);

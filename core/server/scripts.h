@@ -41,7 +41,7 @@ typedef struct fa_scripts_worker {
     fa_dialogues *dialogues;
     fa_upstreams *upstreams;
     bool (*draining)(void *context);
-    size_t (*connections)(void *context);
+    void (*edge)(void *context, fa_edge_figures *figures);
     void *context;
 } fa_scripts_worker;
 

@@ -77,8 +77,9 @@ function fitnessally.generations(format) end
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.recycle(name, format) end
----{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}, routes={{route, limit, queue, running,
----waiting, admitted, refused, timedOut}}}; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
+---{draining=, uptime_ms=, connections=, websockets={open,total}, access_log={dropped,heldBack}, dialogues={live,running,resting},
+---media={files,bytes}, routes={{route, limit, queue, running, waiting, admitted, refused, timedOut}}}; access_log: lines that found no
+---room, and those above its rate; nil when there is none; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
 ---@return table
 function fitnessally.status() end
 ---Milliseconds since 1970. Yields: no. Copies: no.
