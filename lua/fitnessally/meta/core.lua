@@ -57,7 +57,7 @@ function fitnessally.sleep(duration) end
 ---@return table|string? answer, string? message
 function fitnessally.memory(what, format) end
 ---Loads the scripts anew, as `fitnessally reload` does. The request that asks finishes on the scripts it began with. As a table, or
----("json") as JSON text: {ok=true, generation=, previous=, loadMs=, switchMs=, workers=, lateWorkers=}, or {ok=false, generation=,
+---("json") as JSON text: {ok=true, generation=, previous=, loadMs=, switchMs=, specsMs?=, workers=, lateWorkers=}, or {ok=false, generation=,
 ---error={code=, message=, file?=, line?=, excerpt?=, traceback?=}}, and then nothing has changed. nil, message when nobody could be asked.
 ---Whoever may call a route with this can hold the processor: let only operators in. Yields: yes. Copies: the answer.
 ---@param format? "table"|"json"
