@@ -51,6 +51,7 @@ struct fa_http {
     fa_account *account; /* of kind connection: pays for connections and watches */
     fa_list listeners, connections;
     size_t connection_count, request_count;
+    _Atomic uint64_t upgrades, upgrades_ended; /* written here, read by all */
     fa_random_pool request_ids;
     bool answering;             /* h2o_start_response is being called for an exchange: errors.c keeps out of it */
     bool sigpipe_blocked;       /* in the worker's thread */
@@ -88,6 +89,7 @@ typedef struct fa_http_gate {
     fa_head head;
     fa_body_check body;
     size_t requests; /* whose heads have passed */
+    bool bound;      /* fa_http_bound_unsent, by the last answer */
     fa_http_awaited awaits;
     uint64_t since_ms; /* it waits */
     uint64_t began_ms; /* the first byte of the request */
@@ -308,7 +310,7 @@ void fa_http_library_forget_thread(void);
 
 /* progress.c */
 uint64_t fa_http_bytes_acked(int fd);
-void fa_http_bound_unsent(int fd); /* of an answer that goes on as its client reads */
+void fa_http_bound_unsent(int fd, bool bound); /* bound: for an answer that goes on as its client reads */
 
 static inline fa_http_request *fa_http_request_of(fa_exchange *exchange)
 {

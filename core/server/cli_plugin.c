@@ -96,8 +96,10 @@ static int run(const fa_cli *cli)
     int status = make_plugin(folder, name);
     if (status == FA_EXIT_DONE)
         printf("try it: fitnessally spec %s/spec\n"
-               "use it: fitnessally serve --set plugin_path=%s --set plugins_enabled=%s\n",
-               folder, parent, name);
+               "use it: fitnessally serve --set app=APP --set plugin_path=%s --set plugins_enabled=%s\n"
+               "        or plugin_path = { \"%s\" } and plugins_enabled = { \"%s\" } in fitnessally.conf.lua\n"
+               "call it: plugin[\"%s\"].greet { name = \"Ada\" } in a route of the application\n",
+               folder, parent, name, parent, name, name);
     return status;
 }
 

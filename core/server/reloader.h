@@ -7,6 +7,7 @@
 #define FA_SERVER_RELOADER_H
 
 #include "server/reload_report.h"
+#include "server/reload_specs.h"
 
 typedef struct fa_reloader fa_reloader;
 
@@ -14,6 +15,8 @@ typedef struct fa_reloader_options {
     fa_scripts *scripts;
     const fa_log *log;
     unsigned workers;
+    const fa_reload_specs
+        *specs; /* that must succeed before newer scripts serve; borrowed, without its wake and stops; NULL: none */
     const char *const *watched; /* folders in which Lua files are looked after; NULL-terminated, borrowed; NULL: none */
 } fa_reloader_options;
 

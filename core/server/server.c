@@ -42,6 +42,9 @@ struct fa_server {
     fa_control *control; /* NULL: there is none */
     fa_repls *repls;     /* NULL: nobody may have one */
     fa_reloader *reloader;
+    fa_reload_specs specs;   /* program NULL: nobody can run them */
+    fa_reload_wish wish;     /* of fa_server_reload_soon */
+    _Atomic unsigned wished; /* how often since it was sent off; 0: it is here */
     const char *watched[FA_MAX_PLUGINS + 3];
     char own_library[4200];
     fa_memory_sources memory;
@@ -346,14 +349,34 @@ static void name_watched(fa_server *server)
     server->watched[count] = NULL;
 }
 
+/* What must succeed before newer scripts serve. */
+static fa_result name_specs(fa_server *server, fa_error *error)
+{
+    const fa_settings *settings = fa_runtime_settings(server->runtime);
+    server->specs.count = fa_config_list(server->config, "reload_specs", &server->specs.specs);
+    server->specs.limit_ms = fa_config_duration(server->config, "reload_specs_limit");
+    server->specs.app = settings->app;
+    server->specs.library = settings->library;
+    if (server->specs.count > FA_MOST_RELOAD_SPECS)
+        return fa_fail(error, FA_INVALID, "reload_specs: at most %d files and folders", FA_MOST_RELOAD_SPECS);
+    if (server->specs.count > 0 && server->specs.program == NULL)
+        return fa_fail(error, FA_UNSUPPORTED, "reload_specs: only `fitnessally serve` can run specs");
+    return FA_OK;
+}
+
 /* In dev mode saving a file is enough. */
 static fa_result start_reloader(fa_server *server, fa_error *error)
 {
     bool dev = strcmp(fa_config_text(server->config, "mode"), "dev") == 0;
+    fa_result result = name_specs(server, error);
+    if (result != FA_OK)
+        return result;
     name_watched(server);
+    server->wished = 0;
     fa_reloader_options options = {.scripts = fa_runtime_scripts(server->runtime),
                                    .log = &server->log,
                                    .workers = fa_runtime_crew(server->runtime)->count,
+                                   .specs = server->specs.count > 0 ? &server->specs : NULL,
                                    .watched = dev ? server->watched : NULL};
     return fa_reloader_start(server->running, &options, &server->reloader, error);
 }
@@ -416,6 +439,24 @@ fa_result fa_server_reload(fa_server *server, fa_error *error)
     return FA_OK;
 }
 
+/* On the reloader's thread. Who has asked meanwhile wants what was saved since. */
+static void on_wish(fa_reload_wish *wish)
+{
+    fa_server *server = FA_OBJECT(wish, fa_server, wish);
+    if (wish->result == FA_CANCELLED || atomic_exchange(&server->wished, 0) <= 1)
+        return;
+    fa_server_reload_soon(server);
+}
+
+void fa_server_reload_soon(fa_server *server)
+{
+    if (server->reloader == NULL || atomic_fetch_add(&server->wished, 1) > 0)
+        return;
+    server->wish = (fa_reload_wish){.kind = FA_WISH_RELOAD, .done = on_wish};
+    fa_list_init(&server->wish.link);
+    fa_reloader_ask(server->reloader, &server->wish);
+}
+
 const char *fa_server_address(const fa_server *server, size_t index)
 {
     return index < server->listening.count ? server->listening.addresses[index] : NULL;
@@ -425,8 +466,8 @@ void fa_server_stop(fa_server *server, uint64_t drain_ms)
 {
     if (server->running == NULL)
         return;
-    fa_control_stop(server->control); /* all three ask workers, which must run for that */
-    fa_reloader_stop(server->reloader);
+    fa_reloader_stop(server->reloader); /* first: whoever waits for it on the control socket is answered */
+    fa_control_stop(server->control);   /* all three ask workers, which must run for that */
     fa_tracker_stop(server->tracker);
     server->control = NULL;
     fa_repls_end(server->repls);
@@ -464,6 +505,12 @@ void fa_server_on_upgrade(fa_server *server, fa_successor_starter start, void *c
 {
     server->start_successor = start;
     server->successor_context = context;
+}
+
+void fa_server_on_specs(fa_server *server, const char *program, char *const *command)
+{
+    server->specs.program = program;
+    server->specs.command = command;
 }
 
 uint64_t fa_server_drain_ms(const fa_server *server)

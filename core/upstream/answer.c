@@ -41,16 +41,10 @@ int64_t fa_transfer_length(const fa_transfer *t)
 
 bool fa_transfer_header(const fa_transfer *t, size_t index, fa_header *header)
 {
-    size_t size = t->head != NULL ? fa_buffer_length(t->head) : 0;
-    const char *at = size != 0 ? (const char *)fa_buffer_data(t->head) : NULL, *end = at + size;
-    for (; at != NULL && at < end; --index) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at)), *colon = memchr(at, ':', (size_t)(line_end - at));
-        if (index == 0) {
-            header->name = (fa_text){at, (size_t)(colon - at)};
-            header->value = (fa_text){colon + 1, (size_t)(line_end - colon) - 1};
+    size_t at = 0;
+    while (fa_head_next(t->head, &at, header)) {
+        if (index-- == 0)
             return true;
-        }
-        at = line_end + 1;
     }
     return false;
 }

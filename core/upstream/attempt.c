@@ -38,6 +38,8 @@ static size_t end_head(attempt *a, size_t given)
     if (status < 200) /* a provisional one; the head that counts follows */
         return given;
     a->status = (int)status;
+    if (!fa_head_lengths_agree(a->head))
+        return stop(a, FA_FAILED_PROTOCOL);
     a->head_done = true;
     take_length(a);
     a->fate = fa_transfer_judge(a->transfer, a);

@@ -171,6 +171,14 @@ void fa_settled_unref(settled *settled);
 /* Makes what an answer repeats of the secret unreadable, also one that is cut off at its end. */
 void fa_settled_hide(const settled *settled, fa_buffer *excerpt);
 
+/* ---- head.c: of an answer; NULL is an empty one. What is given is borrowed from it ---- */
+/* The line at *at, which moves on. False at the end. */
+bool fa_head_next(const fa_buffer *head, size_t *at, fa_header *header);
+bool fa_head_find(const fa_buffer *head, const char *name, fa_text *value);
+/* What it says of the body's length, if it does, is one number, however often it says it. Of two, or of one that is beyond all numbers,
+ * libcurl takes one or none, and the body would end elsewhere than the service means. */
+bool fa_head_lengths_agree(const fa_buffer *head);
+
 /* ---- url.c ---- */
 /* "https://host:443". False when it is no http or https URL, or has user information. */
 bool fa_url_origin(const char *url, char out[ORIGIN_SIZE], unsigned *port);
@@ -234,6 +242,5 @@ bool fa_transfer_may_repeat(fa_transfer *transfer, bool sent);
 base *fa_transfer_choose(fa_transfer *transfer); /* entered; NULL: all are left alone */
 void fa_base_judge(attempt *attempt, fa_failure_kind kind, uint64_t now_ms);
 int64_t fa_retry_after(const attempt *attempt, uint64_t wall_ms); /* seconds, -1 */
-bool fa_head_find(const fa_buffer *head, const char *name, fa_text *value);
 
 #endif

@@ -27,6 +27,12 @@ static bool is_alert(const attempt *a)
     return strstr(a->error, "SSL routines") != NULL && strstr(a->error, " alert ") != NULL;
 }
 
+/* What should have been the length of the next chunk is none: a failed read to libcurl as well. */
+static bool is_no_chunk(const attempt *a)
+{
+    return strstr(a->error, "chunked-encoding") != NULL;
+}
+
 fa_failure_kind fa_failure_of(const attempt *a, CURLcode code, const char **which)
 {
     *which = NULL;
@@ -68,7 +74,7 @@ fa_failure_kind fa_failure_of(const attempt *a, CURLcode code, const char **whic
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-        return is_alert(a) ? FA_FAILED_TLS : FA_FAILED_CUT;
+        return is_alert(a) ? FA_FAILED_TLS : is_no_chunk(a) ? FA_FAILED_PROTOCOL : FA_FAILED_CUT;
     case CURLE_WRITE_ERROR: /* we had it stop, and knew enough by then */
         return FA_FAILED_NOT;
     default:
@@ -178,21 +184,6 @@ void fa_base_judge(attempt *a, fa_failure_kind kind, uint64_t now_ms)
 }
 
 /* ---- the head ---- */
-
-bool fa_head_find(const fa_buffer *head, const char *name, fa_text *value)
-{
-    size_t length = strlen(name), size = head != NULL ? fa_buffer_length(head) : 0;
-    const char *at = size != 0 ? (const char *)fa_buffer_data(head) : NULL, *end = at + size;
-    while (at != NULL && at < end) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        if ((size_t)(line_end - at) > length && at[length] == ':' && memcmp(at, name, length) == 0) {
-            *value = (fa_text){at + length + 1, (size_t)(line_end - at) - length - 1};
-            return true;
-        }
-        at = line_end + 1;
-    }
-    return false;
-}
 
 /* Seconds, or a date. */
 int64_t fa_retry_after(const attempt *a, uint64_t wall_ms)

@@ -229,6 +229,8 @@ local function join(prefix, pattern, what)
     fail("%s: the pattern is a text such as \"/records/:id\"", what)
   elseif prefix ~= "" and pattern ~= "" and pattern:sub(1, 1) ~= "/" then
     fail("%s: route \"%s\": a pattern begins with /", what, pattern)
+  elseif pattern:find "/{[%w_]+}" then
+    fail("%s: route \"%s\": a segment that varies is written :%s", what, pattern, pattern:match "/{([%w_]+)}")
   end
   return prefix .. pattern
 end

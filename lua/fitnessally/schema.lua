@@ -26,14 +26,15 @@ local function fail(path, problem)
   error({ field = path, message = path .. " " .. problem }, 0)
 end
 
-local function define(name, options, known, check)
+-- level: where the caller of schema.NAME stands; a tail call leaves no place of its own.
+local function define(name, options, known, check, level)
   options = options or {}
   if type(options) ~= "table" then
-    error("schema." .. name .. ": options are a table", 3)
+    error("schema." .. name .. ": options are a table", level or 2)
   end
   for key in pairs(options) do
     if type(key) == "string" and key ~= "optional" and key ~= "default" and not known[key] then
-      error(("schema.%s: there is no option %s"):format(name, key), 3)
+      error(("schema.%s: there is no option %s"):format(name, key), level or 2)
     end
   end
   return { check = check, optional = options.optional or options.default ~= nil, default = options.default }
@@ -246,7 +247,7 @@ function schema.object(fields, options)
       end
     end
     return object
-  end)
+  end, 3)
   description.names = names
   return description
 end

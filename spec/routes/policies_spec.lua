@@ -215,6 +215,9 @@ describe("a policy that makes no sense", function()
     ['require "fitnessally.auth".jwt { algorithm = "none" }'] = "algorithm is HS256, HS384, HS512, RS256 or ES256",
     ['require "fitnessally.auth".jwt { algorithm = "HS256", secret = "x" }'] = "a secret of at least 32 bytes",
     ['require "fitnessally.auth".jwt { algorithm = "RS256", public_key = "x" }'] = "this is no public key in PEM",
+    ['require "fitnessally.schema".text { mim = 1 }'] = "app.lua:1: schema.text: there is no option mim",
+    ['require "fitnessally.schema".integer { min = 1 }'] = "app.lua:1: schema.integer: there is no option min",
+    ['require "fitnessally.schema".object({}, { stict = true })'] = "app.lua:1: schema.object: there is no option stict",
     ['require "fitnessally.ratelimit" { limit = 0 }'] = "it takes { limit = 100",
     ['require "fitnessally.ratelimit" { limit = 1, per = "fortnight" }'] = "per is second, minute",
   } do

@@ -30,6 +30,8 @@ static void what_is_wrong_with_an_app_is_said(void **state)
     refuse_app("error({})", "an error that is not a text");
     refuse_app("app:get('/a', print)\napp:get('/a', print)", "declared twice: at app.lua:1 and at app.lua:2");
     refuse_app("app:get('a', print)", "a pattern begins with /");
+    refuse_app("app:get('/a/{id}/b', print)",
+               "app.lua:1: app:get: route \"/a/{id}/b\": a segment that varies is written :id");
     refuse_app("app:get('/a')", "app.lua:1: app:get(\"/a\"): the handler is a function, not a nil");
     refuse_app("app:static('/m', {})", "root is missing");
     refuse_app("app:static('m', { root = '.' })", "a prefix begins with /");
