@@ -381,7 +381,7 @@ fa_result fa_control_open(const char *path, const char *request, int *connection
 
 fa_result fa_control_ask(const char *path, const char *request, char **answer, fa_error *error)
 {
-    int fd;
+    int fd = -1;
     fa_result result = fa_control_open(path, request, &fd, error);
     if (result != FA_OK)
         return result;
