@@ -372,7 +372,8 @@ static int push_half(lua_State *L)
     push_phases(L, half);
     lua_newtable(L);
     luaL_register(L, NULL, natives);
-    lua_call(L, 3, 1);
+    lua_pushstring(L, half->name);
+    lua_call(L, 4, 1);
     return 1;
 }
 
