@@ -367,7 +367,7 @@ void fa_attempt_drop(attempt *a)
     if (a->head != NULL)
         fa_buffer_release(a->head);
     if (a->base != NULL)
-        fa_breaker_forget(&a->base->breaker);
+        fa_shared_breaker_forget(a->base->breaker);
     fa_scope_free(t->scope, a);
     fa_upstream_landed(via);
 }

@@ -357,6 +357,9 @@ describe('nobody pays for words that no one hears', () => {
 
 test('200 dialogues through both leave nothing behind', async () => {
   const firsts = [];
+  await server.stop();
+  server = await startServer(...useOpenAI(service.url, 'linger=1s', 'workers=2', ...['llm', 'tts'].flatMap((name) => // not a test of deadlines
+    ['first_byte_timeout', 'idle_timeout', 'total_timeout'].map((key) => `upstreams.${name}.${key}=2min`))));
   async function one(i) {
     const since = performance.now();
     const { dialogueId } = await ask(server, `How do I do a plank? Number ${i}.`);
