@@ -229,7 +229,7 @@ void fa_transfer_arm(fa_transfer *transfer);                     /* the deadline
 void fa_transfer_let_go(fa_transfer *transfer);                  /* of everything but the answer: it is done */
 void fa_transfer_cancel(fa_transfer *transfer);                  /* the upstreams close */
 fate fa_transfer_judge(fa_transfer *transfer, attempt *attempt); /* inside of curl */
-void fa_transfer_sent(attempt *attempt);                         /* inside of curl: a deadline begins */
+void fa_transfer_sent(attempt *attempt);                         /* inside of curl: another deadline holds */
 void fa_transfer_news(fa_transfer *transfer, attempt *attempt);
 void fa_transfer_landed(fa_transfer *transfer, attempt *attempt, CURLcode code);
 

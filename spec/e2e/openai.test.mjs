@@ -183,7 +183,7 @@ describe('a language model that fails', () => {
       assert.equal(done.failedChunks, 0);
       assert.ok(chunks.every(({ data }) => data.mime === 'audio/mpeg'), 'the voice is still that of the service');
       assert.equal(service.of('chat').length, 1, 'it is asked once');
-      assert.match(server.log(), new RegExp(`the language model fails \\(${code}\\)`));
+      await server.logged(new RegExp(`the language model fails \\(${code}\\)`));
     });
   }
 
@@ -225,7 +225,7 @@ describe('a voice that fails', () => {
       assert.deepEqual(done.services.tts,
         { asked: 'openai', pieces: chunks.length, by_fallback: chunks.length, fallback: 'espeak', failed: code });
       assert.equal(service.of('speech').length, 1, 'it is asked once a turn');
-      assert.match(server.log(), new RegExp(`the voice fails \\(${code}\\)`));
+      await server.logged(new RegExp(`the voice fails \\(${code}\\)`));
     });
   }
 
