@@ -161,6 +161,13 @@ static bool ends_with_connection(const fa_exchange *exchange, const h2o_req_t *r
     return length < 0 && has_body && (req->version != 0x101 || status != 200);
 }
 
+/* Until the next request; with HTTP/2 for good, as other streams may want it. */
+static void bound_unsent(fa_http_connection *connection)
+{
+    fa_http_bound_unsent(fa_http_connection_fd(connection), true);
+    connection->gate.bound = true;
+}
+
 static fa_result back_start(fa_exchange *exchange, int status, const fa_header *headers, size_t count, int64_t length)
 {
     fa_http_request *request = fa_http_request_of(exchange);
@@ -172,7 +179,7 @@ static fa_result back_start(fa_exchange *exchange, int status, const fa_header *
     req->res.content_length = length < 0 ? SIZE_MAX : (size_t)length;
     fa_http_copy_headers(req, headers, count);
     if (length < 0)
-        fa_http_bound_unsent(fa_http_connection_fd(request->connection));
+        bound_unsent(request->connection);
     if (request->http->draining || fa_http_gate_is_last(request->connection, &request->http->options) ||
         ends_with_connection(exchange, req, status, length))
         req->http1_is_persistent = 0;

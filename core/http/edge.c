@@ -132,6 +132,14 @@ bool fa_http_draining(const fa_http *http)
     return http->draining;
 }
 
+void fa_http_upgrades(const fa_http *http, uint64_t *open, uint64_t *total)
+{
+    uint64_t ended =
+        http->upgrades_ended; /* first: one that begins and ends meanwhile must not make it more than all */
+    *total = http->upgrades;
+    *open = *total - ended;
+}
+
 /* h2o_context_dispose closes its handles and then runs the loop once to see them off. We are inside a callback of that
  * loop, and uv_run is not reentrant: lend it an empty one. The handles close on the real loop; their memory lasts as
  * long as ours. */

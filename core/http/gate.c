@@ -173,6 +173,9 @@ static void next_request(fa_http_connection *connection)
 {
     fa_http_gate *gate = &connection->gate;
     memset(&gate->head, 0, sizeof(gate->head));
+    if (gate->bound) /* a stream has ended; the next answer may be a large file, that would wake us for every bit of it */
+        fa_http_bound_unsent(fa_http_connection_fd(connection), false);
+    gate->bound = false;
     fa_http_deadline_await(connection, gate->requests == 0 ? FA_AWAITS_FIRST : FA_AWAITS_NEXT);
     if (gate->ahead != NULL) {
         put_back(gate);
@@ -257,6 +260,7 @@ void fa_http_gate_close(fa_http_connection *connection)
     fa_http_gate *gate = &connection->gate;
     gate->socket = NULL;
     fa_http_secure_close(connection);
+    fa_http2_close(connection);
     fa_timer_stop(&gate->deadline);
     if (gate->ahead != NULL)
         h2o_buffer_dispose(&gate->ahead);

@@ -80,6 +80,9 @@ size_t fa_http_connections(const fa_http *http);
 size_t fa_http_requests(const fa_http *http); /* exchanges not yet ended */
 bool fa_http_draining(const fa_http *http);
 
+/* Connections that speak another protocol by fa_exchange_upgrade: now, and ever. Thread: any. */
+void fa_http_upgrades(const fa_http *http, uint64_t *open, uint64_t *total);
+
 /* After on_idle, or from inside it; or when the loop has not run yet. Closes what is left of the edge on the loop; its
  * memory is freed with the worker's scope. Gives back what h2o keeps for this thread. Thread: the worker's. NULL is
  * ignored. */

@@ -3,12 +3,13 @@
  * cannot be included beside <netinet/tcp.h>, which h2o's headers may bring. */
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
 uint64_t fa_http_bytes_acked(int fd);
-void fa_http_bound_unsent(int fd);
+void fa_http_bound_unsent(int fd, bool bound);
 
 uint64_t fa_http_bytes_acked(int fd)
 {
@@ -22,8 +23,8 @@ uint64_t fa_http_bytes_acked(int fd)
 
 /* The kernel's buffer grows to megabytes for a client that reads slowly, which nobody accounts for, and the writer is told
  * that all is well. With this it takes only so much more than it may send now. */
-void fa_http_bound_unsent(int fd)
+void fa_http_bound_unsent(int fd, bool bound)
 {
-    const int bytes = 128 * 1024;
+    const int bytes = bound ? 128 * 1024 : 0;                              /* 0: as the system has it */
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes)); /* refused: as it was without */
 }

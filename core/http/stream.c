@@ -237,7 +237,7 @@ fa_result fa_http_stream_new(fa_http *http, fa_scope *scope, fa_moving *moving, 
     exchange->status = 200;
     fa_http_stall_init(&stream->stall, exchange, stream->connection, cut);
     stream->connection->stream = stream;
-    fa_http_bound_unsent(fa_http_connection_fd(stream->connection));
+    fa_http_bound_unsent(fa_http_connection_fd(stream->connection), true);
     http->request_count++;
     uv_read_start(socket_of(stream), lend_waste, on_read);
     *out = stream;

@@ -74,6 +74,7 @@ static void end_exchange(fa_http_request *request)
 {
     fa_access_log_exchange(request->http->options.access, &request->exchange, request->cut);
     request->http->request_count--;
+    request->http->upgrades_ended++;
     fa_exchange_gone(&request->exchange);
     fa_scope_end(request->exchange.scope, request->cut, NULL); /* and the request lies in it */
 }
@@ -241,7 +242,7 @@ static void on_head_left(void *context, h2o_socket_t *socket, size_t request_siz
     request->exchange.back_end = &upgraded;
     memset(&request->stall, 0, sizeof(request->stall)); /* its timer has been stopped for good */
     fa_http_stall_init(&request->stall, &request->exchange, connection, cut);
-    fa_http_bound_unsent(fa_http_connection_fd(connection));
+    fa_http_bound_unsent(fa_http_connection_fd(connection), true);
     h2o_socket_read_start(socket, on_read);
     fa_exchange_sent(&request->exchange); /* may send, and may cut */
     if (request->cut == NULL && socket->input->size != 0)
@@ -277,6 +278,7 @@ fa_result fa_http_upgrade_begin(fa_exchange *exchange, const fa_header *headers,
     req->res.content_length = SIZE_MAX;
     fa_http_copy_headers(req, headers, count);
     request->phase = FA_PHASE_UPGRADING;
+    request->http->upgrades++;
     h2o_http1_upgrade(req, NULL, 0, on_head_left, request);
     fa_http_stall_watch(&request->stall);
     return FA_OK;

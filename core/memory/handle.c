@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "memory/census.h"
+
 /* KEPT_PAGES are made with the table and stay: the stories of the last thousand late uses, and a table that stands where it
  * stood once nothing is alive. */
 enum { SLOTS_PER_PAGE = 64, KEPT_PAGES = 16 };
@@ -163,17 +165,17 @@ static void describe(const slot *s, char *out, size_t size)
 
 static void tell_story(const slot *s, fa_error *error)
 {
-    char what[160];
-    char where[80] = "";
+    char what[160], made[80], released[80];
+    char where[90] = "";
     describe(s, what, sizeof(what));
+    fa_origin_text(s->made_at, made, sizeof(made));
     if (s->released_at.name != NULL)
-        snprintf(where, sizeof(where), " at %s:%u", s->released_at.name, (unsigned)s->released_at.line);
+        snprintf(where, sizeof(where), " at %s", fa_origin_text(s->released_at, released, sizeof(released)));
     if (s->ended)
-        fa_fail(error, FA_INVALID, "%s: used after release (made at %s:%u, released when %s ended%s: %s)", what,
-                s->made_at.name, (unsigned)s->made_at.line, s->owner, where, s->reason);
+        fa_fail(error, FA_INVALID, "%s: used after release (made at %s, released when %s ended%s: %s)", what, made,
+                s->owner, where, s->reason);
     else
-        fa_fail(error, FA_INVALID, "%s: used after release (made at %s:%u, released%s)", what, s->made_at.name,
-                (unsigned)s->made_at.line, where);
+        fa_fail(error, FA_INVALID, "%s: used after release (made at %s, released%s)", what, made, where);
 }
 
 static slot *resolve(const fa_handle_table *table, fa_handle handle, const fa_handle_type *type, fa_error *error)

@@ -29,7 +29,7 @@ static fa_script_options options_of(const fa_script *host, const fa_script_plugi
     options.stores = NULL;
     options.topics = NULL;
     options.draining = NULL;
-    options.connections = NULL;
+    options.edge = NULL;
     return options;
 }
 

@@ -100,21 +100,22 @@ struct fa_script {
     int starter_count;
     fa_half *halves; /* of plugins, in the order of plugins_enabled */
     size_t half_count;
-    unsigned phases; /* fa_phase, of all plugins that can be used */
-    bool shut_down;  /* that phase is over */
-    fa_list entries; /* for the phase `log` (lua_phases.c) */
+    unsigned phases;     /* fa_phase, of all plugins that can be used */
+    bool shut_down;      /* that phase is over */
+    bool entries_posted; /* the mail below is on its way */
+    fa_list entries;     /* for the phase `log` (lua_phases.c) */
     size_t entry_count, entries_lost;
     fa_message entries_mail;
-    bool entries_posted;
-    fa_list watched;               /* requests of which it will be told */
-    fa_half *half;                 /* whose code is being loaded; NULL: the application's */
-    struct definition *upstreams;  /* that its app has defined (lua_upstream_define.c) */
-    fa_list readings;              /* of streams of upstreams that are open (lua_upstream_stream.c) */
-    bool attached;                 /* it is the worker's */
-    bool loading;                  /* routes may be declared */
+    fa_list watched;              /* requests of which it will be told */
+    fa_half *half;                /* whose code is being loaded; NULL: the application's */
+    struct definition *upstreams; /* that its app has defined (lua_upstream_define.c) */
+    fa_list readings;             /* of streams of upstreams that are open (lua_upstream_stream.c) */
+    bool attached;                /* it is the worker's */
+    bool loading;                 /* routes may be declared */
+    bool retired;                 /* newer scripts serve */
+    bool draining;
     struct generation *generation; /* generations.c; NULL: it stands alone */
     fa_list holds;                 /* who will still need this state: holds.c */
-    bool retired;
     void (*on_idle)(void *context);
     void *idle_context;
     struct fa_task *current;
@@ -129,8 +130,7 @@ struct fa_script {
     unsigned task_number; /* of the newest task */
     fa_list streams;      /* of events that are open: told when the server drains */
     fa_message drain_mail;
-    fa_list websockets; /* that are open: closed when it drains */
-    bool draining;
+    fa_list websockets;          /* that are open: closed when it drains */
     size_t task_count;           /* without those that only wait to be told of their end */
     size_t copies, copied_bytes; /* bytes that scripts asked to have as Lua strings */
     uint64_t started_ms;
@@ -396,6 +396,10 @@ int fa_halves_call(fa_script *script, const char *function, int base);
 void fa_halves_push_library(lua_State *L);
 
 /* ---- from one state to another (crossing.c) ---- */
+
+/* Places on a stack that a crossing may take, either way. Where there may be fewer the one who runs is to be asked before (luaL_checkstack):
+ * to grow a stack that is full raises. */
+enum { FA_CROSSING_STACK = 128 };
 
 typedef struct fa_crossing {
     lua_State *from, *to; /* of the same worker; neither runs in the other's protected call */

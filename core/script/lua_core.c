@@ -149,6 +149,25 @@ static void push_routes(lua_State *L, fa_turnstiles *turnstiles)
     }
 }
 
+/* Into the table on top. */
+static void push_edge(lua_State *L, const fa_script_options *options)
+{
+    fa_edge_figures f = {0};
+    if (options->edge != NULL)
+        options->edge(options->context, &f);
+    set_number(L, "connections", (double)f.connections);
+    lua_createtable(L, 0, 2);
+    set_number(L, "open", (double)f.websockets);
+    set_number(L, "total", (double)f.websockets_total);
+    lua_setfield(L, -2, "websockets");
+    if (!f.access_log)
+        return;
+    lua_createtable(L, 0, 2);
+    set_number(L, "dropped", (double)f.access_dropped);
+    set_number(L, "heldBack", (double)f.access_held_back);
+    lua_setfield(L, -2, "access_log");
+}
+
 static int status(lua_State *L)
 {
     size_t files = 0, bytes = 0;
@@ -158,7 +177,7 @@ static int status(lua_State *L)
     lua_pushboolean(L, o->draining != NULL && o->draining(o->context));
     lua_setfield(L, -2, "draining");
     set_number(L, "uptime_ms", (double)(fa_worker_now_exact(script->worker) - script->started_ms));
-    set_number(L, "connections", o->connections != NULL ? (double)o->connections(o->context) : 0);
+    push_edge(L, o);
     lua_newtable(L);
     set_number(L, "live", (double)fa_directory_live(fa_dialogues_directory(o->dialogues)));
     set_number(L, "running", (double)fa_directory_running(fa_dialogues_directory(o->dialogues)));

@@ -107,6 +107,12 @@ uint64_t fa_lua_opt_duration(lua_State *L, int index, const char *what, uint64_t
 static void note(lua_State *L, fa_exchange *exchange, fa_added_kind kind, fa_text name, fa_text value)
 {
     fa_result result = fa_exchange_add_header(exchange, kind, name, value);
+    if (result == FA_WRONG_STATE && exchange->status != 0 && !exchange->gone)
+        luaL_error(
+            L,
+            "this header comes too late: the answer, %d, has been made; add it before next(req), or in the phase "
+            "`response` of a plugin",
+            exchange->status);
     if (result == FA_FULL)
         luaL_error(L, "more than %d headers are added to one answer", FA_MAX_ADDED_HEADERS);
     fa_lua_check_answered(L, result);

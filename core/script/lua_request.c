@@ -185,11 +185,10 @@ static void serve_folder(const fa_script *script, fa_exchange *exchange, const m
 static void serve(fa_script *script, fa_exchange *exchange, const fa_route *route)
 {
     const fa_script_route *declared = &script->routes[route->target];
-    request *r;
     exchange->story.route = declared->pattern;
     if (declared->handler == LUA_NOREF)
         serve_folder(script, exchange, declared->folder);
-    else if ((r = take_up(script, exchange, route)) != NULL &&
+    else if (take_up(script, exchange, route) != NULL &&
              fa_route_admit(script, exchange, declared->options, run_handler))
         run_handler(exchange);
 }

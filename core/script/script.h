@@ -75,6 +75,14 @@ typedef struct fa_line_listener {
     void *context;
 } fa_line_listener;
 
+/* What the edges of all workers have, for fitnessally.status. */
+typedef struct fa_edge_figures {
+    size_t connections;
+    uint64_t websockets, websockets_total;     /* open; since the start */
+    bool access_log;                           /* there is one */
+    uint64_t access_dropped, access_held_back; /* of its lines: those that found no room, those above its rate */
+} fa_edge_figures;
+
 /* Everything is borrowed for the life of the script. */
 typedef struct fa_script_options {
     fa_worker *worker;
@@ -111,7 +119,7 @@ typedef struct fa_script_options {
     uint64_t started_ms;            /* of the server, by its ledger's clock; 0: now */
     /* What fitnessally.status and memory report of the rest of the server. */
     bool (*draining)(void *context);
-    size_t (*connections)(void *context);
+    void (*edge)(void *context, fa_edge_figures *figures); /* figures: zeroed */
     void *context;
 } fa_script_options;
 

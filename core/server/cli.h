@@ -24,7 +24,7 @@ typedef struct fa_command {
 struct fa_cli {
     const fa_command *command;
     const char *file; /* -c; NULL: look for one */
-    bool json, help, watch, coverage, supervise, status;
+    bool json, help, watch, coverage, supervise, status, no_types;
     const char *pid, *socket;    /* which running server; NULL: not said */
     const char *output, *filter; /* of specs; NULL: not said */
     const char *folder;          /* --dir; NULL: not said */

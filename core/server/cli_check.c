@@ -1,8 +1,10 @@
 /* `fitnessally check`: whether the configuration and the scripts would do, without running them. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/cli.h"
+#include "server/cli_types.h"
 #include "server/config_named.h"
 #include "server/server.h"
 
@@ -78,9 +80,10 @@ static void print_named(const fa_config *config, const char *group)
     }
 }
 
-static void print_json(const char *file, const fa_config *config)
+/* types: what is said of them in JSON. */
+static void print_json(const char *file, const fa_config *config, const char *types, bool well)
 {
-    fputs("{\"status\":\"ok\",\"file\":", stdout);
+    printf("{\"status\":\"%s\",\"types\":%s,\"file\":", well ? "ok" : "wrong", types);
     print_text(file);
     fputs(",\"values\":{", stdout);
     print_own(config);
@@ -97,6 +100,21 @@ static void on_plugin_problem(void *context, const char *name, const char *probl
     *status = fa_cli_failed("plugin %s would be left out: %s", name, problem);
 }
 
+/* All is well but, perhaps, types. */
+static int finish(const fa_cli *cli, const fa_config *config)
+{
+    bool well = true;
+    char *types = cli->no_types ? NULL : fa_cli_types(config, cli->json, &well);
+    if (cli->json)
+        print_json(fa_cli_file(cli), config, types != NULL ? types : "{\"checked\":false}", well);
+    else
+        puts("configuration ok");
+    if (!cli->json && types != NULL)
+        fprintf(well ? stdout : stderr, "%s\n", types);
+    free(types);
+    return well ? FA_EXIT_DONE : FA_EXIT_FAILED;
+}
+
 static int run(const fa_cli *cli)
 {
     fa_server *server;
@@ -111,28 +129,32 @@ static int run(const fa_cli *cli)
         status = fa_cli_failed("%s", error.text);
     else if (status != FA_EXIT_DONE)
         fputs("A server would start without it.\n", stderr);
-    else if (cli->json)
-        print_json(fa_cli_file(cli), fa_server_config(server));
     else
-        puts("configuration ok");
+        status = finish(cli, fa_server_config(server));
     fa_server_destroy(server);
     return status;
 }
 
 const fa_command fa_command_check = {
     .name = "check",
-    .options = "clwdsj",
+    .options = "clwdsjt",
     .summary = "say whether configuration and scripts are right",
-    .help = "usage: fitnessally check [options]\n"
-            "\n"
-            "Reads the configuration as `serve` with the same options would, and loads plugins and scripts, without "
-            "serving.\n"
-            "Exits with 0 and says `configuration ok`, or with 1 and what is wrong, with file and line; a plugin that "
-            "would be left "
-            "out is wrong, too.\n"
-            "\n"
-            "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
-            "  --listen, --workers, --data, --set   as for serve\n"
-            "  --json               the values and where each comes from\n",
+    .help =
+        "usage: fitnessally check [options]\n"
+        "\n"
+        "Reads the configuration as `serve` with the same options would, and loads plugins and scripts, without "
+        "serving.\n"
+        "Exits with 0 and says `configuration ok`, or with 1 and what is wrong, with file and line; a plugin that "
+        "would be left "
+        "out is wrong, too.\n"
+        "Where lua-language-server is on the PATH the types of the scripts are checked as well, against the "
+        "annotations "
+        "of the\n"
+        "server: each finding is told with file and line, and the exit status is 1. Where it is not, that is said.\n"
+        "\n"
+        "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
+        "  --listen, --workers, --data, --set   as for serve\n"
+        "  --no-types           do not ask lua-language-server\n"
+        "  --json               the values and where each comes from\n",
     .run = run,
 };

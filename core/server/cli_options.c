@@ -10,7 +10,7 @@
 
 #define FILE_NAME "fitnessally.conf.lua"
 
-enum { OPTIONS = 17 };
+enum { OPTIONS = 18 };
 
 /* Each option by its letter; only -c and -h can be written short. */
 static const struct option known_options[OPTIONS] = {
@@ -22,7 +22,7 @@ static const struct option known_options[OPTIONS] = {
     {"supervise", no_argument, NULL, 'S'},     {"status", no_argument, NULL, 'T'},
     {"output", required_argument, NULL, 'o'},  {"filter", required_argument, NULL, 'f'},
     {"coverage", no_argument, NULL, 'C'},      {"dir", required_argument, NULL, 'D'},
-    {"worker", required_argument, NULL, 'n'},
+    {"worker", required_argument, NULL, 'n'},  {"no-types", no_argument, NULL, 't'},
 };
 
 static void say(const char *format, va_list args)
@@ -116,6 +116,9 @@ static int take_option(fa_cli *cli, int letter, char ***listen)
         return FA_EXIT_DONE;
     case 'D':
         cli->folder = optarg;
+        return FA_EXIT_DONE;
+    case 't':
+        cli->no_types = true;
         return FA_EXIT_DONE;
     case 'n':
         cli->worker = optarg;

@@ -84,7 +84,7 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
         switch (number) {
         case SIGHUP:
             reload_certificates(server);
-            fa_server_reload(server, NULL); /* the log says how it went */
+            fa_server_reload_soon(server);
             break;
         case SIGUSR1:
             fa_server_reopen_logs(server);
@@ -161,6 +161,29 @@ static void say_ready(succession *s, const fa_server *server)
         fprintf(stderr, "listening on %s\n", address);
 }
 
+/* `fitnessally spec`, with the configuration that is ours. NULL: no memory. */
+static char **spec_command(const fa_cli *cli)
+{
+    size_t count = 0;
+    const char *file = fa_cli_file(cli);
+    const char **words = calloc(2 * cli->override_count + 8, sizeof(*words));
+    if (words == NULL)
+        return NULL;
+    words[count++] = "fitnessally";
+    words[count++] = "spec";
+    words[count++] = "--output";
+    words[count++] = "TAP";
+    if (file != NULL) {
+        words[count++] = "--config";
+        words[count++] = file;
+    }
+    for (size_t i = 0; i < cli->override_count; ++i) {
+        words[count++] = "--set";
+        words[count++] = cli->overrides[i];
+    }
+    return (char **)words;
+}
+
 static int serve(const fa_cli *cli, succession *s, const sigset_t *awaited)
 {
     fa_server *server;
@@ -168,6 +191,9 @@ static int serve(const fa_cli *cli, succession *s, const sigset_t *awaited)
     int status = fa_cli_configure(cli, &server);
     if (status != FA_EXIT_DONE)
         return status;
+    char **specs = spec_command(cli);
+    if (specs != NULL)
+        fa_server_on_specs(server, "/proc/self/exe", specs);
     fa_server_inherit(server, &s->inheritance.sockets);
     fa_server_on_upgrade(server, start_successor, s);
     fa_result result = fa_server_start(server, &error);
@@ -180,6 +206,7 @@ static int serve(const fa_cli *cli, succession *s, const sigset_t *awaited)
         status = fa_cli_failed("%s", error.text[0] != '\0' ? error.text : fa_result_name(result));
     }
     fa_server_destroy(server);
+    free(specs);
     return status;
 }
 

@@ -53,6 +53,9 @@ static const fa_config_key keys[] = {
         "dev|always|never"),
     KEY("reload_drain", DURATION, "30s", 0, 1 * HOUR,
         "how long streams of events go on with replaced scripts before they are told to come again"),
+    KEY("reload_specs", LIST, NULL, 0, 0,
+        "files and folders of specs, below that of the application, that must succeed before newer scripts serve; not set: none are run"),
+    KEY("reload_specs_limit", DURATION, "1min", 100 * MS, 1 * HOUR, "how long they may take; then they have failed"),
 
     /* speech and words */
     KEY("tts", TEXT, "espeak", 0, 0, "plugin that speaks; not set: answers are text only"),

@@ -40,20 +40,41 @@ static unsigned percent(size_t part, size_t whole)
     return whole > 0 ? (unsigned)((double)part * 100 / (double)whole) : 0;
 }
 
+/* "; the largest is hall with 34.5 MB, made at app.lua:4": the one of its kind that holds most itself. Nothing when it is not among
+ * the largest of all. */
+static const char *largest_of(const fa_memory_report *r, fa_kind kind, char *out, size_t size)
+{
+    char place[80];
+    out[0] = '\0';
+    for (size_t i = 0; i < r->census.largest_count && out[0] == '\0'; ++i) {
+        const fa_census_owner *o = &r->census.largest[i];
+        if (o->kind == kind)
+            snprintf(out, size, "; the largest is %s with %s, made at %s", o->label, SIZE(o->own),
+                     fa_origin_text(o->made_at, place, sizeof(place)));
+    }
+    return out;
+}
+
+#define LARGEST(r, kind) largest_of((r), (kind), (char[180]){0}, 180)
+
+static bool budget_fills(const fa_memory_report *r)
+{
+    return r->budget != 0 && percent(r->total, r->budget) >= 80;
+}
+
 static void budget_is_nearly_full(const fa_memory_report *r, fa_diagnosis *d)
 {
     size_t top = 0;
     unsigned used = percent(r->total, r->budget);
-    if (r->budget == 0 || used < 80)
+    if (!budget_fills(r))
         return;
     for (size_t kind = 1; kind < FA_KIND_COUNT; ++kind)
         top = r->figures.kinds[kind].bytes > r->figures.kinds[top].bytes ? kind : top;
     find(d, used >= 95 ? FA_SEVERITY_CRITICAL : FA_SEVERITY_WARNING,
          "%u %% of the memory budget of %s are in use, and new dialogues are refused (503) as it fills; most is held "
-         "by %s: %s in %zu. "
-         "Raise memory_budget, or see who holds it in `fitnessally memory`.",
+         "by %s: %s in %zu%s. Raise memory_budget, or see who holds it in `fitnessally memory`.",
          used, SIZE(r->budget), fa_kind_name((fa_kind)top), SIZE(r->figures.kinds[top].bytes),
-         r->figures.kinds[top].count);
+         r->figures.kinds[top].count, LARGEST(r, (fa_kind)top));
 }
 
 /* Each step keeps those before it in force. */
@@ -133,9 +154,28 @@ static void kinds_grow(const fa_memory_report *r, fa_diagnosis *d)
         const fa_kind_figures *now = &r->figures.kinds[kind];
         if (growth < SLOW_GROWTH)
             continue;
-        find(d, FA_SEVERITY_WARNING, "%s memory grows by %s a minute and is %s in %zu now (%zu have ended).",
-             fa_kind_name((fa_kind)kind), SIZE((uint64_t)growth), SIZE(now->bytes), now->count, now->ended);
+        find(d, FA_SEVERITY_WARNING, "%s memory grows by %s a minute and is %s in %zu now (%zu have ended)%s.",
+             fa_kind_name((fa_kind)kind), SIZE((uint64_t)growth), SIZE(now->bytes), now->count, now->ended,
+             LARGEST(r, (fa_kind)kind));
     }
+}
+
+/* When there is too much of what is owned: from which lines it came. */
+static void lines_that_made_most(const fa_memory_report *r, fa_diagnosis *d)
+{
+    char text[300] = "", place[80];
+    unsigned told = 0;
+    bool grows = r->trend.tells && r->trend.growth[FA_LINE_OURS] >= SLOW_GROWTH;
+    for (size_t i = 0; (grows || budget_fills(r)) && i < r->census.place_count && told < 3; ++i) {
+        const fa_census_place *p = &r->census.places[i];
+        size_t used = strlen(text);
+        if (p->buffers == 0 || percent(p->bytes, r->figures.ours) < 10)
+            continue;
+        snprintf(text + used, sizeof(text) - used, "%s%s in %zu at %s", told++ > 0 ? ", " : "", SIZE(p->bytes),
+                 p->buffers, fa_origin_text(p->at, place, sizeof(place)));
+    }
+    if (told > 0)
+        find(d, FA_SEVERITY_NOTE, "The buffers that hold most were made here: %s.", text);
 }
 
 static void lua_grows(const fa_memory_report *r, fa_diagnosis *d)
@@ -146,6 +186,26 @@ static void lua_grows(const fa_memory_report *r, fa_diagnosis *d)
                  "The Lua heap of worker %u grows by %s a minute and is %s now: a script keeps what it should let go, "
                  "most often in a table of its own.",
                  i, SIZE((uint64_t)r->trend.lua_growth[i]), SIZE(r->workers[i].script.heap));
+    }
+}
+
+static void a_lua_heap_is_full(const fa_memory_report *r, fa_diagnosis *d)
+{
+    for (unsigned i = 0; i < r->worker_count; ++i) {
+        const fa_script_figures *now = r->workers[i].generation_count > 0 ? &r->workers[i].generations[0].script : NULL;
+        if (now == NULL || now->heap_refused == 0)
+            continue;
+        if (percent(now->heap, now->heap_limit) >= 80)
+            find(d, FA_SEVERITY_WARNING,
+                 "The Lua heap of worker %u is at %u %% of its limit of %s (script_heap), and scripts that asked for "
+                 "more have failed (%zu refusals): a script keeps what it should let go, most often in a table of its "
+                 "own.",
+                 i, percent(now->heap, now->heap_limit), SIZE(now->heap_limit), now->heap_refused);
+        else
+            find(d, FA_SEVERITY_NOTE,
+                 "Scripts of worker %u have asked for more than their limit of %s (script_heap) allows and have failed "
+                 "(%zu refusals); the heap is %s now.",
+                 i, SIZE(now->heap_limit), now->heap_refused, SIZE(now->heap));
     }
 }
 
@@ -220,12 +280,14 @@ void fa_diagnose(const fa_memory_report *report, fa_diagnosis *diagnosis)
         alarms_stand,
         kinds_grow,
         lua_grows,
+        a_lua_heap_is_full,
         an_owner_is_near_its_budget,
         producers_wait,
         an_owner_is_old,
         in_flight_of_ended_owners,
         a_library_holds_much,
         rss_is_above_what_is_owned,
+        lines_that_made_most,
     };
     diagnosis->count = 0;
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); ++i)
@@ -279,7 +341,7 @@ fa_result fa_doctor_text(const fa_memory_report *report, fa_buffer *out)
     fa_result result = FA_OK;
     fa_diagnose(report, &diagnosis);
     for (size_t i = 0; i < diagnosis.count && result == FA_OK; ++i) {
-        char line[360];
+        char line[420];
         const fa_finding *f = &diagnosis.findings[i];
         int length = f->severity == FA_SEVERITY_NOTE
                          ? snprintf(line, sizeof(line), "%s\n", f->text)

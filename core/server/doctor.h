@@ -11,7 +11,7 @@ enum { FA_FINDINGS = 16 };
 
 typedef struct fa_finding {
     fa_severity severity;
-    char text[320];
+    char text[400];
 } fa_finding;
 
 typedef struct fa_diagnosis {

@@ -7,9 +7,15 @@
 #include "base/units.h"
 #include "server/json_writer.h"
 
-static const char *code_of(fa_result result)
+static const char *code_of(const fa_reload_report *report)
 {
-    return result == FA_FULL ? "too_many_generations" : result == FA_INVALID ? "broken_scripts" : "no_memory";
+    if (report->result == FA_FULL)
+        return "too_many_generations";
+    if (report->result == FA_CANCELLED)
+        return "stopping";
+    if (report->refused)
+        return "failing_specs";
+    return report->result == FA_INVALID ? "broken_scripts" : "no_memory";
 }
 
 /* ---- JSON ---- */
@@ -18,7 +24,7 @@ static void write_error(fa_json *j, const char *key, const fa_reload_report *rep
 {
     const fa_load_failure *failure = &report->failure;
     fa_json_open(j, key, '{');
-    fa_json_text(j, "code", code_of(report->result));
+    fa_json_text(j, "code", code_of(report));
     fa_json_text(j, "message", failure->message[0] != '\0' ? failure->message : report->message);
     if (failure->line != 0) {
         fa_json_text(j, "file", failure->file);
@@ -41,6 +47,8 @@ fa_result fa_reload_report_json(const fa_reload_report *report, unsigned workers
         fa_json_number(&j, "previous", report->previous);
         fa_json_decimal(&j, "loadMs", (double)report->load_us / 1000);
         fa_json_decimal(&j, "switchMs", (double)report->switch_us / 1000);
+        if (report->specs_us > 0)
+            fa_json_decimal(&j, "specsMs", (double)report->specs_us / 1000);
         fa_json_number(&j, "workers", workers);
         fa_json_number(&j, "lateWorkers", report->late);
     } else {
@@ -123,13 +131,16 @@ __attribute__((format(printf, 2, 3))) static fa_result say(fa_buffer *out, const
 
 const char *fa_reload_report_line(const fa_reload_report *report, unsigned workers, char *out, size_t size)
 {
-    char late[120] = "";
+    char late[120] = "", specs[60] = "";
+    if (report->specs_us > 0)
+        snprintf(specs, sizeof(specs), ", the specs took %.1f s", (double)report->specs_us / 1e6);
     if (report->late > 0)
         snprintf(late, sizeof(late),
                  "; a script does not let %u of them go, they change over before their next request", report->late);
     if (report->result == FA_OK)
-        snprintf(out, size, "generation %u serves: loaded for %u workers in %.1f ms, changed over in %.1f ms%s",
-                 report->generation, workers, (double)report->load_us / 1000, (double)report->switch_us / 1000, late);
+        snprintf(out, size, "generation %u serves: loaded for %u workers in %.1f ms%s, changed over in %.1f ms%s",
+                 report->generation, workers, (double)report->load_us / 1000, specs, (double)report->switch_us / 1000,
+                 late);
     else if (report->failure.line != 0)
         snprintf(out, size, "generation %u serves on: %s:%u: %s", report->generation, report->failure.file,
                  report->failure.line, report->failure.message);

@@ -50,11 +50,35 @@ static void log_lines(const fa_reloader *r, const char *text)
     }
 }
 
+static bool is_stopping(fa_reloader *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool stopping = r->stopping;
+    pthread_mutex_unlock(&r->lock);
+    return stopping;
+}
+
+static bool stops(void *context)
+{
+    return is_stopping(context);
+}
+
+static fa_result run_specs(void *context, fa_load_failure *failure, fa_error *error)
+{
+    fa_reloader *r = context;
+    fa_reload_specs specs = *r->options.specs;
+    specs.wake = r->wake;
+    specs.stops = stops;
+    specs.context = r;
+    return fa_reload_specs_run(&specs, r->scope, failure, error);
+}
+
 static void reload(fa_reloader *r, const char *why)
 {
     char line[1000];
+    const fa_reload_gate gate = {run_specs, r};
     r->changed = false;
-    fa_result result = fa_scripts_reload(r->options.scripts, &r->last);
+    fa_result result = fa_scripts_reload(r->options.scripts, r->options.specs != NULL ? &gate : NULL, &r->last);
     fa_reload_report_line(&r->last, r->options.workers, line, sizeof(line));
     fa_log_write(r->options.log, result == FA_OK ? FA_LOG_INFO : FA_LOG_ERROR, "reload (%s): %s", why, line);
     log_lines(r, r->last.failure.excerpt);
@@ -114,14 +138,6 @@ static void fulfil_wishes(fa_reloader *r, bool stopping)
         fa_list_remove(node);
         fulfil(r, FA_OBJECT(node, fa_reload_wish, link), stopping);
     }
-}
-
-static bool is_stopping(fa_reloader *r)
-{
-    pthread_mutex_lock(&r->lock);
-    bool stopping = r->stopping;
-    pthread_mutex_unlock(&r->lock);
-    return stopping;
 }
 
 /* ---- files ---- */

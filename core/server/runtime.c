@@ -49,6 +49,7 @@ struct fa_runtime {
     fa_media *media;
     fa_tls *tls; /* NULL: nobody wants it */
     const fa_log *log;
+    const fa_access_log *access; /* of each lane; NULL: there is none */
     fa_turnstiles *turnstiles;
     fa_buckets *buckets;
     fa_watchdog *watchdog;
@@ -193,10 +194,24 @@ static bool is_draining(void *context)
     return ((const lane *)context)->draining;
 }
 
-static size_t connections(void *context)
+/* Of all lanes. Scripts ask, and have halted before an edge is freed. */
+static void count_edges(void *context, fa_edge_figures *figures)
 {
     const lane *l = context;
-    return fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
+    const fa_runtime *runtime = l->runtime;
+    figures->connections = fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
+    figures->access_log = runtime->access != NULL;
+    for (unsigned i = 0; i < runtime->crew.count; ++i) {
+        uint64_t open = 0, total = 0;
+        if (runtime->lanes[i].http != NULL)
+            fa_http_upgrades(runtime->lanes[i].http, &open, &total);
+        figures->websockets += open;
+        figures->websockets_total += total;
+        if (runtime->access == NULL)
+            continue;
+        figures->access_dropped += runtime->access[i].ring->dropped;
+        figures->access_held_back += runtime->access[i].ring->held_back;
+    }
 }
 
 static fa_result make_scripts(lane *l, fa_error *error)
@@ -205,7 +220,7 @@ static fa_result make_scripts(lane *l, fa_error *error)
                                 .dialogues = l->dialogues,
                                 .upstreams = l->upstreams,
                                 .draining = is_draining,
-                                .connections = connections,
+                                .edge = count_edges,
                                 .context = l};
     return fa_scripts_add(l->runtime->scripts, &worker, &l->generations, error);
 }
@@ -414,6 +429,7 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
 
 void fa_runtime_log_access(fa_runtime *runtime, fa_access_log *access)
 {
+    runtime->access = access;
     for (unsigned i = 0; i < runtime->crew.count; ++i)
         fa_http_log_access(runtime->lanes[i].http, &access[i]);
 }

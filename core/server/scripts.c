@@ -128,7 +128,7 @@ static void fill_options(fa_scripts *scripts, const fa_scripts_worker *worker, f
         .generation = 1,
         .started_ms = fa_worker_now_exact(worker->worker),
         .draining = worker->draining,
-        .connections = worker->connections,
+        .edge = worker->edge,
         .context = worker->context,
     };
     options->trusted_count = fa_config_list(config, "trusted", &options->trusted);
@@ -363,7 +363,18 @@ static void change_over(fa_scripts *scripts, fa_reload_report *report)
     pthread_mutex_unlock(&scripts->lock);
 }
 
-fa_result fa_scripts_reload(fa_scripts *scripts, fa_reload_report *report)
+static fa_result pass_gate(fa_scripts *scripts, const fa_reload_gate *gate, fa_reload_report *report, fa_error *error)
+{
+    uint64_t begun_us = now_us();
+    fa_result result = gate->pass(gate->context, &report->failure, error);
+    report->specs_us = now_us() - begun_us;
+    report->refused = result != FA_OK;
+    if (result != FA_OK)
+        discard_built(scripts);
+    return result;
+}
+
+fa_result fa_scripts_reload(fa_scripts *scripts, const fa_reload_gate *gate, fa_reload_report *report)
 {
     fa_error error = {""};
     uint64_t begun_us = now_us();
@@ -371,8 +382,10 @@ fa_result fa_scripts_reload(fa_scripts *scripts, fa_reload_report *report)
     report->result = make_room(scripts, &report->retry_ms, &error);
     if (report->result == FA_OK)
         report->result = build(scripts, &report->failure, &error);
+    report->load_us = now_us() - begun_us;
+    if (report->result == FA_OK && gate != NULL)
+        report->result = pass_gate(scripts, gate, report, &error);
     uint64_t built_us = now_us();
-    report->load_us = built_us - begun_us;
     if (report->result == FA_OK)
         change_over(scripts, report);
     report->switch_us = now_us() - built_us;

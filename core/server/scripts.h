@@ -41,7 +41,7 @@ typedef struct fa_scripts_worker {
     fa_dialogues *dialogues;
     fa_upstreams *upstreams;
     bool (*draining)(void *context);
-    size_t (*connections)(void *context);
+    void (*edge)(void *context, fa_edge_figures *figures);
     void *context;
 } fa_scripts_worker;
 
@@ -54,12 +54,20 @@ void fa_scripts_set_memory(fa_scripts *scripts, fa_memory_source source, void *c
 
 /* ---- reload ---- */
 
+/* Asked when everything has been loaded and is right: whether it may serve. FA_OK, or why not. On the calling thread. */
+typedef struct fa_reload_gate {
+    fa_result (*pass)(void *context, fa_load_failure *failure, fa_error *error);
+    void *context;
+} fa_reload_gate;
+
 typedef struct fa_reload_report {
     fa_result
         result; /* FA_OK: the new generation serves. FA_INVALID: what was loaded is broken. FA_FULL: too many still live */
+    bool refused;        /* it was the gate that said no */
     unsigned generation; /* that serves after it */
     unsigned previous;   /* FA_OK: the one before */
     uint64_t load_us;    /* to make and load the states of all workers; nobody waits for that */
+    uint64_t specs_us;   /* that the gate took; 0: there was none */
     uint64_t switch_us;  /* from then until all workers have changed over */
     unsigned late;       /* workers that a script did not let go in time: they change over before their next request */
     uint64_t retry_ms;   /* FA_FULL: after so long the oldest would be cut; 0: now, or nobody knows */
@@ -68,9 +76,9 @@ typedef struct fa_reload_report {
 } fa_reload_report;
 
 /* Reads the manifests of plugins, and loads the application anew, aside, on the calling thread, and lets it take all requests that come from then on. When it says FA_OK no
- * request that comes after that is handled by older scripts. Otherwise nothing has changed. Thread: one that is no worker's, while they all
+ * request that comes after that is handled by older scripts. Otherwise nothing has changed. gate: may be NULL. Thread: one that is no worker's, while they all
  * run; one at a time. */
-fa_result fa_scripts_reload(fa_scripts *scripts, fa_reload_report *report);
+fa_result fa_scripts_reload(fa_scripts *scripts, const fa_reload_gate *gate, fa_reload_report *report);
 
 /* What lives, newest first. */
 typedef struct fa_generation_entry {

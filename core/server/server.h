@@ -53,6 +53,13 @@ const fa_sockets *fa_server_sockets(const fa_server *server);
 typedef fa_result (*fa_successor_starter)(void *context, const fa_sockets *sockets, fa_error *said);
 void fa_server_on_upgrade(fa_server *server, fa_successor_starter start, void *context);
 
+/* What is run for `reload_specs`: a program, and its words without the specs, NULL-terminated; borrowed. Without it the server does not start with
+ * such a configuration. Before fa_server_start. */
+void fa_server_on_specs(fa_server *server, const char *program, char *const *command);
+
+/* A reload that nobody waits for; the log says how it went. Thread: any. */
+void fa_server_reload_soon(fa_server *server);
+
 /* Opens log files anew (SIGUSR1); says so in the log. */
 void fa_server_reopen_logs(fa_server *server);
 

@@ -4,6 +4,9 @@
 
 #include "base/units.h"
 
+/* malloc has four sizes of block from one power of two to the next, so a block has at most a quarter more than was asked for. */
+enum { ROUNDING = 4 };
+
 const char *fa_line_name(unsigned line)
 {
     static const char *const names[FA_LINE_KINDS] = {"rss", "residual", "ours", "inFlight", "lua"};
@@ -60,16 +63,27 @@ uint64_t fa_trend_window_ms(const fa_trend *trend)
     return last - first;
 }
 
+/* Bytes a minute from one third of the window (0: the oldest) to the next. */
+static int64_t slope(const fa_trend *trend, unsigned line, unsigned from)
+{
+    const unsigned begins[] = {0, trend->count / 3, trend->count - trend->count / 3, trend->count};
+    const unsigned to = from + 1;
+    uint64_t from_ms, to_ms;
+    fa_trend_sample(trend, begins[from], &from_ms);
+    fa_trend_sample(trend, begins[to], &to_ms);
+    int64_t grown =
+        (int64_t)(least(trend, line, begins[to], begins[to + 1]) - least(trend, line, begins[from], begins[from + 1]));
+    return to_ms > from_ms ? grown * 60000 / (int64_t)(to_ms - from_ms) : 0;
+}
+
 int64_t fa_trend_growth(const fa_trend *trend, unsigned line)
 {
-    unsigned third = trend->count / 3, newest = trend->count - third;
-    uint64_t from_ms, to_ms;
     if (!fa_trend_tells(trend))
         return 0;
-    fa_trend_sample(trend, 0, &from_ms);
-    fa_trend_sample(trend, newest, &to_ms);
-    int64_t grown = (int64_t)(least(trend, line, newest, trend->count) - least(trend, line, 0, third));
-    return to_ms > from_ms ? grown * 60000 / (int64_t)(to_ms - from_ms) : 0;
+    int64_t first = slope(trend, line, 0), second = slope(trend, line, 1);
+    if ((first > 0) != (second > 0))
+        return 0; /* one step, or up and down */
+    return (first < second) == (first > 0) ? first : second;
 }
 
 /* ---- alarms ---- */
@@ -100,9 +114,13 @@ static void tell(const fa_trend *trend, const fa_alarm *alarm, const uint64_t *v
 static void look_at(fa_trend *trend, fa_alarm *alarm, uint64_t now_ms, const uint64_t *values, const fa_log *log)
 {
     bool was_raised = alarm->raised;
-    alarm->growth = fa_trend_growth(trend, alarm->line);
     if (alarm->threshold == 0 || !fa_trend_tells(trend))
         return;
+    alarm->growth = fa_trend_growth(trend, alarm->line);
+    if (alarm->line == FA_LINE_RESIDUAL) {
+        int64_t ours = fa_trend_growth(trend, FA_LINE_OURS);
+        alarm->growth -= ours > 0 ? ours / ROUNDING : 0;
+    }
     alarm->raised = alarm->growth >= (int64_t)(was_raised ? (alarm->threshold + 1) / 2 : alarm->threshold);
     if (alarm->raised && !was_raised) {
         alarm->raised_ms = now_ms;

@@ -1,8 +1,11 @@
 /* The trend: a fixed ring of samples of every figure that can grow, the growth it shows, and the alarms that stand on it.
  *
- * Growth is that of the floor: the least value of the newest third of the window against the least value of the oldest third. A
- * burst that comes back leaves no growth, however high it was; a leak does, however small its steps are. All is counted in
- * integers, and nothing is allocated after fa_trend_init.
+ * Growth is that of the floor, the least value of a third of the window: from the oldest third to the middle one, and from there to
+ * the newest; of the two the lesser counts. A burst that comes back leaves no growth, however high it was, and one step up does
+ * not either (load has come, caches have filled); a leak does, however small its steps are. All is counted in integers, and
+ * nothing is allocated after fa_trend_init.
+ *
+ * The alarm on the residual leaves out what may be malloc's rounding of blocks of ours: a quarter of the growth of ours.
  *
  * An alarm is raised when growth reaches its threshold and undone when growth is below half of it. Each is told in the log at most
  * once in its interval, and stands in every report until it is undone. Thread: one; core/server/tracker guards it.

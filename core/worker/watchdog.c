@@ -200,7 +200,7 @@ static void give_up(const fa_watchdog *dog, fa_watched *w, int thread)
     fa_log at_once = *dog->log;
     at_once.ring = NULL; /* nobody will write what is in it any more */
     fa_log_write(&at_once, FA_LOG_ERROR,
-                 "a script cannot be interrupted and has taken %llu ms (script_hard): %s; the process is aborted",
+                 "a script cannot be interrupted and has gone on for %llu ms (script_hard): %s; the process is aborted",
                  (unsigned long long)(dog->hard_ns / NS_PER_MS),
                  atomic_load(&w->told) ? w->text : "where is not known");
     abort();
@@ -220,7 +220,8 @@ static bool look_at(fa_watchdog *dog, watch *o, uint64_t *wait_ns)
         return moved;
     }
     uint64_t inner_ns = seen_for(&o->inner, turn, now_ns), outer_ns = seen_for(&o->outer, outermost, now_ns);
-    if (dog->hard_ns != 0 && outer_ns >= dog->hard_ns && inner_ns >= dog->hard_ns)
+    uint64_t last_ns = limit_ns + dog->hard_ns; /* from when it could have been stopped */
+    if (dog->hard_ns != 0 && outer_ns >= last_ns && inner_ns >= last_ns)
         give_up(dog, w, thread);
     if (limit_ns == 0)
         return moved;

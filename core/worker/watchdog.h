@@ -5,7 +5,7 @@
  * any wake-up while nobody does. What counts is processor time of the thread, so that a busy machine stops nobody who did little.
  *
  * A turn that is overdue is interrupted by a real-time signal to its own thread, in whose handler `interrupt` is called: it may do
- * nothing but what a signal handler may. One that goes on for `hard_ms` all the same is told to the log, and the process is aborted.
+ * nothing but what a signal handler may. One that goes on for another `hard_ms` all the same is told to the log, and the process is aborted.
  *
  * The signal: the first from SIGRTMIN+4 on that nobody in the process handles when the first watchdog begins; the handler is taken back
  * when the last one ends. All watchdogs of a process share it.

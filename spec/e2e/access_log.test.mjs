@@ -82,6 +82,8 @@ test('streams, also those that move to another worker, have one line when they e
     assert.deepEqual(asked.map(({ dialogueId }) => dialogueId).sort(), [...ids].sort());
   }));
 
+const counter = (metrics, which) => Number(new RegExp(`^fitnessally_access_log_${which}_total (\\d+)$`, 'm').exec(metrics)?.[1]);
+
 test('SIGUSR1 opens the file anew', () =>
   withServer({}, async (server, file) => {
     await call(server, 'GET', '/before');
@@ -101,6 +103,7 @@ test('a rate holds, and the log tells of what was left out', () =>
     await until(file, 5, () => true);
     for (const end = Date.now() + 10_000 * SLOW; !/access log: \d+ lines were dropped/.test(server.log()); await pause(10)) assert.ok(Date.now() < end, server.log());
     assert.ok(lines(file).length < 60);
+    assert.ok(counter((await call(server, 'GET', '/metrics')).text, 'held_back') > 0);
   }));
 
 test('nobody reads standard output and standard error: the server answers, and does not grow', async () => {
@@ -127,6 +130,8 @@ test('nobody reads standard output and standard error: the server answers, and d
       await answer.arrayBuffer();
       if (i === 1500) warm = rss();
     }
+    const metrics = await (await fetch(`${url}/metrics`, { headers: { connection: 'close' } })).text();
+    assert.ok(counter(metrics, 'dropped') > 0);
     assert.ok(SLOW > 1 || rss() - warm < 4096, `${rss() - warm} KB more`);
   } finally {
     child.kill('SIGTERM');

@@ -106,6 +106,17 @@ for (const workers of [1, 2]) {
       if (workers === 1) await notes(server, /^ada closed 4321 bye$/);
     });
 
+    test('is counted while it is open, and for ever', async () => {
+      const counted = async () => (await call(server, 'GET', '/figures')).json.websockets;
+      const before = await counted();
+      const peers = await Promise.all([1, 2, 3].map(() => Peer.open(server, '/echo')));
+      assert.deepEqual(await counted(), { open: before.open + 3, total: before.total + 3 });
+      peers.forEach((peer) => peer.destroy());
+      let now;
+      for (let i = 0; i < 100 * SLOW && (now = await counted()).open !== before.open; i++) await pause(50);
+      assert.deepEqual(now, { open: before.open, total: before.total + 3 });
+    });
+
     test('whose client vanishes cancels its task', async () => {
       const name = `gone${workers}`;
       const peer = await Peer.open(server, `/noted/${name}`);

@@ -155,7 +155,7 @@ describe("a plugin in Lua", function()
       { "{}", "while true do end", "without waiting" },
     } do
       write_plugin("broken", { plugin = manifest:format(case[1]), init = case[2] })
-      local settings = { plugins_enabled = "broken", script_load = "200ms" }
+      local settings = { plugins_enabled = "broken", script_load = "200ms", script_hard = "200ms" }
       local app = start(settings)
       local told = http.get(app, "/").json
       assert.are.same({ true, "unavailable", "The plugin broken is not available." }, { told[1], told[2], told[3] })

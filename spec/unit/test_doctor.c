@@ -28,7 +28,7 @@ static int healthy(void **state)
 
 static const char *all(void)
 {
-    static char text[FA_FINDINGS * 400];
+    static char text[FA_FINDINGS * 450];
     size_t used = 0;
     fa_diagnose(&r, &d);
     for (size_t i = 0; i < d.count; ++i)
@@ -134,6 +134,48 @@ static void a_lua_heap_that_grows(void **state)
     assert_null(strstr(all(), "Lua heap of"));
 }
 
+/* Not only that there is too much, but whose it is and which lines made it. */
+static void who_grows_and_from_which_line(void **state)
+{
+    (void)state;
+    r.trend.growth[FA_LINE_OURS] = r.trend.growth[FA_LINE_KINDS + FA_KIND_SCRIPT] = 20 * MB;
+    r.figures.kinds[FA_KIND_SCRIPT] = (fa_kind_figures){.bytes = 34 * MB, .count = 1};
+    r.census.largest_count = 2;
+    r.census.largest[0] = (fa_census_owner){.kind = FA_KIND_WORKER, .label = "worker", .own = 35 * MB};
+    r.census.largest[1] = (fa_census_owner){
+        .kind = FA_KIND_SCRIPT, .label = "hall", .own = 34 * MB, .made_at = {"/home/u/core/app.lua", 4}};
+    r.census.place_count = 4;
+    r.census.places[0] = (fa_census_place){.at = {"app.lua", 33}, .bytes = 20 * MB, .buffers = 301};
+    r.census.places[1] = (fa_census_place){.at = {"core/worker/worker.c", 81}, .bytes = 15 * MB, .scopes = 1};
+    r.census.places[2] = (fa_census_place){.at = {"routes/b.lua", 5}, .bytes = 14 * MB, .buffers = 2};
+    r.census.places[3] = (fa_census_place){.at = {"routes/c.lua", 6}, .bytes = MB, .buffers = 9};
+    assert_says("script memory grows by 20.0 MB a minute and is 34.0 MB in 1 now (0 have ended); the largest is hall "
+                "with 34.0 MB, made at core/app.lua:4.");
+    assert_says("The buffers that hold most were made here: 20.0 MB in 301 at app.lua:33, 14.0 MB in 2 at "
+                "routes/b.lua:5.");
+    r.trend.tells = false;
+    assert_null(strstr(all(), "made here"));
+    r.total = 500 * (size_t)MB;
+    assert_says("most is held by script: 34.0 MB in 1; the largest is hall");
+    assert_says("made here: 20.0 MB in 301 at app.lua:33");
+}
+
+static void a_lua_heap_at_its_limit(void **state)
+{
+    (void)state;
+    r.workers[0].generation_count = 1;
+    fa_script_figures *script = &r.workers[0].generations[0].script;
+    *script = (fa_script_figures){.heap = 61 * MB, .heap_limit = 64 * MB};
+    assert_says("Nothing is wrong"); /* most of it may be garbage */
+    script->heap_refused = 29;
+    assert_says("The Lua heap of worker 0 is at 95 % of its limit of 64.0 MB (script_heap), and scripts that asked for "
+                "more have failed (29 refusals)");
+    assert_int_equal(d.findings[0].severity, FA_SEVERITY_WARNING);
+    script->heap = 5 * MB;
+    assert_says("Nothing is wrong");
+    assert_says("(29 refusals); the heap is 5.0 MB now");
+}
+
 static void the_allocator_keeps_what_was_freed(void **state)
 {
     (void)state;
@@ -197,6 +239,8 @@ int main(void)
         cmocka_unit_test_setup(a_full_budget_comes_first, healthy),
         cmocka_unit_test_setup(alarms, healthy),
         cmocka_unit_test_setup(a_lua_heap_that_grows, healthy),
+        cmocka_unit_test_setup(who_grows_and_from_which_line, healthy),
+        cmocka_unit_test_setup(a_lua_heap_at_its_limit, healthy),
         cmocka_unit_test_setup(the_allocator_keeps_what_was_freed, healthy),
         cmocka_unit_test_setup(plugins_owners_and_what_is_on_its_way, healthy),
         cmocka_unit_test_setup(warnings_of_the_report, healthy),

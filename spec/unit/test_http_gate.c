@@ -3,6 +3,8 @@
 #include "edge_world.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -303,6 +305,44 @@ static void a_head_that_begins_late_has_its_own_time(void **state)
     close(fd);
 }
 
+/* ---- what a stream leaves behind ---- */
+
+/* Of the server's end of a connection, which is in this process too. -1: it is not there. */
+static int unsent_limit(int client)
+{
+    struct sockaddr_in own, peer;
+    for (int fd = 3; fd < 1024; ++fd) {
+        socklen_t size = sizeof(own), peer_size = sizeof(peer), limit_size = sizeof(int);
+        int limit;
+        if (fd != client && getsockname(client, (struct sockaddr *)&own, &size) == 0 &&
+            getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0 && peer.sin_port == own.sin_port &&
+            getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, &limit_size) == 0)
+            return limit;
+    }
+    return -1;
+}
+
+static bool limit_becomes(int client, int wanted)
+{
+    for (int i = 0; i < 5000 && unsent_limit(client) != wanted; ++i)
+        poll(NULL, 0, 1);
+    return unsent_limit(client) == wanted;
+}
+
+static void a_stream_bounds_what_is_unsent_until_its_end(void **state)
+{
+    (void)state;
+    world_up(&world);
+    int fd = client_connect(&world, 0);
+    assert_int_equal(client_ask(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")->status, 200);
+    assert_int_equal(unsent_limit(fd), 0); /* the system's */
+    client_send(fd, "GET /wait?started=1&then=answer&after=600 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(limit_becomes(fd, 128 * 1024));
+    next_reply(fd);
+    assert_true(limit_becomes(fd, 0));
+    close(fd);
+}
+
 /* ---- counts ---- */
 
 static void a_connection_serves_so_many_requests(void **state)
@@ -445,6 +485,7 @@ int main(void)
         TEST(what_does_not_come_in_time_is_answered_408),
         TEST(dripping_does_not_put_the_deadline_off),
         TEST(a_head_that_begins_late_has_its_own_time),
+        TEST(a_stream_bounds_what_is_unsent_until_its_end),
         TEST(a_connection_serves_so_many_requests),
         TEST(close_is_heard_in_whatever_line),
         TEST(an_address_has_so_many_connections),

@@ -121,7 +121,7 @@ static void late_use_tells_the_story(void **state)
                            "app:get('/wrong', function(req) say(req, pcall(kept.buffer.len, req)) end)\n");
     assert_string_equal(script_post(w, "POST /keep", "bytes"), "204");
     assert_answer_has(w, "GET /req", "request #");
-    assert_answer_has(w, "GET /req", "used after release (made at ");
+    assert_answer_has(w, "GET /req", "used after release (made at core/script/lua_request.c:");
     assert_answer_has(w, "GET /path", ", released when in-process request ended: answered)");
     assert_answer_has(w, "GET /body", " 'request body' of in-process request: used after release (made at app.lua:2, ");
     assert_answer_has(w, "GET /buffer",

@@ -87,6 +87,10 @@ static void middleware_may_answer_wait_add_and_catch(void **state)
         "app:get('/other', { use = function(req, next) fitnessally.spawn(function() next() end):join() end },\n"
         "  function(req) req:reply { text = 'elsewhere' } end)\n"
         "app:get('/twice', { use = function(req, next) next() next() end }, function(req) req:reply {} end)\n"
+        "app:get('/late', { use = function(req, next)\n"
+        "  next(req)\n"
+        "  req:set_header('X-Late', 'a')\n"
+        "end }, function(req) req:reply { text = 'in time' } end)\n"
         "app:get('/forgot', { use = function() end }, print)\n");
     assert_answer(w, "GET /", "200 well");
     assert_logged(w, "status 200");
@@ -105,7 +109,10 @@ static void middleware_may_answer_wait_add_and_catch(void **state)
     assert_answer(w, "GET /twice", "204");
     assert_logged(w, "this request has been answered already");
     assert_answer_has(w, "GET /forgot", "500 {\"error\":{\"code\":\"no_answer\"");
-    assert_logged(w, "the handler at app.lua:20 returned without an answer");
+    assert_logged(w, "the handler at app.lua:24 returned without an answer");
+    assert_answer(w, "GET /late", "200 in time");
+    assert_logged(
+        w, "app.lua:22: this header comes too late: the answer, 200, has been made; add it before next(req), or in");
     script_world_end(w);
 }
 

@@ -40,14 +40,20 @@ static void end(series *s)
     free(s->trend);
 }
 
-static void add(series *s, uint64_t rss, uint64_t residual)
+static void add_owned(series *s, uint64_t rss, uint64_t ours, uint64_t residual)
 {
     uint64_t values[FA_LINE_COUNT + WORKERS] = {0};
     values[FA_LINE_RSS] = rss;
     values[FA_LINE_RESIDUAL] = residual;
+    values[FA_LINE_OURS] = ours;
     values[FA_LINE_COUNT + 1] = rss / 2;
     fa_trend_add(s->trend, s->now_ms, values, &test_log);
     s->now_ms += STEP_MS;
+}
+
+static void add(series *s, uint64_t rss, uint64_t residual)
+{
+    add_owned(s, rss, 0, residual);
 }
 
 static const fa_alarm *rss_alarm(const series *s)
@@ -97,6 +103,56 @@ static void a_burst_that_comes_back_is_none(void **state)
         assert_true(fa_trend_growth(s.trend, FA_LINE_RSS) <= 0);
     }
     assert_int_equal(warned, 0);
+    end(&s);
+}
+
+/* Load has come and stays, caches have filled: memory is higher than it was, and level again. */
+static void one_step_is_none(void **state)
+{
+    (void)state;
+    series s = begin(300000);
+    for (unsigned i = 0; i < 3 * FA_TREND_SAMPLES; ++i) {
+        add(&s, i < 150 ? 20 * MB : 200 * MB, i < 150 ? MB : 60 * MB);
+        assert_false(rss_alarm(&s)->raised);
+        assert_false(s.trend->alarms[FA_ALARM_RESIDUAL].raised);
+        assert_int_equal(fa_trend_growth(s.trend, FA_LINE_RSS), 0);
+    }
+    assert_int_equal(warned, 0);
+    end(&s);
+}
+
+/* Half a minute of growth, two of none: that is growth, too. */
+static void a_leak_in_steps_is_seen(void **state)
+{
+    (void)state;
+    series s = begin(300000);
+    for (unsigned i = 0; i < 2 * FA_TREND_SAMPLES; ++i)
+        add(&s, 100 * MB + (uint64_t)(i / 30) * 30 * MB, 0);
+    assert_true(rss_alarm(&s)->raised);
+    assert_int_equal(rss_alarm(&s)->raises, 1); /* it has stood all the time */
+    end(&s);
+}
+
+static void what_falls_does_not_grow(void **state)
+{
+    (void)state;
+    series s = begin(300000);
+    for (unsigned i = 0; i < FA_TREND_SAMPLES; ++i)
+        add(&s, 1000 * (uint64_t)MB - (uint64_t)i * MB, 0);
+    assert_int_equal(fa_trend_growth(s.trend, FA_LINE_RSS), -12 * MB);
+    end(&s);
+}
+
+/* A script that keeps buffers: malloc rounds each up, which nobody owns, but no library leaks. */
+static void rounding_of_what_is_owned_is_no_residual(void **state)
+{
+    (void)state;
+    series s = begin(300000);
+    for (unsigned i = 0; i < FA_TREND_SAMPLES; ++i)
+        add_owned(&s, (uint64_t)i * 11 * MB, (uint64_t)i * 10 * MB, (uint64_t)i * MB);
+    assert_true(fa_trend_growth(s.trend, FA_LINE_RESIDUAL) > 11 * MB);
+    assert_true(rss_alarm(&s)->raised);
+    assert_false(s.trend->alarms[FA_ALARM_RESIDUAL].raised);
     end(&s);
 }
 
@@ -256,6 +312,10 @@ int main(void)
         cmocka_unit_test(a_leak_is_seen_and_measured),
         cmocka_unit_test(a_leak_under_a_sawtooth_is_seen),
         cmocka_unit_test(a_burst_that_comes_back_is_none),
+        cmocka_unit_test(one_step_is_none),
+        cmocka_unit_test(a_leak_in_steps_is_seen),
+        cmocka_unit_test(what_falls_does_not_grow),
+        cmocka_unit_test(rounding_of_what_is_owned_is_no_residual),
         cmocka_unit_test(the_residual_has_an_alarm_of_its_own),
         cmocka_unit_test(an_alarm_is_undone_below_half),
         cmocka_unit_test(an_alarm_is_told_once_in_its_interval),

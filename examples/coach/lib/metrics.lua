@@ -61,6 +61,12 @@ function metrics.text(status, memory)
   page:add("gauge", "fitnessally_uptime_seconds", "Time since the start.", status.uptime_ms / 1000)
   page:add("gauge", "fitnessally_draining", "1 while the server stops and lets work finish.", status.draining)
   page:add("gauge", "fitnessally_connections", "Open connections.", status.connections)
+  local websockets, access_log = status.websockets or {}, status.access_log or {}
+  page:add("gauge", "fitnessally_websockets", "Open WebSockets.", websockets.open)
+  page:add("counter", "fitnessally_websockets_total", "WebSockets that were opened.", websockets.total)
+  page:add("counter", "fitnessally_access_log_dropped_total", "Lines of the access log that found no room, as nobody read them.",
+    access_log.dropped)
+  page:add("counter", "fitnessally_access_log_held_back_total", "Lines of the access log above its rate.", access_log.heldBack)
   for _, state in ipairs { "live", "running", "resting" } do
     page:add("gauge", "fitnessally_dialogues", "Dialogues by state; resting: only a history between turns.",
       status.dialogues and status.dialogues[state], { state = state })

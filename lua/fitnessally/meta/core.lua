@@ -57,7 +57,7 @@ function fitnessally.sleep(duration) end
 ---@return table|string? answer, string? message
 function fitnessally.memory(what, format) end
 ---Loads the scripts anew, as `fitnessally reload` does. The request that asks finishes on the scripts it began with. As a table, or
----("json") as JSON text: {ok=true, generation=, previous=, loadMs=, switchMs=, workers=, lateWorkers=}, or {ok=false, generation=,
+---("json") as JSON text: {ok=true, generation=, previous=, loadMs=, switchMs=, specsMs?=, workers=, lateWorkers=}, or {ok=false, generation=,
 ---error={code=, message=, file?=, line?=, excerpt?=, traceback?=}}, and then nothing has changed. nil, message when nobody could be asked.
 ---Whoever may call a route with this can hold the processor: let only operators in. Yields: yes. Copies: the answer.
 ---@param format? "table"|"json"
@@ -77,8 +77,9 @@ function fitnessally.generations(format) end
 ---@param format? "table"|"json"
 ---@return table|string? answer, string? message
 function fitnessally.recycle(name, format) end
----{draining=, uptime_ms=, connections=, dialogues={live,running,resting}, media={files,bytes}, routes={{route, limit, queue, running,
----waiting, admitted, refused, timedOut}}}; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
+---{draining=, uptime_ms=, connections=, websockets={open,total}, access_log={dropped,heldBack}, dialogues={live,running,resting},
+---media={files,bytes}, routes={{route, limit, queue, running, waiting, admitted, refused, timedOut}}}; access_log: lines that found no
+---room, and those above its rate; nil when there is none; routes: those with max_concurrent, over all workers. Yields: no. Copies: no.
 ---@return table
 function fitnessally.status() end
 ---Milliseconds since 1970. Yields: no. Copies: no.

@@ -92,6 +92,10 @@ app:websocket("/commands", { ping = "30s" }, function(ws)
   end
 end)
 
+app:get("/figures", function(req)
+  req:reply { json = fitnessally.status() }
+end)
+
 -- Takes nothing until it is told.
 app:websocket("/deaf", { max_message = "64KB", send_queue = "64KB", ping = "200ms", pong_timeout = "200ms" }, function(ws)
   fitnessally.sleep(1500)
