@@ -401,6 +401,10 @@ void fa_halves_push_library(lua_State *L);
 
 /* ---- from one state to another (crossing.c) ---- */
 
+/* Places on a stack that a crossing may take, either way. Where there may be fewer the one who runs is to be asked before (luaL_checkstack):
+ * to grow a stack that is full raises. */
+enum { FA_CROSSING_STACK = 128 };
+
 typedef struct fa_crossing {
     lua_State *from, *to; /* of the same worker; neither runs in the other's protected call */
     fa_scope *scope;      /* that gets the buffers; NULL: none cross */
