@@ -253,6 +253,7 @@ static fa_result check_secret(const char *secret, const char *from, fa_error *er
 static fa_result read_secret(const char *path, char *out, size_t size, fa_error *error)
 {
     FILE *file = fopen(path, "re");
+    out[0] = '\0';
     if (file == NULL)
         return fa_fail(error, FA_NOT_FOUND, "token_file %.200s: %s", path, strerror(errno));
     size_t length = fread(out, 1, size - 1, file);
