@@ -38,6 +38,8 @@ static uint64_t deadline(const fa_http_connection *connection)
         return gate->since_ms + options->idle_timeout_ms;
     case FA_AWAITS_BODY:
         return body_deadline(gate, options);
+    case FA_AWAITS_REQUESTS:
+        return fa_http2_deadline(connection);
     case FA_AWAITS_GOODBYE:
         return gate->since_ms + GOODBYE_MS;
     default:
@@ -62,6 +64,9 @@ static void expire(fa_http_connection *connection)
         break;
     case FA_AWAITS_BODY:
         fa_http_gate_refuse(connection, 408, "the request body did not come in time");
+        break;
+    case FA_AWAITS_REQUESTS:
+        fa_http2_expire(connection);
         break;
     case FA_AWAITS_GOODBYE:
         fa_http_connection_cut(connection);

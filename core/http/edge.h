@@ -6,7 +6,7 @@
  *   connection.c  accepted sockets: counted, closed, lingering
  *   secure.c      TLS between a socket and h2o
  *   gate.c        what of the input h2o gets to see: one request at a time, checked
- *   http2.c       the other protocol, where clients are trusted
+ *   http2.c       the other protocol, where clients are trusted; http2_begun.c: what they have begun
  *   deadline.c    how long a client may take for a request
  *   refusal.c     the gate's no
  *   addresses.c   how many connections an address has
@@ -33,6 +33,7 @@
 #include "http/h2o_version.h"
 #include "http/head_check.h"
 #include "http/http.h"
+#include "http/http2_begun.h"
 #include "worker/timer.h"
 
 typedef struct fa_http_request fa_http_request;
@@ -78,7 +79,8 @@ typedef enum fa_http_awaited {
     FA_AWAITS_NEXT,  /* another request */
     FA_AWAITS_HEAD,  /* the rest of a head */
     FA_AWAITS_BODY,
-    FA_AWAITS_GOODBYE /* a refusal is being written */
+    FA_AWAITS_REQUESTS, /* several at a time, as HTTP/2 has them */
+    FA_AWAITS_GOODBYE   /* a refusal is being written */
 } fa_http_awaited;
 
 /* What stands between a socket and h2o. */
@@ -96,9 +98,11 @@ typedef struct fa_http_gate {
     uint64_t began_us; /* the same, for the access log */
     uint64_t wakes_ms; /* the deadline's timer is set for then; UINT64_MAX while it is not set */
     fa_timer deadline;
-    char *answer;        /* a refusal on its way */
-    SSL_CTX *context;    /* under TLS: a reference */
-    unsigned char alert; /* of a handshake that fails */
+    char *answer;          /* a refusal on its way */
+    SSL_CTX *context;      /* under TLS: a reference */
+    unsigned char alert;   /* of a handshake that fails */
+    fa_http2_begun *begun; /* with HTTP/2: what its requests are waited for; and its socket */
+    h2o_socket_t *http2_socket;
 } fa_http_gate;
 
 /* An accepted or adopted socket. Lives from then until its last file descriptor is closed, lingering included. */
@@ -225,6 +229,9 @@ void fa_http_secure_free(void *ssl);
 /* http2.c. begin: h2o has the connection for itself. trouble: why a request is refused, or NULL. */
 bool fa_http2_is_chosen(h2o_socket_t *socket);
 void fa_http2_begin(fa_http_connection *connection, h2o_socket_t *socket);
+uint64_t fa_http2_deadline(const fa_http_connection *connection); /* UINT64_MAX: none */
+void fa_http2_expire(fa_http_connection *connection);
+void fa_http2_close(fa_http_connection *connection); /* the socket is closed */
 const char *fa_http2_trouble(const h2o_req_t *req);
 size_t fa_http2_most_body(const fa_http *http, const h2o_req_t *req);
 static inline bool fa_http_is_http2(const h2o_req_t *req)

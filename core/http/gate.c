@@ -260,6 +260,7 @@ void fa_http_gate_close(fa_http_connection *connection)
     fa_http_gate *gate = &connection->gate;
     gate->socket = NULL;
     fa_http_secure_close(connection);
+    fa_http2_close(connection);
     fa_timer_stop(&gate->deadline);
     if (gate->ahead != NULL)
         h2o_buffer_dispose(&gate->ahead);

@@ -7,6 +7,31 @@
 
 #include <h2o/http2.h>
 
+static void on_read(h2o_socket_t *socket, const char *error);
+
+static uint64_t now(const fa_http_connection *connection)
+{
+    return uv_now(fa_worker_loop(connection->http->worker));
+}
+
+/* The last `length` bytes of its input are new. */
+static void look_at(fa_http_connection *connection, size_t length)
+{
+    const h2o_buffer_t *input = connection->gate.http2_socket->input;
+    fa_http2_begun_take(connection->gate.begun, (const uint8_t *)input->bytes + input->size - length, length,
+                        now(connection));
+}
+
+static void pass_to_h2o(fa_http_connection *connection, const char *error)
+{
+    h2o_socket_t *socket = connection->gate.http2_socket;
+    connection->http->http2_read(socket, error);
+    if (uv_is_closing((const uv_handle_t *)&connection->tcp) || socket->_cb.read != connection->http->http2_read)
+        return;
+    socket->_cb.read = on_read;
+    fa_http_deadline_arm(connection);
+}
+
 static void on_read(h2o_socket_t *socket, const char *error)
 {
     fa_http_connection *connection = socket->on_close.data;
@@ -14,10 +39,66 @@ static void on_read(h2o_socket_t *socket, const char *error)
         return;
     if (error != NULL)
         fa_http_secure_mute(socket);
-    connection->http->http2_read(socket, error);
-    if (!uv_is_closing((const uv_handle_t *)&connection->tcp) && socket->_cb.read == connection->http->http2_read)
-        socket->_cb.read = on_read;
+    else
+        look_at(connection, socket->bytes_read);
+    pass_to_h2o(connection, error);
+    if (error == NULL && connection->gate.begun != NULL && fa_http2_deadline(connection) <= now(connection))
+        fa_http2_expire(connection);
 }
+
+/* ---- how long a request may take ---- */
+
+/* While a frame is under way nothing can be said to h2o: then it is that one's. */
+uint64_t fa_http2_deadline(const fa_http_connection *connection)
+{
+    uint64_t since = fa_http2_begun_since(connection->gate.begun);
+    return since != UINT64_MAX ? since + connection->http->options.request_timeout_ms : UINT64_MAX;
+}
+
+/* As if the client had reset its stream: h2o forgets it, and answers what still comes of it with a reset. The others go on. */
+static bool reset_stream(h2o_socket_t *socket, uint32_t stream)
+{
+    enum { RST_STREAM = 3, CANCEL = 8 };
+    const char frame[] = {
+        0, 0, 4, RST_STREAM, 0, (char)(stream >> 24), (char)(stream >> 16), (char)(stream >> 8), (char)stream,
+        0, 0, 0, CANCEL};
+    h2o_iovec_t room = h2o_buffer_reserve(&socket->input, sizeof(frame));
+    if (room.base == NULL)
+        return false;
+    memcpy(room.base, frame, sizeof(frame));
+    socket->input->size += sizeof(frame);
+    return true;
+}
+
+/* A client that drips a frame loses its connection. */
+void fa_http2_expire(fa_http_connection *connection)
+{
+    fa_http_gate *gate = &connection->gate;
+    h2o_socket_t *socket = gate->http2_socket;
+    if (uv_is_closing((const uv_handle_t *)&connection->tcp) || socket->_cb.read != on_read)
+        return; /* h2o closes, or does not read: it looks after itself */
+    uint64_t then = now(connection) - connection->http->options.request_timeout_ms;
+    bool is_whole = fa_http2_begun_is_between(gate->begun);
+    for (uint32_t stream; is_whole && (stream = fa_http2_begun_drop(gate->begun, then)) != 0;) {
+        fa_log_write(fa_worker_log(connection->http->worker), FA_LOG_DEBUG,
+                     "http: %s: a request of HTTP/2 did not come in time: its stream is reset", connection->remote);
+        is_whole = reset_stream(socket, stream);
+    }
+    if (is_whole)
+        pass_to_h2o(connection, NULL);
+    else
+        fa_http_connection_cut(connection);
+}
+
+void fa_http2_close(fa_http_connection *connection)
+{
+    fa_http_gate *gate = &connection->gate;
+    if (gate->begun != NULL)
+        fa_account_free(connection->account, gate->begun, sizeof(*gate->begun));
+    gate->begun = NULL;
+}
+
+/* ---- beginning ---- */
 
 bool fa_http2_is_chosen(h2o_socket_t *socket)
 {
@@ -25,18 +106,31 @@ bool fa_http2_is_chosen(h2o_socket_t *socket)
     return h2o_memis(protocol.base, protocol.len, H2O_STRLIT("h2"));
 }
 
-/* From here on h2o's own idle time-out holds. */
+/* From here on h2o's own idle time-out holds, for what has no request under way. */
 void fa_http2_begin(fa_http_connection *connection, h2o_socket_t *socket)
 {
     fa_http *http = connection->http;
+    fa_http_gate *gate = &connection->gate;
+    void *memory;
     fa_http_deadline_await(connection, FA_AWAITS_NOTHING);
-    connection->gate.socket = NULL;
+    gate->socket = NULL;
     connection->http2 = true;
+    if (fa_account_allocate(connection->account, sizeof(*gate->begun), &memory) != FA_OK) {
+        fa_http_deadline_await(connection, FA_AWAITS_GOODBYE);
+        fa_http_deadline_arm(connection);
+        h2o_socket_close(socket);
+        return;
+    }
+    gate->begun = memset(memory, 0, sizeof(*gate->begun));
+    gate->http2_socket = socket;
+    look_at(connection, socket->input->size);
+    fa_http_deadline_await(connection, FA_AWAITS_REQUESTS);
     h2o_http2_accept(&http->accept, socket, *h2o_get_timestamp(&http->context, NULL, NULL));
     if (uv_is_closing((const uv_handle_t *)&connection->tcp) || socket->_cb.read == NULL)
         return;
     http->http2_read = socket->_cb.read;
     socket->_cb.read = on_read;
+    fa_http_deadline_arm(connection);
 }
 
 /* ---- what the gate would have refused ---- */

@@ -12,6 +12,10 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
+#ifdef __clang_analyzer__ /* it goes to the nearest pcall, which its declaration does not say */
+__attribute__((noreturn)) LUALIB_API int luaL_error(lua_State *L, const char *format, ...); /* NOLINT */
+#endif
+
 enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512, IDLE_COROUTINES = 64 };
 
 typedef struct mount {
@@ -396,6 +400,10 @@ int fa_halves_call(fa_script *script, const char *function, int base);
 void fa_halves_push_library(lua_State *L);
 
 /* ---- from one state to another (crossing.c) ---- */
+
+/* Places on a stack that a crossing may take, either way. Where there may be fewer the one who runs is to be asked before (luaL_checkstack):
+ * to grow a stack that is full raises. */
+enum { FA_CROSSING_STACK = 128 };
 
 typedef struct fa_crossing {
     lua_State *from, *to; /* of the same worker; neither runs in the other's protected call */

@@ -217,6 +217,7 @@ static int call(lua_State *L)
     const char *what = lua_tostring(L, lua_upvalueindex(4));
     fa_task *task = fa_task_waiting(L, what);
     fa_scope *parent = fa_task_scope(L);
+    luaL_checkstack(L, FA_CROSSING_STACK, what); /* for what comes back, too */
     const char *full = check_room(half->guest);
     if (full != NULL)
         return push_problem(L, full, "The plugin has too much to do.");
@@ -262,6 +263,7 @@ static int call_phase(lua_State *L)
     fa_script *guest = half->guest;
     fa_crossing c = {.from = L, .to = guest->lua, .what = "argument"};
     int base = lua_gettop(guest->lua), arguments = lua_gettop(L);
+    luaL_checkstack(L, FA_CROSSING_STACK, half->name);
     bool well = false, idle = guest->current == NULL && guest->stack_base == NULL, strict;
     strict = fa_heap_strict(fa_script_of(L), false); /* what lies on the guest's stack must be taken away again */
     if (idle && !fa_heap_full(guest)) {
@@ -370,7 +372,8 @@ static int push_half(lua_State *L)
     push_phases(L, half);
     lua_newtable(L);
     luaL_register(L, NULL, natives);
-    lua_call(L, 3, 1);
+    lua_pushstring(L, half->name);
+    lua_call(L, 4, 1);
     return 1;
 }
 

@@ -75,6 +75,20 @@ static void send_error(int fd, const char *what)
     send_all(fd, text, (size_t)length);
 }
 
+static void send_answer(int fd, fa_result result, const fa_buffer *answer)
+{
+    if (result == FA_OK)
+        send_all(fd, fa_buffer_data(answer), fa_buffer_length(answer));
+    else
+        send_error(fd, result == FA_INVALID ? "this server does not know that request" : fa_result_name(result));
+}
+
+void fa_control_reply(int connection, fa_result result, const fa_buffer *answer)
+{
+    send_answer(connection, result, answer);
+    close(connection);
+}
+
 /* False: somebody has taken the connection over. */
 static bool serve(const fa_control *control, int fd)
 {
@@ -88,12 +102,8 @@ static bool serve(const fa_control *control, int fd)
         return true;
     }
     fa_result result = control->answer(control->context, request, &connection, out);
-    if (connection < 0)
-        ; /* whoever has it answers */
-    else if (result == FA_OK)
-        send_all(fd, fa_buffer_data(out), fa_buffer_length(out));
-    else
-        send_error(fd, result == FA_INVALID ? "this server does not know that request" : fa_result_name(result));
+    if (connection >= 0)
+        send_answer(fd, result, out);
     fa_buffer_release(out);
     return connection >= 0;
 }
@@ -383,7 +393,7 @@ fa_result fa_control_ask(const char *path, const char *request, char **answer, f
 {
     int fd = -1;
     fa_result result = fa_control_open(path, request, &fd, error);
-    if (result != FA_OK)
+    if (result != FA_OK || fd < 0)
         return result;
     char *text = read_all(fd);
     close(fd);

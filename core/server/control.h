@@ -26,6 +26,10 @@ fa_result fa_control_start(fa_scope *scope, const char *folder, fa_control_answe
                            fa_control **control, fa_error *error);
 const char *fa_control_path(const fa_control *control);
 
+/* For whoever has taken a connection over: sends the answer, or what went wrong, and closes it. Waits for the other end, but not for long.
+ * Thread: any. */
+void fa_control_reply(int connection, fa_result result, const fa_buffer *answer);
+
 /* Finishes an answer under way, removes the socket, joins the thread. NULL is ignored. */
 void fa_control_stop(fa_control *control);
 

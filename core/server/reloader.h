@@ -24,10 +24,12 @@ typedef struct fa_reloader_options {
 fa_result fa_reloader_start(const fa_scope *parent, const fa_reloader_options *options, fa_reloader **reloader,
                             fa_error *error);
 
+typedef enum fa_wish_kind { FA_WISH_RELOAD, FA_WISH_STATUS } fa_wish_kind;
+
 /* Something that is asked of it; the asker's memory. */
 typedef struct fa_reload_wish {
     fa_list link;
-    enum { FA_WISH_RELOAD, FA_WISH_STATUS } kind;
+    fa_wish_kind kind;
     bool text;                /* not JSON */
     bool marked;              /* a first line "ok" or "failed" */
     const char *certificates; /* why those stay as they were: then all is not well; borrowed; NULL: they do not */

@@ -55,6 +55,7 @@ struct fa_runtime {
     fa_watchdog *watchdog;
     bool jit;              /* user code is compiled */
     fa_turnstiles *places; /* of upstreams */
+    fa_healths *healths;   /* of upstreams */
     fa_stores *stores;
     fa_topics *topics;
     fa_scripts *scripts;
@@ -226,7 +227,8 @@ static fa_result make_scripts(lane *l, fa_error *error)
 
 static fa_result make_upstreams(lane *l, const fa_config *config, unsigned workers, fa_error *error)
 {
-    fa_upstreams_options options = {.worker = l->worker, .turnstiles = l->runtime->places, .workers = workers};
+    fa_upstreams_options options = {
+        .worker = l->worker, .turnstiles = l->runtime->places, .healths = l->runtime->healths, .workers = workers};
     fa_result result = fa_upstreams_new(&options, &l->upstreams, error);
     return result == FA_OK ? fa_settings_upstreams(config, l->upstreams, error) : result;
 }
@@ -348,11 +350,13 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
         runtime->turnstiles = fa_turnstiles_new(scope);
         runtime->buckets = fa_buckets_new(scope);
         runtime->places = fa_turnstiles_new(scope);
+        runtime->healths = fa_healths_new(scope);
         runtime->stores = fa_stores_new(scope, fa_config_size(config, "store_budget"));
         runtime->topics = fa_topics_new(scope, fa_config_size(config, "topic_budget"));
     }
     if (runtime == NULL || lanes == NULL || directory == NULL || runtime->turnstiles == NULL ||
-        runtime->buckets == NULL || runtime->places == NULL || runtime->stores == NULL || runtime->topics == NULL)
+        runtime->buckets == NULL || runtime->places == NULL || runtime->healths == NULL || runtime->stores == NULL ||
+        runtime->topics == NULL)
         return fa_fail(error, FA_NO_MEMORY, "no memory to start");
     fa_result result = check_folder(config, "data", error);
     if (result == FA_OK)

@@ -18,6 +18,7 @@
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
 #include "server/recycling.h"
+#include "server/reload_asked.h"
 #include "server/reloader.h"
 #include "server/repls.h"
 #include "server/runtime.h"
@@ -42,9 +43,8 @@ struct fa_server {
     fa_control *control; /* NULL: there is none */
     fa_repls *repls;     /* NULL: nobody may have one */
     fa_reloader *reloader;
-    fa_reload_specs specs;   /* program NULL: nobody can run them */
-    fa_reload_wish wish;     /* of fa_server_reload_soon */
-    _Atomic unsigned wished; /* how often since it was sent off; 0: it is here */
+    fa_reload_specs specs; /* program NULL: nobody can run them */
+    fa_reload_soon soon;   /* reloader NULL: none runs */
     const char *watched[FA_MAX_PLUGINS + 3];
     char own_library[4200];
     fa_memory_sources memory;
@@ -160,7 +160,7 @@ static void take_down(fa_server *server)
     fa_reloader_stop(server->reloader); /* once more, when the start has failed */
     fa_runtime_free(server->runtime);
     fa_reloader_free(server->reloader);
-    server->reloader = NULL;
+    server->reloader = server->soon.reloader = NULL;
     fa_plugins_close(&server->plugins);
     fa_media_free(server->media);
     fa_pressure_free(server->pressure);
@@ -271,23 +271,24 @@ fa_result fa_server_reload_certificates(fa_server *server, fa_error *error)
 }
 
 /* "json", "text", "status json", "status text" */
-static fa_result answer_reload(fa_server *server, const char *what, fa_buffer *out)
+static fa_result answer_reload(fa_server *server, const char *what, int *connection)
 {
-    fa_reload_wish wish = {.out = out, .marked = true, .kind = FA_WISH_RELOAD};
-    if (strncmp(what, "status ", 7) == 0) {
-        wish.kind = FA_WISH_STATUS;
-        what += 7;
-    }
-    wish.text = strcmp(what, "text") == 0;
-    if (!wish.text && strcmp(what, "json") != 0)
-        return FA_INVALID;
     fa_error error = {{0}};
-    if (wish.kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK) {
+    const char *certificates = NULL;
+    fa_wish_kind kind = strncmp(what, "status ", 7) == 0 ? FA_WISH_STATUS : FA_WISH_RELOAD;
+    what += kind == FA_WISH_STATUS ? 7 : 0;
+    bool text = strcmp(what, "text") == 0;
+    if (!text && strcmp(what, "json") != 0)
+        return FA_INVALID;
+    if (kind == FA_WISH_RELOAD && fa_server_reload_certificates(server, &error) != FA_OK) {
         fa_log_write(&server->log, FA_LOG_ERROR, "reload: the certificates stay as they were: %s", error.text);
-        wish.certificates = error.text;
+        certificates = error.text;
     }
-    fa_reloader_ask_and_wait(server->reloader, &wish);
-    return wish.written;
+    fa_result result =
+        fa_reload_asked(server->reloader, fa_scope_account(server->root), kind, text, certificates, *connection);
+    if (result == FA_OK)
+        *connection = -1;
+    return result;
 }
 
 /* The worker that is meant answers, if it comes to that. */
@@ -311,7 +312,7 @@ static fa_result answer_control(void *context, const char *request, int *connect
     if (strncmp(request, "repl ", 5) == 0)
         return attach_repl(server, request + 5, connection, out);
     if (strncmp(request, "reload ", 7) == 0)
-        return answer_reload(server, request + 7, out);
+        return answer_reload(server, request + 7, connection);
     if (strcmp(request, "upgrade") == 0)
         return upgrade(server, out);
     if (strncmp(request, "recycle ", 8) == 0)
@@ -372,13 +373,14 @@ static fa_result start_reloader(fa_server *server, fa_error *error)
     if (result != FA_OK)
         return result;
     name_watched(server);
-    server->wished = 0;
     fa_reloader_options options = {.scripts = fa_runtime_scripts(server->runtime),
                                    .log = &server->log,
                                    .workers = fa_runtime_crew(server->runtime)->count,
                                    .specs = server->specs.count > 0 ? &server->specs : NULL,
                                    .watched = dev ? server->watched : NULL};
-    return fa_reloader_start(server->running, &options, &server->reloader, error);
+    result = fa_reloader_start(server->running, &options, &server->reloader, error);
+    server->soon = (fa_reload_soon){.reloader = server->reloader};
+    return result;
 }
 
 /* Before that, whatever is said is written at once. */
@@ -439,22 +441,10 @@ fa_result fa_server_reload(fa_server *server, fa_error *error)
     return FA_OK;
 }
 
-/* On the reloader's thread. Who has asked meanwhile wants what was saved since. */
-static void on_wish(fa_reload_wish *wish)
-{
-    fa_server *server = FA_OBJECT(wish, fa_server, wish);
-    if (wish->result == FA_CANCELLED || atomic_exchange(&server->wished, 0) <= 1)
-        return;
-    fa_server_reload_soon(server);
-}
-
 void fa_server_reload_soon(fa_server *server)
 {
-    if (server->reloader == NULL || atomic_fetch_add(&server->wished, 1) > 0)
-        return;
-    server->wish = (fa_reload_wish){.kind = FA_WISH_RELOAD, .done = on_wish};
-    fa_list_init(&server->wish.link);
-    fa_reloader_ask(server->reloader, &server->wish);
+    if (server->soon.reloader != NULL)
+        fa_reload_ask_soon(&server->soon);
 }
 
 const char *fa_server_address(const fa_server *server, size_t index)

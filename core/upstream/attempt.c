@@ -80,7 +80,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     size_t given = size * count, length = given;
     fa_pool_count(a->flight.pool, given);
     fa_attempt_touch(a);
-    a->answered = true;
+    if (!a->answered) {
+        a->answered = true;
+        fa_transfer_sent(a); /* the next piece may be due sooner than the first byte was */
+    }
     while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
         --length;
     if (a->head_done) /* a trailer */
@@ -185,6 +188,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 
 /* There is a connection, and the request goes out next. When a kept connection breaks before a byte of the answer has come, libcurl comes
  * here once more, with a new one. Nobody knows whether the service has begun to work on the request by then. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the library's type */
 static int on_connected(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     attempt *a = context;
@@ -367,7 +371,7 @@ void fa_attempt_drop(attempt *a)
     if (a->head != NULL)
         fa_buffer_release(a->head);
     if (a->base != NULL)
-        fa_breaker_forget(&a->base->breaker);
+        fa_shared_breaker_forget(a->base->breaker);
     fa_scope_free(t->scope, a);
     fa_upstream_landed(via);
 }

@@ -1,5 +1,6 @@
-/* Two small judges, both of one worker: how often may be repeated (a token bucket), and whether an address is worth asking (a breaker).
- * Times are milliseconds of whatever clock the caller uses throughout. Pure. Thread: the caller's. */
+/* Two small judges: how often may be repeated (a token bucket), and whether an address is worth asking (a breaker).
+ * Times are milliseconds of whatever clock the caller uses throughout. Pure. Thread: the caller's; healths.h
+ * has them for all workers. */
 #ifndef FA_UPSTREAM_HEALTH_H
 #define FA_UPSTREAM_HEALTH_H
 

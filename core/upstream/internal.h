@@ -3,7 +3,7 @@
 #define FA_UPSTREAM_INTERNAL_H
 
 #include "upstream/guard.h"
-#include "upstream/health.h"
+#include "upstream/healths.h"
 #include "upstream/pool.h"
 #include "upstream/stand_in.h"
 #include "upstream/upstream.h"
@@ -23,12 +23,13 @@ enum {
 typedef struct base {
     const char *url; /* without a "/" at its end */
     char origin[ORIGIN_SIZE];
-    fa_breaker breaker;
+    fa_shared_breaker *breaker; /* a reference */
 } base;
 
 /* What has been said about an upstream, made ready. Transfers that began with it keep it. */
 typedef struct settled {
     fa_scope *scope;
+    fa_scope_hook at_end;
     size_t references;
     fa_upstream_options options;
     fa_upstream_setting settings[MAX_SETTINGS];
@@ -50,9 +51,9 @@ struct fa_upstream {
     fa_pool *pool;           /* NULL: the next transfer makes one */
     fa_turnstile *turnstile; /* a reference */
     fa_scope_hook at_end;
-    fa_bucket bucket;
-    fa_timer close_idle; /* nothing has flown since */
-    size_t pools;        /* with those that are closing */
+    fa_shared_bucket *bucket; /* a reference */
+    fa_timer close_idle;      /* nothing has flown since */
+    size_t pools;             /* with those that are closing */
     size_t running, waiting;
     uint64_t requests, failed, retries, recycled;
     uint64_t closed_requests, closed_bytes; /* of pools that are gone */
@@ -228,7 +229,7 @@ void fa_transfer_arm(fa_transfer *transfer);                     /* the deadline
 void fa_transfer_let_go(fa_transfer *transfer);                  /* of everything but the answer: it is done */
 void fa_transfer_cancel(fa_transfer *transfer);                  /* the upstreams close */
 fate fa_transfer_judge(fa_transfer *transfer, attempt *attempt); /* inside of curl */
-void fa_transfer_sent(attempt *attempt);                         /* inside of curl: a deadline begins */
+void fa_transfer_sent(attempt *attempt);                         /* inside of curl: another deadline holds */
 void fa_transfer_news(fa_transfer *transfer, attempt *attempt);
 void fa_transfer_landed(fa_transfer *transfer, attempt *attempt, CURLcode code);
 

@@ -76,12 +76,12 @@ static const fa_upstream_key keys[] = {
 
     /* again */
     KEY("retries", NUMBER, retries, "2", 0, 10, "how often one request is repeated at most"),
-    KEY("retry_budget", NUMBER, retry_budget, "10", 0, 10000, "repetitions that may come in a burst, on each worker; 0: none at all"),
+    KEY("retry_budget", NUMBER, retry_budget, "10", 0, 10000, "repetitions that may come in a burst, over all workers; 0: none at all"),
     KEY("retry_percent", NUMBER, retry_percent, "10", 0, 100, "repetitions allowed on top of that, in percent of the requests"),
     KEY("retry_base", DURATION, retry_base_ms, "100ms", 1, 1 * HOUR, "the wait before the first repetition; it doubles, and half of it is chance"),
     KEY("retry_cap", DURATION, retry_cap_ms, "5s", 1, 1 * HOUR, "the longest such wait"),
     KEY("retry_after_max", DURATION, retry_after_ms, "10s", 0, 1 * HOUR, "a Retry-After up to this is waited for; a longer one is the answer"),
-    KEY("breaker_failures", NUMBER, breaker_failures, "10", 0, 100000, "after so many failures in a row an address is left alone, by each worker; 0: never"),
+    KEY("breaker_failures", NUMBER, breaker_failures, "10", 0, 100000, "after so many failures in a row an address is left alone, by all workers; 0: never"),
     KEY("breaker_cooldown", DURATION, breaker_cooldown_ms, "5s", 1, 1 * DAY, "so long; then one request tries it"),
     KEY("hedge", DURATION, hedge_ms, "0", 0, 1 * HOUR, "a request that may be repeated is sent a second time when no byte has come by then; 0: never"),
     KEY("redirects", NUMBER, redirects, "3", 0, 20, "how many are followed; credentials never leave the host"),
@@ -253,6 +253,7 @@ static fa_result check_secret(const char *secret, const char *from, fa_error *er
 static fa_result read_secret(const char *path, char *out, size_t size, fa_error *error)
 {
     FILE *file = fopen(path, "re");
+    out[0] = '\0';
     if (file == NULL)
         return fa_fail(error, FA_NOT_FOUND, "token_file %.200s: %s", path, strerror(errno));
     size_t length = fread(out, 1, size - 1, file);

@@ -140,7 +140,7 @@ void fa_failure_say(fa_transfer *t, fa_failure_kind kind, const char *which, con
 
 bool fa_transfer_may_repeat(fa_transfer *t, bool sent)
 {
-    if (t->retries_left == 0 || (sent && !t->idempotent) || !fa_bucket_take(&t->upstream->bucket))
+    if (t->retries_left == 0 || (sent && !t->idempotent) || !fa_shared_bucket_take(t->upstream->bucket))
         return false;
     t->retries_left--;
     t->upstream->retries++;
@@ -156,10 +156,10 @@ base *fa_transfer_choose(fa_transfer *t)
     for (size_t i = 0; i < s->base_count; ++i) {
         if (&s->bases[i] == t->last_base)
             last = &s->bases[i];
-        else if (fa_breaker_enter(&s->bases[i].breaker, now))
+        else if (fa_shared_breaker_enter(s->bases[i].breaker, now))
             return &s->bases[i];
     }
-    return last != NULL && fa_breaker_enter(&last->breaker, now) ? last : NULL;
+    return last != NULL && fa_shared_breaker_enter(last->breaker, now) ? last : NULL;
 }
 
 /* Statuses that say that the service is not well; 500 says it of one request only. */
@@ -176,11 +176,11 @@ void fa_base_judge(attempt *a, fa_failure_kind kind, uint64_t now_ms)
         return;
     bool answered = kind == FA_FAILED_NOT || kind == FA_FAILED_TOO_LARGE || kind == FA_FAILED_STATUS;
     if (kind == FA_FAILED_MEMORY || kind == FA_FAILED_CANCELLED || kind == FA_FAILED_GUARD)
-        fa_breaker_forget(&b->breaker);
+        fa_shared_breaker_forget(b->breaker);
     else if (answered && !is_unwell(a->status))
-        fa_breaker_success(&b->breaker);
+        fa_shared_breaker_success(b->breaker);
     else
-        fa_breaker_failure(&b->breaker, now_ms);
+        fa_shared_breaker_failure(b->breaker, now_ms);
 }
 
 /* ---- the head ---- */

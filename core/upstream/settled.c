@@ -131,7 +131,6 @@ static fa_result add_base(settled *s, const char *text, size_t length, fa_error 
         return fa_fail(error, FA_INVALID,
                        "url: is no base address, as https://host:port/v1 (without a query or a user name)");
     b->url = url;
-    fa_breaker_init(&b->breaker, s->options.breaker_failures, s->options.breaker_cooldown_ms);
     s->base_count++;
     return FA_OK;
 }
@@ -146,6 +145,23 @@ static fa_result read_bases(settled *s, fa_error *error)
         at += skip + length;
     }
     return result;
+}
+
+static void on_end(fa_scope_hook *hook)
+{
+    settled *s = FA_OBJECT(hook, settled, at_end);
+    for (size_t i = 0; i < s->base_count; ++i)
+        fa_shared_breaker_unref(s->bases[i].breaker);
+}
+
+/* Each address has a breaker that all workers share. */
+static fa_result share_health(settled *s, fa_healths *healths, const char *name, fa_error *error)
+{
+    fa_result result = FA_OK;
+    for (size_t i = 0; i < s->base_count && result == FA_OK; ++i)
+        result = fa_healths_breaker(healths, name, s->bases[i].url, s->options.breaker_failures,
+                                    s->options.breaker_cooldown_ms, &s->bases[i].breaker);
+    return result == FA_OK ? FA_OK : fa_fail(error, result, "out of memory");
 }
 
 /* ---- the secret ---- */
@@ -282,14 +298,20 @@ fa_result fa_settled_make(fa_upstreams *all, const char *name, const settled *be
     }
     s->scope = scope;
     s->references = 1;
+    fa_scope_hook_add(scope, &s->at_end, on_end);
     for (size_t i = 0; before != NULL && i < before->setting_count && result == FA_OK; ++i)
         result = keep(s, &before->settings[i], error);
     for (size_t i = 0; i < count && result == FA_OK; ++i)
         result = keep(s, &settings[i], error);
     if (result == FA_OK)
         result = apply(s, name, error);
-    if (result == FA_OK && (result = make_ready(s, needs_url, &detail)) != FA_OK)
-        refuse(s, name, result, &detail, error);
+    if (result == FA_OK) {
+        result = make_ready(s, needs_url, &detail);
+        if (result == FA_OK)
+            result = share_health(s, all->options.healths, name, &detail);
+        if (result != FA_OK)
+            refuse(s, name, result, &detail, error);
+    }
     if (result != FA_OK) {
         fa_settled_unref(s);
         return result;

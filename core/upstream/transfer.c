@@ -406,7 +406,7 @@ void fa_transfer_queue(fa_transfer *t)
     t->armed_for_ms = t->total_at_ms;
     fa_list_append(&u->all->transfers, &t->link);
     u->requests++;
-    fa_bucket_request(&u->bucket);
+    fa_shared_bucket_request(u->bucket);
     fa_result result = u->all->closing
                            ? FA_CANCELLED
                            : fa_turnstile_enter(u->turnstile, &t->pass, u->all->worker, t->scope, on_admitted);

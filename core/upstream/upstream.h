@@ -13,12 +13,13 @@
  * Whoever is told is told from the loop, never from inside fa_transfer_start and never from inside libcurl, and may end this transfer and
  * any other there.
  *
- * Thread: the worker's, all of it. Several workers share the places of an upstream (its concurrency), through a turnstile, and
- * nothing else.
+ * Thread: the worker's, all of it. Several workers share the places of an upstream (its concurrency), through a turnstile, how well its
+ * addresses are, and its budget of repetitions (healths.h), and nothing else.
  */
 #ifndef FA_UPSTREAM_UPSTREAM_H
 #define FA_UPSTREAM_UPSTREAM_H
 
+#include "upstream/healths.h"
 #include "upstream/options.h"
 #include "upstream/reader.h"
 #include "worker/turnstile.h"
@@ -31,6 +32,7 @@ typedef struct fa_transfer fa_transfer;
 typedef struct fa_upstreams_options {
     fa_worker *worker;
     fa_turnstiles *turnstiles;
+    fa_healths *healths;
     unsigned workers; /* how many share the limits of connections */
 } fa_upstreams_options;
 

@@ -131,7 +131,9 @@ static void on_idle(fa_timer *timer)
 
 static void on_upstream_end(fa_scope_hook *hook)
 {
-    fa_turnstile_unref(FA_OBJECT(hook, fa_upstream, at_end)->turnstile);
+    fa_upstream *u = FA_OBJECT(hook, fa_upstream, at_end);
+    fa_turnstile_unref(u->turnstile);
+    fa_shared_bucket_unref(u->bucket);
 }
 
 static fa_result make_upstream(fa_upstreams *all, const char *name, fa_upstream **out)
@@ -169,12 +171,16 @@ static fa_result settle(fa_upstream *u, settled *fresh)
     snprintf(name, sizeof(name), "%.60s", u->name);
     fa_result result =
         u->turnstile == NULL ? fa_turnstiles_find(u->all->options.turnstiles, name, &limits, &u->turnstile) : FA_OK;
+    fa_shared_bucket *bucket = NULL;
+    if (result == FA_OK)
+        result = fa_healths_bucket(u->all->options.healths, u->name, o->retry_budget, o->retry_percent, &bucket);
     if (result != FA_OK)
         return result;
+    fa_shared_bucket_unref(u->bucket);
+    u->bucket = bucket;
     fa_turnstile_limit(u->turnstile, &limits); /* another worker may have made it */
     fa_settled_unref(u->settled);
     u->settled = fresh;
-    fa_bucket_init(&u->bucket, o->retry_budget, o->retry_percent);
     retire(u, "its settings changed");
     return FA_OK;
 }
@@ -318,8 +324,9 @@ void fa_upstream_read(const fa_upstream *u, fa_upstream_figures *out)
                                  .pools = u->pools,
                                  .breaker_open = u->settled->base_count > 0};
     for (size_t i = 0; i < u->settled->base_count; ++i) {
-        out->breaker_opened += u->settled->bases[i].breaker.opened;
-        out->breaker_open = out->breaker_open && fa_breaker_open(&u->settled->bases[i].breaker, now);
+        fa_breaker breaker = fa_shared_breaker_read(u->settled->bases[i].breaker);
+        out->breaker_opened += breaker.opened;
+        out->breaker_open = out->breaker_open && fa_breaker_open(&breaker, now);
     }
 }
 

@@ -1,8 +1,8 @@
 -- A plugin in a state of its own, as its host has it: what a Lua half in this state would have returned. Runs once for each such
 -- plugin; not a module. functions, phases: what the plugin has given, as functions that go over to its state
--- (core/script/lua_guest.c); the other side is lua/fitnessally/guest.lua.
-local functions, phases, native = ...
-local error, ipairs, pairs, unpack = error, ipairs, pairs, unpack
+-- (core/script/lua_guest.c); the other side is lua/fitnessally/guest.lua. plugin: its name.
+local functions, phases, native, plugin = ...
+local error, format, ipairs, pairs, pcall, tostring, unpack = error, string.format, ipairs, pairs, pcall, tostring, unpack
 
 -- What a phase may have done to a request.
 local MAY = {
@@ -19,8 +19,9 @@ end
 local function perform(req, deeds)
   for _, deed in ipairs(deeds) do
     local name = deed[1]
-    if MAY[name] then
-      req[name](req, unpack(deed, 2, 6))
+    local ok, problem = pcall(MAY[name] and req[name], req, unpack(deed, 2, 6))
+    if not ok then
+      error(format("plugin %s: req:%s: %s", plugin, tostring(name), tostring(problem)), 0)
     end
   end
 end

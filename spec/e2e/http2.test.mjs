@@ -137,6 +137,39 @@ test('a session that asks nothing, or leaves a body unfinished, is closed after 
   await Promise.all([closed(silent), closed(unfinished)]);
 });
 
+describe('a request that does not come to its end within request_timeout', () => {
+  let server;
+  before(async () => (server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', 'request_timeout=1s',
+    '--set', 'idle_timeout=10min', '--set', `app=${path.join(REPO, 'spec/support/bodies')}`)));
+  after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
+
+  test('is reset when its body drips, and the others of its connection go on', async () => {
+    const client = session(server), began = Date.now();
+    const slow = request(client, { ':method': 'POST', ':path': '/slow?ms=2500' }, ''); // whole: it is the answer that takes its time
+    const upload = client.request({ ':method': 'POST', ':path': '/raw' });
+    const reset = new Promise((resolve) => upload.on('error', () => {}).on('close', () => resolve(upload.rstCode)));
+    const drip = setInterval(() => upload.write('x'), 50);
+    assert.equal(await within(20_000, reset, 'the reset'), http2.constants.NGHTTP2_STREAM_CLOSED);
+    clearInterval(drip);
+    assert.ok(Date.now() - began > 900);
+    assert.equal((await slow).status, 200);
+    assert.equal((await request(client, { ':method': 'POST', ':path': '/raw' }, 'after it')).status, 200);
+    client.close();
+  });
+
+  test('ends with its connection when a frame of it drips', async () => {
+    const socket = await connect(server, { ALPNProtocols: ['h2'] });
+    const closed = new Promise((resolve) => socket.on('error', () => {}).once('close', resolve).resume());
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])); // SETTINGS
+    socket.write(Buffer.from([0, 1, 0, 1, 4, 0, 0, 0, 1])); // HEADERS of 256 bytes
+    const drip = setInterval(() => socket.write(Buffer.of(0x82)), 50);
+    await within(20_000, closed, 'the end');
+    clearInterval(drip);
+  });
+});
+
 test('a drain ends idle sessions and lets a request finish', async () => {
   const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', `app=${path.join(REPO, 'spec/support/bodies')}`);
   const idle = session(server), busy = session(server);

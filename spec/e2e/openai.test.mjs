@@ -183,7 +183,7 @@ describe('a language model that fails', () => {
       assert.equal(done.failedChunks, 0);
       assert.ok(chunks.every(({ data }) => data.mime === 'audio/mpeg'), 'the voice is still that of the service');
       assert.equal(service.of('chat').length, 1, 'it is asked once');
-      assert.match(server.log(), new RegExp(`the language model fails \\(${code}\\)`));
+      await server.logged(new RegExp(`the language model fails \\(${code}\\)`));
     });
   }
 
@@ -225,7 +225,7 @@ describe('a voice that fails', () => {
       assert.deepEqual(done.services.tts,
         { asked: 'openai', pieces: chunks.length, by_fallback: chunks.length, fallback: 'espeak', failed: code });
       assert.equal(service.of('speech').length, 1, 'it is asked once a turn');
-      assert.match(server.log(), new RegExp(`the voice fails \\(${code}\\)`));
+      await server.logged(new RegExp(`the voice fails \\(${code}\\)`));
     });
   }
 
@@ -357,6 +357,9 @@ describe('nobody pays for words that no one hears', () => {
 
 test('200 dialogues through both leave nothing behind', async () => {
   const firsts = [];
+  await server.stop();
+  server = await startServer(...useOpenAI(service.url, 'linger=1s', 'workers=2', ...['llm', 'tts'].flatMap((name) => // not a test of deadlines
+    ['first_byte_timeout', 'idle_timeout', 'total_timeout'].map((key) => `upstreams.${name}.${key}=2min`))));
   async function one(i) {
     const since = performance.now();
     const { dialogueId } = await ask(server, `How do I do a plank? Number ${i}.`);

@@ -30,7 +30,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const set = (...settings) => settings.flatMap((setting) => ['--set', setting]);
+const set = (...settings) => ['script_slice=1min', ...settings].flatMap((setting) => ['--set', setting]);
 
 /** One turn of a server with these settings: its text, chunks, services; and the server's log. */
 async function turn(...settings) {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { call } from './support/client.mjs';
-import { ledgerAtZero, startServer, within } from './support/server.mjs';
+import { askControl, ledgerAtZero, startServer, within } from './support/server.mjs';
 import { command, gone, makeApp } from './support/succession.mjs';
 
 const says = (word) => `app:get('/hello', function(req) req:reply { text = '${word}' } end)\n`;
@@ -85,10 +85,14 @@ test('specs that never end are killed at the limit, with what they have started;
   const reload = command('reload', server.pid);
   let over = false;
   reload.finally(() => (over = true));
-  for (; !over; ++asked) assert.equal((await call(server, 'GET', '/hello')).status, 200);
+  for (; !over; ++asked) {
+    assert.equal((await call(server, 'GET', '/hello')).status, 200);
+    assert.match(await askControl(server.pid, 'memory report'), /^\{/); // others are answered meanwhile
+  }
   assert.match((await reload).err, /the specs took longer than 3\.0 s \(reload_specs_limit\)/);
-  assert.ok(asked > 3, `${asked} requests`);
-  if (existsSync(`${app.folder}/pid`)) await gone(Number(readFileSync(`${app.folder}/pid`, 'utf8')));
+  assert.ok(asked > 0, `${asked} requests`);
+  const pid = existsSync(`${app.folder}/pid`) ? Number(readFileSync(`${app.folder}/pid`, 'utf8')) : 0;
+  if (pid > 0) await gone(pid); // on a slow machine it has not come to that
   await server.stop();
 });
 

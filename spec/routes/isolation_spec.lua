@@ -264,6 +264,8 @@ describe("the phases of a plugin with a state of its own", function()
             req:reply { json = { by = "stranger" } }
           elseif req:query "loop" then
             while true do end
+          elseif req:query "wrong" then
+            req:set_header("X-Wrong", "two\nlines")
           elseif req:query "body" then
             return req.body
           end
@@ -308,14 +310,17 @@ describe("the phases of a plugin with a state of its own", function()
     got = http.get(app, "/things/a?body=1")
     assert.are.equal(500, got.status)
     assert.is_true(app:logged "a plugin in a state of its own has no req.body")
+    got = http.get(app, "/things/a?wrong=1")
+    assert.are.equal(500, got.status)
+    assert.is_true(app:logged "plugin stranger: req:set_header: a response header has a name")
     got = http.get(app, "/things/a?late=1")
     assert.are.equal(200, got.status)
     assert.are.equal("thing a", got.body)
-    assert.is_true(app:logged "plugin stranger: response: plugins/stranger/init.lua:23: the script ran for more than 200 ms")
+    assert.is_true(app:logged "plugin stranger: response: plugins/stranger/init.lua:25: the script ran for more than 200 ms")
     assert.are.equal("thing slow", http.get(app, "/things/slow").body)
-    assert.is_true(app:logged "plugin stranger: log: plugins/stranger/init.lua:27: the script ran for more than 200 ms")
+    assert.is_true(app:logged "plugin stranger: log: plugins/stranger/init.lua:29: the script ran for more than 200 ms")
     assert.are.equal("thing a", http.get(app, "/things/a").body)
-    assert.is_truthy(server.wait(10, function() return http.get(app, "/entries").body == "8" end))
+    assert.is_truthy(server.wait(10, function() return http.get(app, "/entries").body == "9" end))
     server.shell("ln " .. app.folder .. "/log " .. folder .. "/kept")
     app:stop()
     assert.is_truthy(server.read(folder .. "/kept"):find("the stranger has gone", 1, true))

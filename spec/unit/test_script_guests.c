@@ -86,6 +86,17 @@ static const char app[] =
     "  req:reply { text = tostring(ok) .. ' ' .. tostring(problem) }\n"
     "end)\n"
     "app:get('/waits', function(req) plugin.guest.waits() end)\n"
+    "local function nested(n) return n > 0 and { nested(n - 1) } or 1 end\n"
+    "local function down(n, fn, x) if n == 0 then return fn(x) end return (down(n - 1, fn, x)) end\n"
+    "app:get('/deep', function(req)\n"
+    "  local well, least, most = 0, 1, 100000\n"
+    "  while most - least > 1 do\n"
+    "    local middle = math.floor((least + most) / 2)\n"
+    "    if pcall(down, middle, type, 1) then least = middle else most = middle end\n"
+    "  end\n"
+    "  for n = least - 80, least do well = well + (pcall(down, n, plugin.guest.echo, nested(15)) and 1 or 0) end\n"
+    "  req:reply { text = well > 0 and well < 81 and 'some' or tostring(well) }\n"
+    "end)\n"
     "app:get('/minute', function(req) req:reply { text = plugin.guest.minute() } end)\n"
     "app:get('/tea', function(req) req:reply { status = 418 } end)\n"
     "app:get('/plain', function(req) req:reply { text = 'plain' } end)\n";
@@ -194,6 +205,17 @@ static void it_sees_nothing_of_the_host(void **state)
     script_world_end(w);
 }
 
+/* Where the stack of the caller is nearly full a call is an error; and whatever comes back finds room. */
+static void the_stack_may_be_nearly_full(void **state)
+{
+    fa_script_plugin plugins[2];
+    script_world *w = begin(plugins);
+    (void)state;
+    assert_answer(w, "GET /deep", "200 some");
+    assert_costs_nothing(w, "GET /deep");
+    script_world_end(w);
+}
+
 static void a_call_ends_with_its_caller(void **state)
 {
     fa_script_plugin plugins[2];
@@ -207,6 +229,19 @@ static void a_call_ends_with_its_caller(void **state)
     SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 1);
     assert_answer(w, "GET /call/spawn", "200 spawned");
     SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 1); /* what app:on_start has begun */
+    script_world_end(w);
+}
+
+static void a_call_is_dropped_when_the_server_stops(void **state)
+{
+    fa_script_plugin plugins[2];
+    script_world *w = begin(plugins);
+    (void)state;
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /waits"});
+    SCRIPT_UNTIL(w, w->script->halves[0].guest->task_count == 2);
+    fa_script_stop(w->script);
+    assert_int_equal(w->script->halves[0].guest->task_count, 0);
+    fa_inprocess_vanish(client);
     script_world_end(w);
 }
 
@@ -363,9 +398,11 @@ int main(void)
         cmocka_unit_test(buffers_are_lent_and_given),
         cmocka_unit_test(a_runaway_costs_its_call),
         cmocka_unit_test(it_sees_nothing_of_the_host),
+        cmocka_unit_test(the_stack_may_be_nearly_full),
         cmocka_unit_test(a_call_ends_with_its_caller),
         cmocka_unit_test(a_call_ends_on_its_own_generation),
         cmocka_unit_test(a_call_is_cut_with_its_generation),
+        cmocka_unit_test(a_call_is_dropped_when_the_server_stops),
         cmocka_unit_test(phases_go_over),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -156,8 +156,8 @@ export async function startOpenAI() {
   return service;
 }
 
-/** The arguments for a server that words and speaks its answers there. */
+/** The arguments for a server that words and speaks its answers there. A service that pours leaves a script nothing to wait for. */
 export function useOpenAI(url, ...more) {
-  const settings = ['llm=openai', `llm_url=${url}`, 'tts=openai', `tts_url=${url}`, ...more];
+  const settings = ['script_slice=1min', 'llm=openai', `llm_url=${url}`, 'tts=openai', `tts_url=${url}`, ...more];
   return settings.flatMap((setting) => ['--set', setting]);
 }

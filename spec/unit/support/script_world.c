@@ -64,8 +64,12 @@ static fa_result start_echo(script_world *w, int with)
 
 static fa_result make_upstreams(script_world *w)
 {
-    fa_upstreams_options options = {.worker = w->worker, .turnstiles = fa_turnstiles_new(w->server), .workers = 1};
-    return options.turnstiles != NULL ? fa_upstreams_new(&options, &w->upstreams, &w->error) : FA_NO_MEMORY;
+    fa_upstreams_options options = {.worker = w->worker,
+                                    .turnstiles = fa_turnstiles_new(w->server),
+                                    .healths = fa_healths_new(w->server),
+                                    .workers = 1};
+    return options.turnstiles != NULL && options.healths != NULL ? fa_upstreams_new(&options, &w->upstreams, &w->error)
+                                                                 : FA_NO_MEMORY;
 }
 
 static fa_result make(script_world *w, int with)

@@ -49,7 +49,9 @@ static fa_result make(upstream_world *w)
     if (result == FA_OK)
         result =
             fa_scope_new(w->ledger, fa_worker_scope(w->worker), FA_KIND_SCRIPT, 0, "clients", FA_HERE, &w->clients);
-    fa_upstreams_options options = {.worker = w->worker, .turnstiles = w->places, .workers = 1};
+    if (result == FA_OK && (w->healths = fa_healths_new(w->server)) == NULL)
+        result = FA_NO_MEMORY;
+    fa_upstreams_options options = {.worker = w->worker, .turnstiles = w->places, .healths = w->healths, .workers = 1};
     if (result == FA_OK)
         result = fa_upstreams_new(&options, &w->upstreams, &w->error);
     return result == FA_OK ? define(w) : result;

@@ -24,6 +24,7 @@ typedef struct upstream_world {
     fa_scope *server, *clients; /* clients: what transfers hang from */
     fa_worker *worker;
     fa_turnstiles *places;
+    fa_healths *healths;
     fa_upstreams *upstreams;
     fa_upstream *it; /* "it": the service */
     fa_error error;
