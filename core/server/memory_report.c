@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "server/doctor.h"
 #include "server/process.h"
+#include "worker/job.h"
 #include "worker/timer.h"
 
 enum {
@@ -110,9 +111,7 @@ static void visit(void *context, fa_worker *worker)
     fa_census_take(&p->census, fa_worker_scope(worker), asking, index, p->at_ms);
     fa_inventory_take(&p->living, fa_worker_scope(worker), asking, false, index);
     fa_timers_take_inventory(worker, &p->living, asking, false);
-    for (size_t i = *fa_worker_jobs(worker); i > 0; --i)
-        fa_inventory_add(&p->living,
-                         &(fa_item){.what = "job", .name = "of a worker", .kind = FA_KIND_WORKER, .worker = index});
+    fa_jobs_take_inventory(worker, &p->living);
     if (fa_generations_all(generations, all) == 0)
         return;
     for (fa_script **script = all; *script != NULL; ++script) {

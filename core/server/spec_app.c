@@ -6,6 +6,7 @@
 
 #include "memory/census.h"
 #include "server/home.h"
+#include "worker/job.h"
 #include "worker/timer.h"
 
 enum { LOG_SIZE = 64 * 1024 };
@@ -187,8 +188,7 @@ void fa_spec_app_left(fa_spec_app *app, fa_inventory *left)
     fa_scope *scope = fa_worker_scope(app->worker);
     fa_inventory_take(left, scope, NULL, false, 0);
     fa_timers_take_inventory(app->worker, left, NULL, false);
-    for (size_t i = *fa_worker_jobs(app->worker); i > 0; --i)
-        fa_inventory_add(left, &(fa_item){.what = "job", .name = "of a worker", .kind = FA_KIND_WORKER});
+    fa_jobs_take_inventory(app->worker, left);
     fa_script *all[FA_MOST_GENERATIONS + 1];
     fa_generations_all(fa_runtime_generations(fa_server_runtime(app->server), 0), all);
     for (fa_script **script = all; *script != NULL; ++script)

@@ -4,6 +4,8 @@
 
 struct fa_job {
     uv_work_t uv;
+    fa_list link; /* in the worker's */
+    fa_origin made_at;
     fa_account *account;
     fa_worker *worker;
     size_t size;
@@ -25,7 +27,7 @@ static void on_done(uv_work_t *uv, int status)
 {
     fa_job *job = FA_OBJECT(uv, fa_job, uv);
     (void)status; /* we never uv_cancel, so it is 0 */
-    --*fa_worker_jobs(job->worker);
+    fa_list_remove(&job->link);
     if (!job->cancelled)
         job->done(job->data, job->context);
     if (job->drop != NULL)
@@ -38,9 +40,9 @@ static void on_done(uv_work_t *uv, int status)
     fa_account_unref(account);
 }
 
-fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *data, void *context), void *context,
-                       void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data),
-                       fa_job **out)
+fa_result fa_job_start_at(fa_worker *worker, size_t size, void (*prepare)(void *data, void *context), void *context,
+                          void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data),
+                          fa_job **out, fa_origin made_at)
 {
     void *memory;
     fa_account *account;
@@ -55,6 +57,7 @@ fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *dat
     job->size = sizeof(fa_job) + size;
     job->account = account;
     job->worker = worker;
+    job->made_at = made_at;
     job->context = context;
     job->work = work;
     job->done = done;
@@ -63,7 +66,7 @@ fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *dat
         *out = job;
     if (prepare != NULL)
         prepare(job->data, context);
-    ++*fa_worker_jobs(worker);
+    fa_list_append(fa_worker_jobs(worker), &job->link);
     uv_queue_work(fa_worker_loop(worker), &job->uv, on_work, on_done); /* fails only for a NULL callback */
     return FA_OK;
 }
@@ -71,4 +74,18 @@ fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *dat
 void fa_job_cancel(fa_job *job)
 {
     job->cancelled = true;
+}
+
+void fa_jobs_take_inventory(fa_worker *worker, fa_inventory *inventory)
+{
+    FA_LIST_EACH(node, fa_worker_jobs(worker))
+    {
+        const fa_job *job = FA_OBJECT(node, fa_job, link);
+        fa_inventory_add(inventory, &(fa_item){.what = "job",
+                                               .name = "of a worker",
+                                               .kind = FA_KIND_JOB,
+                                               .worker = fa_worker_index(worker),
+                                               .bytes = job->size,
+                                               .at = job->made_at});
+    }
 }

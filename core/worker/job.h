@@ -6,6 +6,7 @@
 #ifndef FA_WORKER_JOB_H
 #define FA_WORKER_JOB_H
 
+#include "memory/inventory.h"
 #include "worker/worker.h"
 
 typedef struct fa_job fa_job;
@@ -14,11 +15,16 @@ typedef struct fa_job fa_job;
  * NULL. work: pool thread. done: worker's thread; not called after fa_job_cancel. drop: worker's thread, always the
  * last call, frees what `work` made and nobody took; may be NULL. job: set before prepare is called; may be NULL.
  * FA_NO_MEMORY, FA_OVER_BUDGET: nothing has been called. */
-fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *data, void *context), void *context,
-                       void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data),
-                       fa_job **job);
+#define fa_job_start(worker, size, prepare, context, work, done, drop, job)                                            \
+    fa_job_start_at(worker, size, prepare, context, work, done, drop, job, FA_HERE)
+fa_result fa_job_start_at(fa_worker *worker, size_t size, void (*prepare)(void *data, void *context), void *context,
+                          void (*work)(void *data), void (*done)(void *data, void *context), void (*drop)(void *data),
+                          fa_job **job, fa_origin made_at);
 
 /* `done` will not be called. Thread: the worker's; only before `done` has been called. */
 void fa_job_cancel(fa_job *job);
+
+/* Adds those that are under way to an inventory. Thread: the worker's. */
+void fa_jobs_take_inventory(fa_worker *worker, fa_inventory *inventory);
 
 #endif

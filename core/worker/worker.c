@@ -15,8 +15,7 @@ struct fa_worker {
     fa_handle_table *handles;
     fa_scope_hook at_end;
     size_t held; /* work under way elsewhere */
-    size_t jobs;
-    fa_list timers;
+    fa_list jobs, timers;
     fa_clock *clock;           /* NULL: time is real */
     fa_message due;            /* the clock has alarms for which no time need pass */
     bool finishing;            /* as soon as none is */
@@ -88,6 +87,7 @@ fa_result fa_worker_new(fa_ledger *ledger, fa_scope *parent, unsigned index, con
         return fa_fail(error, FA_NO_MEMORY, "no memory for a worker");
     }
     worker->index = index;
+    fa_list_init(&worker->jobs);
     fa_list_init(&worker->timers);
     worker->log = log;
     worker->scope = scope;
@@ -250,7 +250,7 @@ fa_watched *fa_worker_watched(fa_worker *worker)
     return &worker->watched;
 }
 
-size_t *fa_worker_jobs(fa_worker *worker)
+fa_list *fa_worker_jobs(fa_worker *worker)
 {
     return &worker->jobs;
 }
@@ -282,7 +282,7 @@ void fa_worker_advance(fa_worker *worker, uint64_t ms)
 void fa_worker_settle(fa_worker *worker)
 {
     see_through(worker);
-    while (worker->jobs > 0 || worker->held > 0) {
+    while (!fa_list_empty(&worker->jobs) || worker->held > 0) {
         uv_run(&worker->loop, UV_RUN_ONCE);
         see_through(worker);
     }

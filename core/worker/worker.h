@@ -92,7 +92,7 @@ fa_watched *fa_worker_watched(fa_worker *worker);
 /* For timer.c: those that have been started once. */
 fa_list *fa_worker_timers(fa_worker *worker);
 
-/* For job.c: how many are under way. */
-size_t *fa_worker_jobs(fa_worker *worker);
+/* For job.c: those that are under way. */
+fa_list *fa_worker_jobs(fa_worker *worker);
 
 #endif

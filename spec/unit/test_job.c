@@ -156,6 +156,24 @@ static void a_worker_ends_with_work_under_way(void **state)
     assert_ok(fa_worker_new(ledger, NULL, 0, NULL, &worker, NULL));
 }
 
+/* What is left at the end of a test is told with the line that made it. */
+static void the_inventory_names_a_job_and_its_line(void **state)
+{
+    (void)state;
+    char line[32];
+    asker a = {.upto = 100};
+    fa_inventory inventory = {.count = 0};
+    snprintf(line, sizeof(line), "test_job.c:%d", __LINE__ + 1);
+    assert_ok(fa_job_start(worker, sizeof(sum_job), prepare_sum, &a, sum_up, sum_done, NULL, NULL));
+    fa_jobs_take_inventory(worker, &inventory);
+    assert_int_equal(inventory.count, 1);
+    assert_non_null(strstr(fa_item_text(&inventory.items[0], (char[260]){0}, 260), line));
+    assert_true(fa_test_run_until(worker, &a.done));
+    inventory.count = 0;
+    fa_jobs_take_inventory(worker, &inventory);
+    assert_int_equal(inventory.count, 0);
+}
+
 static bool worker_scenario(fa_ledger *of)
 {
     bool reached = false;
@@ -193,11 +211,9 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_WORKER(a_job_works_elsewhere_and_answers_here),
-        WITH_WORKER(jobs_pay_as_jobs),
-        WITH_WORKER(a_cancelled_job_only_drops),
-        WITH_WORKER(a_worker_ends_with_work_under_way),
-        cmocka_unit_test(every_allocation_may_fail),
+        WITH_WORKER(a_job_works_elsewhere_and_answers_here), WITH_WORKER(jobs_pay_as_jobs),
+        WITH_WORKER(the_inventory_names_a_job_and_its_line), WITH_WORKER(a_cancelled_job_only_drops),
+        WITH_WORKER(a_worker_ends_with_work_under_way),      cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "worker/job.h"
 #include "worker/timer.h"
 
 enum { MAX_LEDGERS = 16, MAX_FILES = 1024, TEXT_SIZE = 900 }; /* of a message cmocka prints 1,023 characters */
@@ -38,8 +39,7 @@ void fa_ending_fail(const fa_inventory *what, const char *where)
 static void take_worker(fa_inventory *to, fa_worker *worker, bool lasting)
 {
     fa_timers_take_inventory(worker, to, NULL, lasting);
-    for (size_t i = *fa_worker_jobs(worker); i > 0; --i)
-        fa_inventory_add(to, &(fa_item){.what = "job", .name = "of a worker", .kind = FA_KIND_WORKER});
+    fa_jobs_take_inventory(worker, to);
 }
 
 void fa_ending_take(fa_inventory *to, fa_worker *worker)
