@@ -278,8 +278,10 @@ fa_result fa_upstream_secret(const fa_upstream_options *options, fa_scope *scope
     } else if (options->token_file != NULL) {
         from = "token_file";
         fa_result result = read_secret(options->token_file, text, sizeof(text), error);
-        if (result != FA_OK)
+        if (result != FA_OK) {
+            explicit_bzero(text, sizeof(text)); /* what there was of it */
             return result;
+        }
         value = text;
     }
     if (value == NULL)
