@@ -192,9 +192,10 @@ static fa_cut give_samples(fa_cutter *c, size_t length, bool last, fa_sound_piec
     memcpy(piece->head, c->head, c->head_length);
     put_le(piece->head + 4, c->head_length - 8 + length, 4);
     put_le(piece->head + c->head_length - 4, length, 4);
+    size_t samples = length / c->frame_size;
     c->start = 0;
     c->left -= c->left != UINT64_MAX ? length : 0;
-    return give(c, piece, "wav", "audio/wav", (double)(length / c->frame_size));
+    return give(c, piece, "wav", "audio/wav", (double)samples);
 }
 
 static fa_cut next_samples(fa_cutter *c, size_t length, bool over, fa_sound_piece *piece)
@@ -204,7 +205,8 @@ static fa_cut next_samples(fa_cutter *c, size_t length, bool over, fa_sound_piec
         waiting = (size_t)c->left;
     double samples = c->piece_ms * c->rate / 1000;
     double wanted = c->piece_ms != 0 ? (double)(uint64_t)(samples + 0.999) * c->frame_size : (double)UINT64_MAX;
-    double rest = (double)(c->rate / SHORTEST_REST_PART + 1) * c->frame_size;
+    uint64_t shortest = c->rate / SHORTEST_REST_PART + 1;
+    double rest = (double)shortest * c->frame_size;
     if ((double)waiting >= wanted + rest)
         return give_samples(c, (size_t)wanted, false, piece);
     if (!over)

@@ -54,7 +54,8 @@ static bool probe_wav(bytes b, fa_sound *sound)
         }
         if (memcmp(chunk, "data", 4) == 0) {
             size = size < rest ? size : rest;
-            return frame_size != 0 && settle(sound, "wav", "audio/wav", (double)(size / frame_size));
+            uint64_t samples = frame_size != 0 ? size / frame_size : 0;
+            return frame_size != 0 && settle(sound, "wav", "audio/wav", (double)samples);
         }
         if (size > rest || rest - size < (size & 1))
             return false;

@@ -19,9 +19,9 @@ static void check_room(size_t size, const char *prefix, size_t bytes, size_t mos
 
 static void write_id(char *out, const char *prefix, const unsigned char *raw, size_t bytes)
 {
-    size_t used = strlen(prefix);
-    memcpy(out, prefix, used);
-    char *at = out + used;
+    char *at = out;
+    while (*prefix != '\0')
+        *at++ = *prefix++;
     for (size_t i = 0; i < bytes; ++i) { /* by hand: every request has one */
         *at++ = "0123456789abcdef"[raw[i] >> 4];
         *at++ = "0123456789abcdef"[raw[i] & 15];

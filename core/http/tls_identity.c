@@ -77,6 +77,7 @@ static SSL_CTX *new_context(const fa_tls_options *options)
 }
 
 /* A key that is locked must not make the server ask at its terminal. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the library's type */
 static int no_passphrase(char *buffer, int size, int writing, void *context)
 {
     (void)buffer, (void)size, (void)writing, (void)context;
@@ -89,7 +90,7 @@ static fa_result take_key(SSL_CTX *context, X509 *certificate, const fa_tls_sour
     EVP_PKEY *key = file != NULL ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
     fa_result result = FA_OK;
     if (key == NULL)
-        result = fail_openssl(error, source, source->key);
+        result = fail_openssl(error, source, source->key); /* NOLINT(bugprone-branch-clone): as the last one */
     else if (X509_check_private_key(certificate, key) != 1)
         result = fa_fail(error, FA_INVALID, "tls.%s: %s: is not the key of %s", source->name, source->key,
                          source->certificate);

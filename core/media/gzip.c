@@ -137,7 +137,8 @@ static bool weaken(fa_exchange *exchange, fa_answer *answer)
     char *text = fa_scope_allocate(exchange->scope, etag->value.length + 2);
     if (text == NULL)
         return false;
-    memcpy(text, "W/", 2);
+    text[0] = 'W';
+    text[1] = '/';
     memcpy(text + 2, etag->value.data, etag->value.length);
     fa_text weak = {text, etag->value.length + 2};
     if (own == NULL)

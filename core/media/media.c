@@ -59,7 +59,7 @@ static void seek_encoded(fa_media_request *request, fa_text plain)
     const char *suffix = fa_encoding_suffix(request->encoding);
     size_t length = strlen(suffix);
     memcpy(path, plain.data, plain.length); /* below PATH_MAX, and with its suffix, too, else it would not be there */
-    memcpy(path + plain.length, suffix, length);
+    memcpy(path + plain.length, suffix, length + 1);
     seek(request, (fa_text){path, plain.length + length});
 }
 

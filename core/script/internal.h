@@ -12,6 +12,10 @@
 #include "script/script.h"
 #include "worker/timer.h"
 
+#ifdef __clang_analyzer__ /* it goes to the nearest pcall, which its declaration does not say */
+__attribute__((noreturn)) LUALIB_API int luaL_error(lua_State *L, const char *format, ...); /* NOLINT */
+#endif
+
 enum { MAX_STARTERS = 64, DEFAULT_ROUTES = 1000, SCRIPT_PATH_SIZE = 512, IDLE_COROUTINES = 64 };
 
 typedef struct mount {

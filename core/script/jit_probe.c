@@ -22,6 +22,7 @@ static void stop(lua_State *L, lua_Debug *at)
     lua_error(L);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is fa_interrupt */
 static void interrupt(void *context, char *tell)
 {
     (void)tell;

@@ -172,7 +172,7 @@ static int free_key(lua_State *L)
 static int read_key(lua_State *L)
 {
     fa_text pem = text_at(L, 1);
-    EVP_PKEY **key = lua_newuserdata(L, sizeof(*key));
+    EVP_PKEY **key = lua_newuserdata(L, sizeof(EVP_PKEY *));
     *key = NULL;
     luaL_getmetatable(L, META_KEY);
     lua_setmetatable(L, -2);

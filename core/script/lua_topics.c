@@ -140,7 +140,7 @@ static int subscribe(lua_State *L)
         luaL_argcheck(L, queue >= 1 && queue <= FA_TOPIC_QUEUE_MOST, 2, "queue must be 1 to 1024");
     }
     fa_scope *scope = fa_task_scope(L);
-    subscribed *s = fa_scope_allocate(scope, sizeof(*s) + (size_t)queue * sizeof(s->queue[0]));
+    subscribed *s = fa_scope_allocate(scope, sizeof(*s) + (size_t)queue * sizeof(fa_buffer *));
     if (s == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_subscription, s, scope, name,
                                     fa_script_here(L), &s->handle) != FA_OK) {
         if (s != NULL)

@@ -47,13 +47,13 @@ typedef struct fa_script_plugin {
     const char *half;         /* the file of its Lua half, in the folder; NULL: it has none */
     const fa_setting *config; /* ends with name NULL */
     double priority;
-    unsigned phases;         /* fa_phase */
     size_t budget;           /* bytes of what it makes for itself; 0: no limit */
-    bool isolated;           /* its Lua half has a state of its own */
-    size_t state_heap;       /* bytes of Lua heap there; 0: no limit */
+    size_t state_heap;       /* bytes of Lua heap, when it is isolated; 0: no limit */
     uint64_t state_slice_ms; /* between two waits there; 0: as everybody else */
-    bool required;           /* nothing is loaded without it */
     const char *problem;     /* why it cannot be used at all; NULL: it can */
+    unsigned phases;         /* fa_phase */
+    bool isolated;           /* its Lua half has a state of its own */
+    bool required;           /* nothing is loaded without it */
 } fa_script_plugin;
 
 /* How much of a request's body is taken, for all routes that say nothing else. 0: no limit, but for json_depth: then it is 64. */

@@ -74,12 +74,10 @@ static void add_files(const fa_cli *cli, const found *f, arguments *a)
         add(a, f->specs);
 }
 
-/* The folder of a file of specs; of a folder named spec the one that it is in, which is the application's. In memory of malloc, kept to the
- * end of the process. */
-static const char *root_of(const char *path)
+/* The folder of a file of specs; of a folder named spec the one that it is in, which is the application's. NULL: there is none. */
+static const char *root_of(const char *path, char real[PATH_MAX])
 {
     struct stat info;
-    char real[PATH_MAX];
     if (realpath(path, real) == NULL || stat(real, &info) != 0)
         return NULL;
     char *slash = S_ISDIR(info.st_mode) ? NULL : strrchr(real, '/');
@@ -88,17 +86,19 @@ static const char *root_of(const char *path)
     slash = strrchr(real, '/');
     if (slash != NULL && slash != real && strcmp(slash, "/spec") == 0)
         *slash = '\0';
-    return strdup(real);
+    return real;
 }
 
+/* The copies are kept to the end of the process. */
 static void add_root(found *f, const char *path)
 {
     for (size_t i = 0; path != NULL && i < f->root_count; ++i) {
         if (strcmp(f->roots[i], path) == 0)
             return;
     }
-    if (path != NULL)
-        f->roots[f->root_count++] = path;
+    char *copy = path != NULL ? strdup(path) : NULL;
+    if (copy != NULL)
+        f->roots[f->root_count++] = copy;
 }
 
 static int run(const fa_cli *cli)
@@ -119,9 +119,10 @@ static int run(const fa_cli *cli)
                          .argument_count = a.count};
     if (!cli->watch)
         return fa_spec_run_all(&wish);
+    char real[PATH_MAX];
     add_root(&f, f.app);
     for (int i = 0; i < cli->argument_count; ++i)
-        add_root(&f, root_of(cli->arguments[i]));
+        add_root(&f, root_of(cli->arguments[i], real));
     return fa_spec_watch(&wish, f.roots);
 }
 

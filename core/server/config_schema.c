@@ -187,7 +187,7 @@ static const fa_config_key keys[] = {
     KEY("budget_turns", SIZE, "0", 0, 1024 * GB, "memory for the work of turns together; beyond it calls in a flow fail"),
     KEY("budget_listeners", SIZE, "0", 0, 1024 * GB, "memory for listeners together; beyond it the answer is 503"),
     KEY("budget_transfers", SIZE, "0", 0, 1024 * GB, "memory for requests to other services together"),
-    KEY("budget_jobs", SIZE, "0", 0, 1024 * GB, "memory for jobs on the thread pool together"),
+    KEY("budget_jobs", SIZE, "0", 0, 1024 * GB, "memory for jobs on the thread pool together; beyond it a file that is not cached is 503"),
     KEY("budget_scripts", SIZE, "0", 0, 1024 * GB, "memory for scopes that scripts open together"),
     KEY("pressure", LIST, "70,75,80,85,90,95", 0, 0,
         "percent of memory_budget where the six steps of docs/memory.md begin; 101: never"),

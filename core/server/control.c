@@ -393,7 +393,7 @@ fa_result fa_control_ask(const char *path, const char *request, char **answer, f
 {
     int fd = -1;
     fa_result result = fa_control_open(path, request, &fd, error);
-    if (result != FA_OK)
+    if (result != FA_OK || fd < 0)
         return result;
     char *text = read_all(fd);
     close(fd);

@@ -222,6 +222,7 @@ static void dialogues(fa_json *j, const fa_memory_report *r)
     fa_json_number(j, "replayBytes", d->replay);
     fa_json_number(j, "lookaheadBytes", d->lookahead);
     fa_json_number(j, "inFlightBytes", d->in_flight);
+    fa_json_number(j, "makingBytes", r->figures.kinds[FA_KIND_TURN].bytes); /* not in logs yet */
     fa_json_close(j, '}');
 }
 

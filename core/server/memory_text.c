@@ -117,13 +117,14 @@ static void places(page *p, const fa_census *c)
              SIZE(c->places[i].bytes), c->places[i].buffers, c->places[i].scopes);
 }
 
-static void dialogues(page *p, const fa_dialogues_census *d)
+static void dialogues(page *p, const fa_memory_report *r)
 {
+    const fa_dialogues_census *d = &r->dialogues;
     line(p, " ");
     line(p, "  dialogues: %zu live, %zu running, %zu resting; %zu listeners, %zu behind, %zu slow", d->live, d->running,
          d->resting, d->listeners, d->behind, d->slow);
-    line(p, "  their logs: %s = replay %s + look-ahead %s; in flight %s", SIZE(d->log_bytes), SIZE(d->replay),
-         SIZE(d->lookahead), SIZE(d->in_flight));
+    line(p, "  their logs: %s = replay %s + look-ahead %s; in flight %s; in the making %s", SIZE(d->log_bytes),
+         SIZE(d->replay), SIZE(d->lookahead), SIZE(d->in_flight), SIZE(r->figures.kinds[FA_KIND_TURN].bytes));
     for (size_t i = 0; i < d->slowest_count; ++i)
         line(p, "    listener at %-15s of %s is %s behind, reads at most %s/s", d->slowest[i].remote,
              d->slowest[i].dialogue, SIZE(d->slowest[i].backlog), SIZE(d->slowest[i].per_second));
@@ -137,6 +138,6 @@ fa_result fa_memory_report_text(const fa_memory_report *r, fa_buffer *out)
     owners(&p, "LARGEST OWNERS", r->census.largest, r->census.largest_count, 8);
     owners(&p, "OLDEST OWNERS", r->census.oldest, r->census.oldest_count, 5);
     places(&p, &r->census);
-    dialogues(&p, &r->dialogues);
+    dialogues(&p, r);
     return p.result;
 }

@@ -1,5 +1,6 @@
 #include "server/repls.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,9 +282,19 @@ static void begin(client *c)
         greet(c);
 }
 
+/* Writing to a client that has gone must be an error, not the end of an embedder's process: libuv writes without MSG_NOSIGNAL. */
+static void block_sigpipe(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void on_arrival(fa_message *message)
 {
     client *c = FA_OBJECT(message, client, arrival);
+    block_sigpipe();
     fa_scope *parent = fa_worker_scope(c->worker);
     c->generations = fa_runtime_generations(c->repls->runtime, fa_worker_index(c->worker));
     if (fa_scope_new(fa_scope_ledger(parent), parent, FA_KIND_SCRIPT, 0, "repl", FA_HERE, &c->scope) != FA_OK) {

@@ -52,8 +52,9 @@ static void say(const char *format, ...)
     int used = snprintf(line, sizeof(line), "fitnessally supervisor: ");
     vsnprintf(line + used, sizeof(line) - (size_t)used - 1, format, args);
     va_end(args);
-    strcat(line, "\n");
-    if (poll(&ready, 1, 0) > 0 && write(STDERR_FILENO, line, strlen(line)) < 0)
+    size_t length = strlen(line); /* there is room for the end of the line */
+    line[length++] = '\n';
+    if (poll(&ready, 1, 0) > 0 && write(STDERR_FILENO, line, length) < 0)
         return;
 }
 

@@ -188,6 +188,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 
 /* There is a connection, and the request goes out next. When a kept connection breaks before a byte of the answer has come, libcurl comes
  * here once more, with a new one. Nobody knows whether the service has begun to work on the request by then. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the library's type */
 static int on_connected(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     attempt *a = context;

@@ -253,6 +253,7 @@ static fa_result check_secret(const char *secret, const char *from, fa_error *er
 static fa_result read_secret(const char *path, char *out, size_t size, fa_error *error)
 {
     FILE *file = fopen(path, "re");
+    out[0] = '\0';
     if (file == NULL)
         return fa_fail(error, FA_NOT_FOUND, "token_file %.200s: %s", path, strerror(errno));
     size_t length = fread(out, 1, size - 1, file);
@@ -277,8 +278,10 @@ fa_result fa_upstream_secret(const fa_upstream_options *options, fa_scope *scope
     } else if (options->token_file != NULL) {
         from = "token_file";
         fa_result result = read_secret(options->token_file, text, sizeof(text), error);
-        if (result != FA_OK)
+        if (result != FA_OK) {
+            explicit_bzero(text, sizeof(text)); /* what there was of it */
             return result;
+        }
         value = text;
     }
     if (value == NULL)

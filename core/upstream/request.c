@@ -154,8 +154,9 @@ static const char *copy_headers(fa_scope *scope, const fa_transfer_request *r)
                         : sprintf(at, "%.*s;", name, h->name.data);
         at++;
     }
+    static const char bytes[] = "Content-Type: application/octet-stream";
     if (!typed)
-        strcpy(at, "Content-Type: application/octet-stream");
+        memcpy(at, bytes, sizeof(bytes));
     return out;
 }
 

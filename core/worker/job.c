@@ -31,6 +31,9 @@ static void on_done(uv_work_t *uv, int status)
     if (job->drop != NULL)
         job->drop(job->data);
     fa_account *account = job->account;
+    fa_kind_counters *jobs = fa_ledger_kind(fa_account_ledger(account), FA_KIND_JOB);
+    jobs->count--;
+    jobs->ended++;
     fa_account_free(account, job, job->size);
     fa_account_unref(account);
 }
@@ -40,13 +43,17 @@ fa_result fa_job_start(fa_worker *worker, size_t size, void (*prepare)(void *dat
                        fa_job **out)
 {
     void *memory;
-    fa_account *account = fa_scope_account(fa_worker_scope(worker));
-    fa_result result = fa_account_allocate(account, sizeof(fa_job) + size, &memory);
+    fa_account *account;
+    fa_scope *owner = fa_worker_scope(worker);
+    fa_ledger *ledger = fa_scope_ledger(owner);
+    fa_result result = fa_account_open_with(ledger, fa_scope_account(owner), FA_KIND_JOB, 0, "job",
+                                            sizeof(fa_job) + size, &memory, &account);
     if (result != FA_OK)
         return result;
+    fa_ledger_kind(ledger, FA_KIND_JOB)->count++;
     fa_job *job = memset(memory, 0, sizeof(fa_job) + size);
     job->size = sizeof(fa_job) + size;
-    job->account = fa_account_ref(account);
+    job->account = account;
     job->worker = worker;
     job->context = context;
     job->work = work;

@@ -8,7 +8,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 
 import { chromiumMissing, openBrowser } from './support/browser.mjs';
 import { call, post } from './support/client.mjs';
-import { ledgerAtZero, startServer } from './support/server.mjs';
+import { ledgerAtZero, startServer, within } from './support/server.mjs';
 import { command, makeApp } from './support/succession.mjs';
 
 const ROUTES = `
@@ -83,7 +83,7 @@ describe('in dev mode', () => {
 
     const slow = call(server, 'GET', '/slow').catch(() => 'cut');
     const waits = async () => JSON.parse((await command('reload', server.pid, '--status', '--json')).out).generations.at(-1).requests === 1;
-    while (!(await waits()));
+    await within(20_000, (async () => { while (!(await waits())); })(), 'the slow request to wait');
     app.write(ROUTES);
     await server.logged(/reload \(files have changed\): generation 2 serves/);
     const drains = await html();

@@ -58,8 +58,11 @@ test('a dialogue is seen with its bytes, its age and the line that made them', a
   assert.ok(owner.ageMs >= 0 && owner.total > 10_000);
   assert.ok(json.byOrigin.some(({ madeAt, bytes, buffers }) => madeAt.startsWith('core/dialogue/event_log.c:') && bytes > 10_000 && buffers > 0));
   assert.ok(json.dialogues.logBytes === json.dialogues.replayBytes + json.dialogues.lookaheadBytes && json.dialogues.logBytes > 0);
+  const report = (await call(server, 'GET', '/api/health/memory')).json;
+  for (const part of ['replayBytes', 'lookaheadBytes', 'makingBytes']) assert.ok(report.dialogues[part] >= 0, part);
   const { out } = await memory(...here());
   assert.ok(out.includes(dialogueId), out);
+  assert.match(out, /their logs: .* = replay .* \+ look-ahead .*; in flight .*; in the making /);
   await within(20_000, stream.ended, 'the end of the answer');
 });
 

@@ -4,6 +4,7 @@ package.path = (os.getenv("FA_ROOT") or ".") .. "/?.lua;" .. package.path
 
 local http = require "spec.support.http"
 local server = require "spec.support.server"
+local socket = require "socket"
 local voice = require "spec.support.voice"
 
 local function said(app, words)
@@ -86,5 +87,107 @@ describe("a plugin's budget", function()
     ok, problem = pcall(server.start, { ["plugins.records.memory_budget"] = "lots" })
     assert.is_false(ok)
     assert.is_truthy(tostring(problem):find("plugins.records.memory_budget: ", 1, true), problem)
+  end)
+end)
+
+-- Each is set so low that the first who needs it meets it, and everything else is as ever.
+describe("the budget of a kind of owner", function()
+  local folder = server.folder()
+  server.write(folder .. "/app.lua", [[
+local kept, said = fitnessally.store "kept", fitnessally.store "said"
+app:get("/plain", function(req) req:reply { text = "fine" } end)
+app:get("/keep", function(req)
+  local done, problem = kept:put("a", ("x"):rep(400000))
+  req:reply { text = done and "kept" or problem }
+end)
+app:get("/scope", function(req)
+  fitnessally.scope("work", {}, function(scope)
+    local made, problem = scope:buffer { capacity = 8000 }
+    req:reply { text = made and "made" or problem }
+  end)
+end)
+app:get("/fetch", function(req)
+  local _, problem = upstream.nowhere:get "/"
+  req:reply { text = problem.kind }
+end)
+app:get("/ask", function(req)
+  local asked, code, message = voice.ask(req, { text = "Hello.", flow = function()
+    local made, problem = fitnessally.buffer { capacity = 40000 }
+    said:put("turn", made and "made" or problem)
+  end })
+  if not asked then return req:fail(503, code, message, { ["Retry-After"] = "5" }) end
+  req:reply { text = asked.dialogueId }
+end)
+app:get("/said", function(req) req:reply { body = said:get "turn" } end)
+app:get("/listen", function(req) voice.listen(req, req:query "id") end)
+app:static("/files", { root = settings.app .. "/files" })
+]])
+  server.shell("mkdir " .. folder .. "/files")
+  server.write(folder .. "/files/a.bin", ("a"):rep(20000))
+  teardown(function() server.remove(folder) end)
+
+  local function with(key, budget, try)
+    it(key .. " has its answer", function()
+      local app = server.start { app = folder, plugins_enabled = "", tts = "", workers = "1", [key] = budget,
+        ["upstreams.nowhere.url"] = "http://127.0.0.1:9" }
+      try(app)
+      app:stop()
+    end)
+  end
+  local function fine(app)
+    assert.are.equal("fine", http.get(app, "/plain").body)
+  end
+  local function refused(answer, code)
+    assert.are.equal(503, answer.status)
+    assert.are.equal(code, answer.json.error.code)
+    assert.is_truthy(answer.headers["retry-after"])
+  end
+
+  with("budget_caches", "200KB", function(app)
+    assert.is_truthy(http.get(app, "/keep").body:find("budget", 1, true), http.get(app, "/keep").body)
+    assert.are.equal(20000, #http.get(app, "/files/a.bin").body)
+  end)
+  with("budget_connections", "1KB", function(app)
+    local client = assert(socket.tcp())
+    assert(client:connect(app.host, app.port))
+    client:send("GET /plain HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert.is_nil((client:receive("*l")))
+    client:close()
+  end)
+  with("budget_requests", "1KB", function(app)
+    assert.are.equal(503, http.get(app, "/plain").status)
+  end)
+  with("budget_dialogues", "1KB", function(app)
+    refused(http.get(app, "/ask"), "over_budget")
+    fine(app)
+  end)
+  with("budget_turns", "1KB", function(app)
+    assert.are.equal(200, http.get(app, "/ask").status)
+    assert.is_truthy(server.wait(5, function()
+      return http.get(app, "/said").body:find("over budget", 1, true)
+    end))
+    fine(app)
+  end)
+  with("budget_listeners", "200B", function(app)
+    local id = http.get(app, "/ask").body
+    refused(http.get(app, "/listen?id=" .. id), "over_budget")
+    fine(app)
+  end)
+  with("budget_transfers", "1KB", function(app)
+    assert.are.equal("memory", http.get(app, "/fetch").body)
+    fine(app)
+  end)
+  with("budget_jobs", "300B", function(app)
+    refused(http.get(app, "/files/a.bin"), "unavailable")
+    fine(app)
+  end)
+  with("budget_scripts", "1KB", function(app)
+    assert.is_truthy(http.get(app, "/scope").body:find("over budget", 1, true))
+    fine(app)
+  end)
+  it("budget_plugins has its answer", function()
+    local ok, problem = pcall(server.start, { budget_plugins = "1KB" })
+    assert.is_false(ok)
+    assert.is_truthy(tostring(problem):find("no memory", 1, true), problem)
   end)
 end)

@@ -89,6 +89,29 @@ static void a_job_works_elsewhere_and_answers_here(void **state)
     assert_int_equal(fa_ledger_bytes(ledger), before);
 }
 
+/* Jobs are a kind of the ledger, with a budget (budget_jobs). */
+static void jobs_pay_as_jobs(void **state)
+{
+    asker a = {.upto = 10}, second = {.upto = 20};
+    const fa_kind_counters *jobs = fa_ledger_kind(ledger, FA_KIND_JOB);
+    (void)state;
+    assert_ok(fa_job_start(worker, sizeof(sum_job), prepare_sum, &a, sum_up, sum_done, NULL, NULL));
+    assert_int_equal(jobs->count, 1);
+    size_t one = jobs->bytes;
+    assert_true(one > sizeof(sum_job));
+    fa_ledger_limit(ledger, FA_KIND_JOB, 2 * one - 1);
+    assert_int_equal(fa_job_start(worker, sizeof(sum_job), prepare_sum, &second, sum_up, sum_done, NULL, NULL),
+                     FA_OVER_BUDGET);
+    assert_int_equal(jobs->count, 1);
+    assert_true(fa_test_run_until(worker, &a.done));
+    assert_int_equal(jobs->count, 0);
+    assert_int_equal(jobs->bytes, 0);
+    assert_int_equal(jobs->ended, 1);
+    assert_ok(fa_job_start(worker, sizeof(sum_job), prepare_sum, &second, sum_up, sum_done, NULL, NULL));
+    assert_true(fa_test_run_until(worker, &second.done));
+    assert_int_equal(second.sum, 210);
+}
+
 static void a_cancelled_job_only_drops(void **state)
 {
     asker a = {.upto = 10, .sleep_ms = 20};
@@ -171,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_WORKER(a_job_works_elsewhere_and_answers_here),
+        WITH_WORKER(jobs_pay_as_jobs),
         WITH_WORKER(a_cancelled_job_only_drops),
         WITH_WORKER(a_worker_ends_with_work_under_way),
         cmocka_unit_test(every_allocation_may_fail),

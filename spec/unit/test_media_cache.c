@@ -93,10 +93,9 @@ static void after_recheck_the_disk_is_asked(void **state)
     assert_int_equal(cached_files(), 0);
 }
 
-/* Jobs are the worker's. */
-static size_t worker_bytes(void)
+static size_t job_bytes(void)
 {
-    return fa_account_bytes(fa_scope_account(fa_worker_scope(world.worker)));
+    return fa_ledger_kind(world.ledger, FA_KIND_JOB)->bytes;
 }
 
 /* A crowd that asks for one cold file: one lookup, one copy, everybody answered; some of them leave before. */
@@ -106,13 +105,13 @@ static void a_crowd_shares_one_lookup(void **state)
     fa_inprocess *clients[CROWD];
     (void)state;
     media_world_write(&world, "a.gif", 100000, 1);
-    size_t before = worker_bytes();
+    size_t before = job_bytes();
     clients[0] = media_world_ask(&world, "GET", "/a.gif", NULL, false);
-    size_t one_job = worker_bytes();
+    size_t one_job = job_bytes();
     assert_true(one_job > before);
     for (int i = 1; i < CROWD; ++i)
         clients[i] = media_world_ask(&world, "GET", "/a.gif", NULL, false);
-    assert_int_equal(worker_bytes(), one_job);
+    assert_int_equal(job_bytes(), one_job);
     for (int i = 0; i < CROWD; i += 3)
         fa_inprocess_vanish(clients[i]);
     for (int i = 0; i < CROWD; ++i) {
@@ -124,17 +123,17 @@ static void a_crowd_shares_one_lookup(void **state)
         fa_inprocess_free(clients[i]);
     }
     assert_int_equal(cached_files(), 1);
-    assert_int_equal(worker_bytes(), before);
+    assert_int_equal(job_bytes(), before);
 }
 
 /* All of them leave: the file is in the cache all the same. */
 static void a_lookup_outlives_its_askers(void **state)
 {
     (void)state;
-    size_t idle = worker_bytes();
+    size_t idle = job_bytes();
     media_world_write(&world, "a.gif", 1000, 1);
     fa_inprocess_free(media_world_ask(&world, "GET", "/a.gif", NULL, false));
-    FA_TEST_RUN_WHILE(world.worker, worker_bytes() != idle); /* the job is over */
+    FA_TEST_RUN_WHILE(world.worker, job_bytes() != idle); /* the job is over */
     assert_int_equal(cached_files(), 1);
     assert_int_equal(fa_ledger_kind(world.ledger, FA_KIND_REQUEST)->bytes, 0);
     fa_inprocess_free(

@@ -46,9 +46,9 @@ static size_t request_bytes(void)
     return fa_ledger_kind(world.ledger, FA_KIND_REQUEST)->bytes;
 }
 
-static size_t worker_bytes(void)
+static size_t job_bytes(void)
 {
-    return fa_ledger_kind(world.ledger, FA_KIND_WORKER)->bytes;
+    return fa_ledger_kind(world.ledger, FA_KIND_JOB)->bytes;
 }
 
 static fa_inprocess *ask_slowly(const char *target)
@@ -120,7 +120,7 @@ static void a_crowd_shares_one_descriptor(void **state)
 static void clients_vanish_at_any_time(void **state)
 {
     (void)state;
-    size_t idle = worker_bytes();
+    size_t idle = job_bytes();
     media_world_write(&world, "large.mp4", LARGE, 1);
     for (unsigned wait = 0; wait < 40; ++wait) {
         fa_inprocess *client = media_world_ask(&world, "GET", "/large.mp4", NULL, wait % 2 == 0);
@@ -130,8 +130,8 @@ static void clients_vanish_at_any_time(void **state)
         }
         fa_inprocess_free(client);
     }
-    FA_TEST_RUN_WHILE(world.worker, worker_bytes() != idle); /* jobs under way: they are the worker's */
-    assert_int_equal(worker_bytes(), idle);
+    FA_TEST_RUN_WHILE(world.worker, job_bytes() != idle); /* jobs under way: they are the worker's */
+    assert_int_equal(job_bytes(), idle);
     assert_int_equal(request_bytes(), 0);
     assert_int_equal(open_files(), 0);
     assert_int_equal(fa_ledger_in_flight(world.ledger), 0);
