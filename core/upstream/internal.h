@@ -149,6 +149,7 @@ struct fa_transfer {
     attempt *attempts[MOST_ATTEMPTS];
     unsigned attempt_count; /* so far */
     const base *last_base;
+    unsigned asked;       /* addresses, a bit for each */
     const char *location; /* behind a redirect: the URL */
     bool foreign;         /* and it is another host's */
     unsigned backoffs;
@@ -241,6 +242,8 @@ bool fa_failure_retryable(fa_failure_kind kind, const char *which, int status);
 /* Whether it may be repeated now; a token is taken when it is. sent: the service may have begun to work on it. */
 bool fa_transfer_may_repeat(fa_transfer *transfer, bool sent);
 base *fa_transfer_choose(fa_transfer *transfer); /* entered; NULL: all are left alone */
+/* Whether an address is left that is well and has not been asked. What never left may go there for nothing: it is no repetition. */
+bool fa_transfer_may_move(const fa_transfer *transfer);
 void fa_base_judge(attempt *attempt, fa_failure_kind kind, uint64_t now_ms);
 int64_t fa_retry_after(const attempt *attempt, uint64_t wall_ms); /* seconds, -1 */
 

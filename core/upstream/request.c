@@ -67,7 +67,8 @@ static fa_result check_target(const fa_upstream *u, const fa_transfer_request *r
     for (size_t i = 0; i < u->settled->base_count; ++i)
         longest = strlen(u->settled->bases[i].url) > longest ? strlen(u->settled->bases[i].url) : longest;
     if (longest + r->path.length + r->query.length + 2 > URL_SIZE)
-        return fa_fail(error, FA_INVALID, "the address is longer than %d bytes", URL_SIZE);
+        return fa_fail(error, u->settled->base_count > 0 ? FA_INVALID : FA_UNSUPPORTED,
+                       "the address is longer than %d bytes", URL_SIZE);
     for (size_t i = 0; i < r->query.length; ++i) {
         unsigned char c = (unsigned char)r->query.data[i];
         if (c <= ' ' || c >= 0x7f || c == '#')
@@ -81,7 +82,7 @@ static fa_result check_target(const fa_upstream *u, const fa_transfer_request *r
     }
     snprintf(url, sizeof(url), "%.*s", (int)r->path.length, r->path.data);
     if (strlen(url) != r->path.length || !is_line(r->path) || !fa_url_origin(url, origin, &port))
-        return fa_fail(error, FA_INVALID, "url: is no http or https address, or has a user name in it");
+        return fa_fail(error, FA_UNSUPPORTED, "url: is no http or https address, or has a user name in it");
     if (!fa_guard_allows_port(&u->settled->guard, port))
         return fa_fail(error, FA_UNSUPPORTED, "url: port %u may not be asked", port);
     return FA_OK;

@@ -147,19 +147,44 @@ bool fa_transfer_may_repeat(fa_transfer *t, bool sent)
     return true;
 }
 
-/* The first that is well, but rather not the one that has just failed. */
+static unsigned bit_of(const fa_transfer *t, const base *b)
+{
+    return b != NULL ? 1u << (unsigned)(b - t->settled->bases) : 0;
+}
+
+static base *first_well(fa_transfer *t, unsigned without)
+{
+    uint64_t now = fa_worker_now(t->upstream->all->worker);
+    for (size_t i = 0; i < t->settled->base_count; ++i) {
+        base *b = &t->settled->bases[i];
+        if ((bit_of(t, b) & without) == 0 && fa_shared_breaker_enter(b->breaker, now))
+            return b;
+    }
+    return NULL;
+}
+
+/* The first that is well and has not been asked yet; when all have been, rather not the one that has just failed. */
 base *fa_transfer_choose(fa_transfer *t)
 {
-    settled *s = t->settled;
-    base *last = NULL;
+    base *b = first_well(t, t->asked);
+    if (b == NULL)
+        b = first_well(t, bit_of(t, t->last_base));
+    if (b == NULL)
+        b = first_well(t, 0);
+    t->asked |= bit_of(t, b);
+    return b;
+}
+
+bool fa_transfer_may_move(const fa_transfer *t)
+{
     uint64_t now = fa_worker_now(t->upstream->all->worker);
-    for (size_t i = 0; i < s->base_count; ++i) {
-        if (&s->bases[i] == t->last_base)
-            last = &s->bases[i];
-        else if (fa_shared_breaker_enter(s->bases[i].breaker, now))
-            return &s->bases[i];
+    for (size_t i = 0; t->location == NULL && i < t->settled->base_count; ++i) {
+        const base *b = &t->settled->bases[i];
+        fa_breaker breaker = fa_shared_breaker_read(b->breaker);
+        if ((bit_of(t, b) & t->asked) == 0 && !fa_breaker_open(&breaker, now))
+            return true;
     }
-    return last != NULL && fa_shared_breaker_enter(last->breaker, now) ? last : NULL;
+    return false;
 }
 
 /* Statuses that say that the service is not well; 500 says it of one request only. */

@@ -306,12 +306,13 @@ static void attempt_failed(fa_transfer *t, attempt *a, fa_failure_kind kind, con
     fa_attempt_drop(a);
     if (t->attempts[0] != NULL && !was_accepted)
         return; /* its twin flies on */
-    if (!given && transient && has_time(t, 0) && fa_transfer_may_repeat(t, !connecting)) {
+    bool moves = connecting && fa_transfer_may_move(t);
+    if (!given && transient && has_time(t, 0) && (moves || fa_transfer_may_repeat(t, !connecting))) {
         if (t->answer != NULL)
             fa_buffer_release(t->answer);
         t->answer = NULL;
         t->status = 0;
-        rest(t, t->settled->base_count > 1 && t->location == NULL ? 0 : next_backoff(t));
+        rest(t, fa_transfer_may_move(t) ? 0 : next_backoff(t));
         return;
     }
     fail(t, kind, which, kept);

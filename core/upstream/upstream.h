@@ -156,8 +156,8 @@ typedef struct fa_transfer_user {
     void (*done)(fa_transfer *transfer, void *context);
 } fa_transfer_user;
 
-/* What fails later is told to `done`. FA_INVALID: a request that cannot be sent, with a sentence; FA_WRONG_STATE: the scope has ended, or a
- * buffer is not sealed; FA_NO_MEMORY, FA_OVER_BUDGET. */
+/* What fails later is told to `done`. FA_INVALID: a request that cannot be sent, with a sentence; FA_UNSUPPORTED: an address, for
+ * an upstream without one of its own, that may not be asked or is none; FA_WRONG_STATE: the scope has ended, or a buffer is not sealed; FA_NO_MEMORY, FA_OVER_BUDGET. */
 fa_result fa_transfer_start(fa_upstream *upstream, fa_scope *scope, const fa_transfer_request *request,
                             const fa_transfer_user *user, void *context, fa_origin made_at, fa_transfer **transfer,
                             fa_error *error);

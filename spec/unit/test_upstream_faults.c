@@ -209,6 +209,36 @@ static void the_second_address_helps(void **state)
     upstream_world_end(w);
 }
 
+/* Whom nobody was there for goes on to the next address, however many are gone, and it is no repetition: no budget, no `retries`. */
+static void the_last_address_helps_for_ever(void **state)
+{
+    char url[100];
+    (void)state;
+    upstream_world *w = upstream_world_begin("breaker_failures=0", "retry_budget=0", "retries=0", NULL);
+    snprintf(url, sizeof(url), "url=http://127.0.0.1:1,http://127.0.0.1:2,http://127.0.0.1:%d/", w->service.port);
+    assert_ok(upstream_world_set(w, "it", url));
+    for (int i = 0; i < 30; ++i) {
+        asked a = {.path = "/hello", .method = "POST"};
+        upstream_ask(w, &a);
+        assert_int_equal(a.kind, FA_FAILED_NOT);
+        assert_int_equal(a.attempts, 3);
+    }
+    assert_int_equal(w->service.requests, 30);
+    upstream_world_end(w);
+}
+
+static void nobody_is_at_any_address(void **state)
+{
+    (void)state;
+    upstream_world *w = upstream_world_begin("url=http://127.0.0.1:1,http://127.0.0.1:2", "breaker_failures=0",
+                                             "retries=1", "retry_base=1ms", NULL);
+    asked a = {.path = "/"};
+    upstream_ask(w, &a);
+    assert_int_equal(a.kind, FA_FAILED_REFUSED);
+    assert_int_equal(a.attempts, 3); /* both, and one repetition */
+    upstream_world_end(w);
+}
+
 static void names_that_are_none(void **state)
 {
     (void)state;
@@ -312,11 +342,14 @@ static void fetch_goes_through_the_guard(void **state)
     asked b = {.path = url, .upstream = fetch};
     upstream_ask(w, &b);
     assert_int_equal(b.started, FA_UNSUPPORTED); /* the port */
-    asked c = {.path = "ftp://x/", .upstream = fetch}, d = {.path = "http://u:p@x/", .upstream = fetch};
-    upstream_ask(w, &c);
-    upstream_ask(w, &d);
-    assert_int_equal(c.started, FA_INVALID);
-    assert_int_equal(d.started, FA_INVALID);
+    char endless[9000] = "http://";
+    memset(endless + 7, 'x', sizeof(endless) - 8);
+    const char *const none[] = {"ftp://x/", "http://u:p@x/", "what a user wrote", "", endless};
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); ++i) {
+        asked c = {.path = none[i], .upstream = fetch};
+        upstream_ask(w, &c);
+        assert_int_equal(c.started, FA_UNSUPPORTED); /* what comes from users is no mistake of the script's */
+    }
     assert_int_equal(w->service.requests, 0);
     upstream_world_end(w);
 }
@@ -355,6 +388,8 @@ int main(void)
         cmocka_unit_test(a_body_longer_than_it_says),
         cmocka_unit_test(garbage_instead_of_events),
         cmocka_unit_test(the_second_address_helps),
+        cmocka_unit_test(the_last_address_helps_for_ever),
+        cmocka_unit_test(nobody_is_at_any_address),
         cmocka_unit_test(names_that_are_none),
         cmocka_unit_test(a_lookup_blocks_nobody),
         cmocka_unit_test(a_connection_that_closed_is_no_failure),

@@ -33,7 +33,7 @@
 ---@field attempts integer
 
 ---@class fitnessally.upstream_error
----@field kind "refused"|"dns"|"tls"|"timeout"|"cut"|"too_large"|"protocol"|"status"|"redirect"|"busy"|"breaker"|"guard"|"memory"|"cancelled"
+---@field kind "refused"|"dns"|"tls"|"proxy"|"timeout"|"cut"|"too_large"|"protocol"|"status"|"redirect"|"busy"|"breaker"|"guard"|"memory"|"cancelled"
 ---@field message string
 ---@field which? "connect"|"first_byte"|"idle"|"total"
 ---@field status? integer
