@@ -100,8 +100,11 @@ void fa_http2_close(fa_http_connection *connection)
 
 /* ---- beginning ---- */
 
+/* Only TLS offers it, and h2o asserts that there is TLS. */
 bool fa_http2_is_chosen(h2o_socket_t *socket)
 {
+    if (socket->ssl == NULL)
+        return false;
     h2o_iovec_t protocol = h2o_socket_ssl_get_selected_protocol(socket);
     return h2o_memis(protocol.base, protocol.len, H2O_STRLIT("h2"));
 }

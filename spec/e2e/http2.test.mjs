@@ -88,6 +88,13 @@ describe('requests', () => {
     old.destroy();
   });
 
+  test('a listener without TLS speaks HTTP/1.1 beside it, and nothing else', async () => {
+    assert.equal((await call({ url: server.plainUrl }, 'GET', '/raw')).status, 405);
+    const prior = http2.connect(server.plainUrl);
+    await assert.rejects(within(10_000, new Promise((resolve, reject) => prior.on('error', reject).on('remoteSettings', resolve)), 'a refusal'));
+    assert.equal((await call({ url: server.plainUrl }, 'GET', '/raw')).status, 405);
+  });
+
   test('bodies go both ways, many at a time on one connection', async () => {
     await times(50, async (i) => {
       const body = Buffer.alloc(1 + i * 20_011, 'z');
