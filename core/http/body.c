@@ -50,11 +50,20 @@ static fa_result map_body(fa_exchange *exchange, h2o_req_t *req, h2o_buffer_t *i
     return FA_OK;
 }
 
+/* No memory is asked for what is going to be refused: there might be none, and 503 would say to try again. */
+static bool is_wanted(const fa_http_request *request)
+{
+    const h2o_req_t *req = request->req;
+    if (!fa_http_is_http2(req))
+        return true; /* the gate has seen to it */
+    return fa_http2_trouble(req) == NULL && req->entity.len <= fa_http2_most_body(request->http, req);
+}
+
 fa_result fa_http_take_body(fa_http_request *request)
 {
     h2o_req_t *req = request->req;
     h2o_buffer_t *input = input_of(req);
-    if (req->entity.base == NULL || req->entity.len == 0)
+    if (req->entity.base == NULL || req->entity.len == 0 || !is_wanted(request))
         return FA_OK;
     if (is_spooled(input, req->entity))
         return map_body(&request->exchange, req, input);

@@ -128,8 +128,10 @@ describe('requests', () => {
       assert.equal(status, wanted, `${JSON.stringify(headers)}: ${text}`);
       assert.equal(typeof JSON.parse(text).error.requestId, 'string');
     }
-    const large = await request(client, { ':method': 'POST', ':path': '/small' }, Buffer.alloc(3000));
-    assert.equal(large.status, 413);
+    for (const length of [3_000, 6_000_000]) { // the latter is above request_budget, too
+      const large = await request(client, { ':method': 'POST', ':path': '/small' }, Buffer.alloc(length));
+      assert.equal(large.status, 413);
+    }
     assert.equal((await request(client, { ':path': '/nowhere' })).status, 404);
   });
 });
