@@ -289,7 +289,7 @@ static int close_when_idle(h2o_req_t *req, void *context)
 
 void fa_http_close_idle(fa_http *http)
 {
-    http->config.http1.callbacks.foreach_request(&http->context, close_when_idle, NULL);
+    fa_h2o_each_http1(&http->config, &http->context, close_when_idle);
     FA_LIST_EACH(node, &http->connections)
     {
         fa_http_connection *connection = FA_OBJECT(node, fa_http_connection, link);

@@ -87,6 +87,7 @@ typedef enum fa_http_awaited {
 typedef struct fa_http_gate {
     h2o_socket_t *socket;  /* NULL: h2o has no part in this connection */
     h2o_socket_cb written; /* h2o's callback while ours stands in its place */
+    uint64_t seen_bytes;   /* for fa_h2o_new_bytes */
     h2o_buffer_t *ahead;   /* what came behind the request that is being handled; NULL when nothing did */
     fa_head head;
     fa_body_check body;

@@ -13,7 +13,7 @@ typedef struct filter {
 /* Replaces the body. */
 typedef struct rewriter {
     h2o_ostream_t super;
-    h2o_iovec_t body;
+    fa_h2o_piece body;
 } rewriter;
 
 static const char *message_for(int status)
@@ -89,7 +89,8 @@ static void rewrite(h2o_req_t *req, h2o_ostream_t **slot)
 
     rewriter *self = FA_OBJECT(h2o_add_ostream(req, sizeof(*self), slot), rewriter, super);
     self->super.do_send = send_rewritten;
-    self->body = h2o_strdup(&req->pool, json, length);
+    h2o_iovec_t text = h2o_strdup(&req->pool, json, length);
+    fa_h2o_piece_init(&self->body, text.base, text.len);
 }
 
 static void on_setup(h2o_filter_t *super, h2o_req_t *req, h2o_ostream_t **slot)

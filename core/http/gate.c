@@ -143,6 +143,7 @@ static void take_head(fa_http_connection *connection)
 static void on_read(h2o_socket_t *socket, const char *error)
 {
     fa_http_connection *connection = connection_of(socket);
+    size_t fresh = fa_h2o_new_bytes(socket, &connection->gate.seen_bytes);
     if (error != NULL && fa_http_secure_is_spurious(socket, error))
         return;
     if (error != NULL)
@@ -150,7 +151,7 @@ static void on_read(h2o_socket_t *socket, const char *error)
     if (error != NULL)
         pass_to_h2o(connection, error);
     else if (connection->gate.awaits == FA_AWAITS_BODY)
-        take_body(connection, socket->bytes_read);
+        take_body(connection, fresh);
     else if (socket->input->size != 0) /* TLS may have read what is no data */
         take_head(connection);
     if (!is_closing(connection))

@@ -7,6 +7,7 @@
 
 #include <h2o.h>
 #include <h2o/version.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FA_H2O_2_2 (H2O_LIBRARY_VERSION_MAJOR == 0 && H2O_LIBRARY_VERSION_MINOR == 13)
@@ -31,8 +32,74 @@ typedef h2o_timer_t fa_h2o_timer;
 /* ---- what an output stream gets ---- */
 #if FA_H2O_2_2
 typedef h2o_iovec_t fa_h2o_piece;
+#define fa_h2o_piece_init(piece, bytes, length) (*(piece) = h2o_iovec_init(bytes, length))
 #else
 typedef h2o_sendvec_t fa_h2o_piece;
+#define fa_h2o_piece_init(piece, bytes, length) h2o_sendvec_init_raw(piece, bytes, length)
+#endif
+
+/* ---- reading ---- */
+
+/* How many bytes the last read of the socket has brought: to be asked after each. seen: the caller's, of this socket alone, 0 at first. */
+static inline size_t fa_h2o_new_bytes(const h2o_socket_t *socket, uint64_t *seen)
+{
+#if FA_H2O_2_2
+    (void)seen;
+    return socket->bytes_read;
+#else /* counts all that there ever were */
+    size_t fresh = (size_t)(socket->bytes_read - *seen);
+    *seen = socket->bytes_read;
+    return fresh;
+#endif
+}
+
+/* ---- closing what is idle ---- */
+
+/* Calls `visit` with the request, begun or not, of every connection that speaks HTTP/1. */
+static inline void fa_h2o_each_http1(h2o_globalconf_t *config, h2o_context_t *context,
+                                     int (*visit)(h2o_req_t *req, void *context))
+{
+#if FA_H2O_2_2
+    config->http1.callbacks.foreach_request(context, visit, NULL);
+#else
+#error "to do: later ones have no foreach_request; their contexts list idle connections by themselves"
+#endif
+}
+
+/* ---- what each thread keeps ---- */
+#if FA_H2O_2_2
+/* The first word of every chunk on h2o's free lists and in its pools points to the next one. */
+static inline void fa_h2o_free_chain(void *chunk)
+{
+    while (chunk != NULL) {
+        void *next = *(void **)chunk;
+        free(chunk);
+        chunk = next;
+    }
+}
+
+/* Gives back the calling thread's two free lists of at most 16 chunks each, for pools (4 KB) and input buffers (8 KB): no call of the
+ * library does, so a thread that ends would lose them. That of the pools is hidden, but a pool takes its chunks from there: one that needs
+ * more of them than the list can hold is made, and they are freed instead of given back. */
+static inline void fa_h2o_forget_thread(void)
+{
+    enum { MOST_CHUNKS = 16, PART = 1008 }; /* four parts fill a chunk; larger ones would be allocated directly */
+    h2o_mem_recycle_t *buffers = &h2o_socket_buffer_prototype.allocator;
+    fa_h2o_free_chain(buffers->_link);
+    buffers->_link = NULL;
+    buffers->cnt = 0;
+    h2o_mem_pool_t pool;
+    h2o_mem_init_pool(&pool);
+    for (int i = 0; i < MOST_CHUNKS * 4 + 1; ++i)
+        h2o_mem_alloc_pool(&pool, PART);
+    fa_h2o_free_chain(pool.chunks);
+}
+#else
+static inline void fa_h2o_forget_thread(void)
+{
+    h2o_buffer_clear_recycle(1);
+    h2o_mem_clear_recycle(&h2o_mem_pool_allocator, 1);
+}
 #endif
 
 /* ---- TLS ---- */

@@ -35,12 +35,13 @@ static void pass_to_h2o(fa_http_connection *connection, const char *error)
 static void on_read(h2o_socket_t *socket, const char *error)
 {
     fa_http_connection *connection = socket->on_close.data;
+    size_t fresh = fa_h2o_new_bytes(socket, &connection->gate.seen_bytes);
     if (error != NULL && fa_http_secure_is_spurious(socket, error))
         return;
     if (error != NULL)
         fa_http_secure_mute(socket);
     else
-        look_at(connection, socket->bytes_read);
+        look_at(connection, fresh);
     pass_to_h2o(connection, error);
     if (error == NULL && connection->gate.begun != NULL && fa_http2_deadline(connection) <= now(connection))
         fa_http2_expire(connection);

@@ -4,8 +4,7 @@
  * an unlinked file, and where. h2o reads it without a lock, so it may only change while no edge lives: the first edge
  * sets it, and whoever comes with other values while others live is told that the first ones stand.
  *
- * Thread: two free lists of at most 16 chunks each, for pools (4 KB) and input buffers (8 KB). h2o 2.2.5 has no call
- * that empties them, so a thread that ends would lose them. */
+ * Thread: free lists, which h2o_version.h empties. */
 #include "http/edge.h"
 
 #include <errno.h>
@@ -61,35 +60,9 @@ void fa_http_library_end(void)
     pthread_mutex_unlock(&library.lock);
 }
 
-/* The first word of every chunk on h2o's free lists and in its pools points to the next one. */
-static void free_chain(void *chunk)
-{
-    while (chunk != NULL) {
-        void *next = *(void **)chunk;
-        free(chunk);
-        chunk = next;
-    }
-}
-
-/* The pools' free list is hidden, but a pool takes its chunks from there: make one that needs more chunks than the list
- * can hold, and free them instead of giving them back. */
-static void forget_pool_chunks(void)
-{
-    enum { MOST_CHUNKS = 16, PART = 1008 }; /* four parts fill a chunk; larger ones would be allocated directly */
-    h2o_mem_pool_t pool;
-    h2o_mem_init_pool(&pool);
-    for (int i = 0; i < MOST_CHUNKS * 4 + 1; ++i)
-        h2o_mem_alloc_pool(&pool, PART);
-    free_chain(pool.chunks);
-}
-
 void fa_http_library_forget_thread(void)
 {
-    h2o_mem_recycle_t *buffers = &h2o_socket_buffer_prototype.allocator;
-    free_chain(buffers->_link);
-    buffers->_link = NULL;
-    buffers->cnt = 0;
-    forget_pool_chunks();
+    fa_h2o_forget_thread();
 }
 
 const char *fa_http_library_version(void)
