@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Reads a small file of /proc without stdio, which would take a buffer. */
@@ -47,4 +49,19 @@ size_t fa_process_open_files(void)
 size_t fa_process_threads(void)
 {
     return count_entries("/proc/self/task");
+}
+
+void fa_process_make_room(size_t descriptors)
+{
+    struct rlimit open_files;
+    if (getrlimit(RLIMIT_NOFILE, &open_files) != 0)
+        return;
+    size_t most = open_files.rlim_cur < INT_MAX ? (size_t)open_files.rlim_cur : INT_MAX;
+    size_t room = descriptors < most ? descriptors : most;
+    int any = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int last = any >= 0 && room > 0 ? fcntl(any, F_DUPFD_CLOEXEC, (int)(room - 1)) : -1;
+    if (last >= 0)
+        close(last);
+    if (any >= 0)
+        close(any);
 }

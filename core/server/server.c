@@ -17,6 +17,7 @@
 #include "server/logs.h"
 #include "server/memory_report.h"
 #include "server/pressure_steps.h"
+#include "server/process.h"
 #include "server/recycling.h"
 #include "server/reload_asked.h"
 #include "server/reloader.h"
@@ -393,10 +394,19 @@ static fa_result start_logs(fa_server *server, fa_error *error)
     return result;
 }
 
+/* Before there are threads: the command has none yet. */
+static void make_room(const fa_server *server)
+{
+    enum { BESIDE_CONNECTIONS = 256 };
+    size_t each = (size_t)fa_config_number(server->config, "max_connections");
+    fa_process_make_room(worker_count(server) * each + BESIDE_CONNECTIONS);
+}
+
 fa_result fa_server_start(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
+    make_room(server);
     fa_result result = build(server, worker_count(server), true, error);
     if (result == FA_OK)
         result = start_logs(server, error);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,6 +35,19 @@ static int open_descriptors(void)
         ++count;
     closedir(dir);
     return count;
+}
+
+/* Slots in the kernel's table. */
+static size_t room_for_descriptors(void)
+{
+    size_t slots = 0;
+    char line[200];
+    FILE *status = fopen("/proc/self/status", "r");
+    assert_non_null(status);
+    while (slots == 0 && fgets(line, sizeof(line), status) != NULL)
+        sscanf(line, "FDSize: %zu", &slots);
+    fclose(status);
+    return slots;
 }
 
 static void write_file(const char *name, const char *text)
@@ -234,6 +248,22 @@ static void what_is_wrong_at_the_start_is_said(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+/* It grows while there are connections only at the price of all workers standing still. */
+static void connections_find_room_in_the_kernels_table(void **state)
+{
+    (void)state;
+    struct rlimit before, some = {.rlim_cur = 700};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    some.rlim_max = before.rlim_max;
+    fa_server *server = started("max_connections=300");
+    assert_true(room_for_descriptors() >= 300);
+    fa_server_destroy(server);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &some), 0); /* beyond what may be open nothing is tried */
+    server = started("max_connections=100000");
+    fa_server_destroy(server);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void a_server_that_never_ran_goes_away(void **state)
 {
     fa_error error;
@@ -275,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stop_cuts_what_does_not_finish, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_wrong_at_the_start_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_server_that_never_ran_goes_away, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connections_find_room_in_the_kernels_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_stay_the_embedders, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);
