@@ -433,6 +433,9 @@ void fa_phases_end(fa_script *script);
 /* The settings as a table. */
 void fa_lua_push_settings(lua_State *L, const fa_setting *settings);
 
+/* nil, {code, message}: what a call of a plugin that has failed returns. Gives 2. */
+int fa_lua_push_problem(lua_State *L, const char *code, const char *message);
+
 /* ---- bodies (lua_body.c) ---- */
 int fa_lua_request_json(lua_State *L);
 int fa_lua_request_form(lua_State *L);

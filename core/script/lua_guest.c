@@ -54,17 +54,6 @@ int fa_guest_enter(fa_script *guest)
 
 /* ---- problems ---- */
 
-static int push_problem(lua_State *L, const char *code, const char *message)
-{
-    lua_pushnil(L);
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, code);
-    lua_setfield(L, -2, "code");
-    lua_pushstring(L, message);
-    lua_setfield(L, -2, "message");
-    return 2;
-}
-
 const char *fa_guest_problem(fa_script *guest, int status)
 {
     if (status == LUA_ERRMEM) /* no handler has seen it */
@@ -78,7 +67,7 @@ static int push_failure(lua_State *L, const fa_half *half, const char *detail)
 {
     char message[120];
     snprintf(message, sizeof(message), "The plugin %s failed.", half->name);
-    push_problem(L, "failed", message);
+    fa_lua_push_problem(L, "failed", message);
     lua_pushlstring(L, detail, strcspn(detail, "\n"));
     lua_setfield(L, -2, "detail");
     return 2;
@@ -175,7 +164,7 @@ static void on_lost(fa_task *callee, void *context)
         return;
     }
     bool strict = fa_heap_strict(op->caller->script, false);
-    int count = push_problem(op->caller->co, "cancelled", "The call was cancelled.");
+    int count = fa_lua_push_problem(op->caller->co, "cancelled", "The call was cancelled.");
     fa_heap_strict(op->caller->script, strict);
     callee->done = NULL;
     callee->lost = NULL;
@@ -220,12 +209,12 @@ static int call(lua_State *L)
     luaL_checkstack(L, FA_CROSSING_STACK, what); /* for what comes back, too */
     const char *full = check_room(half->guest);
     if (full != NULL)
-        return push_problem(L, full, "The plugin has too much to do.");
+        return fa_lua_push_problem(L, full, "The plugin has too much to do.");
     bool strict = fa_heap_strict(task->script, false); /* nothing may raise with the call made */
     call_op *op = new_call(task, parent, half, kind, name);
     fa_heap_strict(task->script, strict);
     if (op == NULL)
-        return push_problem(L, "over_budget", "There is no memory for this call now.");
+        return fa_lua_push_problem(L, "over_budget", "There is no memory for this call now.");
     fa_crossing c = {.from = L, .to = op->callee->co, .scope = op->scope, .what = "argument"};
     if (!fa_cross(&c, 1, lua_gettop(L))) {
         free_op(op, "it was not made");

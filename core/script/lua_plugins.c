@@ -25,7 +25,7 @@ static void cancel_call(fa_wait *wait)
     free_op(op);
 }
 
-static int push_error(lua_State *L, const char *code, const char *message)
+int fa_lua_push_problem(lua_State *L, const char *code, const char *message)
 {
     lua_pushnil(L);
     lua_createtable(L, 0, 2);
@@ -66,13 +66,13 @@ static int push_results(lua_State *co, fa_call *call, fa_scope *scope)
 {
     const char *code, *message;
     if (fa_call_failed(call, &code, &message))
-        return push_error(co, code, message);
+        return fa_lua_push_problem(co, code, message);
     int top = lua_gettop(co);
     lua_newtable(co);
     for (size_t i = 0; i < fa_call_result_count(call); ++i) {
         if (!push_result(co, call, i, scope)) {
             lua_settop(co, top);
-            return push_error(co, "over_budget", "There is no room for the results.");
+            return fa_lua_push_problem(co, "over_budget", "There is no room for the results.");
         }
         lua_setfield(co, -2, fa_call_result(call, i)->key);
     }
@@ -163,7 +163,7 @@ static int call_plugin(lua_State *L)
     call_op *op = fa_scope_allocate(script->scope, sizeof(*op));
     if (op == NULL || fa_call_new(native, index, script->worker, task->scope, &op->call) != FA_OK) {
         fa_scope_free(script->scope, op);
-        return push_error(L, "over_budget", "There is no memory for this call now.");
+        return fa_lua_push_problem(L, "over_budget", "There is no memory for this call now.");
     }
     bool strict = fa_heap_strict(script, false); /* a full Lua heap must not raise past the call */
     op->task = task;
@@ -174,7 +174,7 @@ static int call_plugin(lua_State *L)
     fa_heap_strict(script, strict);
     if (fa_call_start(op->call, on_done, op->progress != LUA_NOREF ? on_progress : NULL, op) != FA_OK) {
         free_op(op); /* the call is gone already */
-        return push_error(L, "busy", "The plugin has too much to do.");
+        return fa_lua_push_problem(L, "busy", "The plugin has too much to do.");
     }
     return fa_task_wait(L, task, &op->wait);
 }

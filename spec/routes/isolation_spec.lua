@@ -3,39 +3,14 @@
 package.path = (os.getenv("FA_ROOT") or ".") .. "/?.lua;" .. package.path
 
 local http = require "spec.support.http"
+local plugin_folder = require "spec.support.plugin_folder"
 local server = require "spec.support.server"
 
-local folder
+local folder, here
 
-local function write_plugin(name, files)
-  local path = folder .. "/plugins/" .. name
-  server.shell("mkdir -p " .. path)
-  for file, text in pairs(files) do
-    server.write(path .. "/" .. file .. ".lua", text)
-  end
-end
-
-local function write_app(text)
-  server.shell("mkdir -p " .. folder .. "/app")
-  server.write(folder .. "/app/app.lua", text)
-end
-
-local function start(settings)
-  local all = { app = folder .. "/app", plugin_path = folder .. "/plugins", plugins_enabled = "stranger", workers = "2",
-    mode = "production", script_slice = "1min", ["plugins.stranger.state_slice"] = "1min" }
-  for key, value in pairs(settings or {}) do
-    all[key] = value
-  end
-  return server.start(all)
-end
-
-local function refused(part, settings)
-  local ok, problem = pcall(start, settings)
-  if ok then
-    problem:stop()
-  end
-  assert.is_false(ok)
-  assert.is_truthy(tostring(problem):find(part, 1, true), problem)
+local function make_folder()
+  folder = server.folder()
+  here = plugin_folder(folder, { plugins_enabled = "stranger", script_slice = "1min", ["plugins.stranger.state_slice"] = "1min" })
 end
 
 local STRANGER = {
@@ -110,13 +85,13 @@ local APP = [[
 ]]
 
 describe("a plugin with a state of its own", function()
-  before_each(function() folder = server.folder() end)
+  before_each(make_folder)
   after_each(function() server.remove(folder) end)
 
   local function begin(settings)
-    write_plugin("stranger", STRANGER)
-    write_app(APP)
-    local app = start(settings)
+    here:write_plugin("stranger", STRANGER)
+    here:write_app(APP)
+    local app = here:start(settings)
     app.leaves = "the task of the plugin"
     return app
   end
@@ -165,24 +140,24 @@ describe("a plugin with a state of its own", function()
   end)
 
   it("may be one by configuration alone, or be taken in by it", function()
-    write_plugin("stranger", { plugin = [[return { name = "stranger" }]], init = [[
+    here:write_plugin("stranger", { plugin = [[return { name = "stranger" }]], init = [[
       return { sees = function() return voice ~= nil end }]] })
-    write_app [[app:get("/", function(req) req:reply { text = tostring(plugin.stranger.sees()) } end)]]
+    here:write_app [[app:get("/", function(req) req:reply { text = tostring(plugin.stranger.sees()) } end)]]
     for isolation, sees in pairs { none = "true", state = "false" } do
-      local app = start { ["plugins.stranger.isolation"] = isolation }
+      local app = here:start { ["plugins.stranger.isolation"] = isolation }
       assert.are.equal(sees, http.get(app, "/").body)
       app:stop()
     end
-    write_plugin("stranger", { plugin = [[return { name = "stranger", isolation = "state" }]] })
-    local app = start { ["plugins.stranger.isolation"] = "none" }
+    here:write_plugin("stranger", { plugin = [[return { name = "stranger", isolation = "state" }]] })
+    local app = here:start { ["plugins.stranger.isolation"] = "none" }
     assert.are.equal("true", http.get(app, "/").body)
     app:stop()
-    refused("plugins.stranger.isolation: \"wall\" is none of none|state", { ["plugins.stranger.isolation"] = "wall" })
-    refused("plugins.stranger.state_heap: ", { ["plugins.stranger.state_heap"] = "1KB" })
+    here:refused("plugins.stranger.isolation: \"wall\" is none of none|state", { ["plugins.stranger.isolation"] = "wall" })
+    here:refused("plugins.stranger.state_heap: ", { ["plugins.stranger.state_heap"] = "1KB" })
   end)
 
   it("that does not load is left out, unless it is required", function()
-    write_app [[app:get("/", function(req)
+    here:write_app [[app:get("/", function(req)
       local _, problem = plugin.stranger.anything {}
       req:reply { json = { problem.code, fitnessally.plugins()[1].problem } }
     end)]]
@@ -195,16 +170,16 @@ describe("a plugin with a state of its own", function()
       { "phases = { 'init' }", "return { phases = { init = function() error('no') end } }", "plugins/stranger/init.lua:1: no" },
       { "native = true", "return {}", "isolation = \"state\" is for plugins in Lua alone" },
     } do
-      write_plugin("stranger", { init = case[2],
+      here:write_plugin("stranger", { init = case[2],
         plugin = ("return { name = 'stranger', isolation = 'state', %s }"):format(case[1]) })
       local settings = { script_load = case[2]:find("while", 1, true) and "300ms" or "1min" }
-      local app = start(settings)
+      local app = here:start(settings)
       local got = http.get(app, "/").json
       assert.are.equal("unavailable", got[1])
       assert.is_truthy(got[2]:find(case[3], 1, true), got[2])
       app:stop()
       settings["plugins.stranger.required"] = "true"
-      refused(case[3], settings)
+      here:refused(case[3], settings)
     end
   end)
 
@@ -223,12 +198,12 @@ describe("a plugin with a state of its own", function()
       return http.get(app, "/shout").json.value.started
     end))
     for i = 1, 4 do
-      write_plugin("stranger", { louder = ("return function(text) return text .. %d end"):format(i) })
+      here:write_plugin("stranger", { louder = ("return function(text) return text .. %d end"):format(i) })
       local output, status = reload()
       assert.are.equal(0, status, output)
       assert.are.equal("hi" .. i, http.get(app, "/shout").json.value.text)
     end
-    write_plugin("stranger", { louder = "return function(text)\n  return text .. .. end" })
+    here:write_plugin("stranger", { louder = "return function(text)\n  return text .. .. end" })
     local output, status = reload()
     assert.are.equal(1, status)
     assert.is_truthy(output:find("plugins/stranger/louder.lua:2: unexpected symbol", 1, true), output)
@@ -243,7 +218,7 @@ describe("a plugin with a state of its own", function()
 end)
 
 describe("the phases of a plugin with a state of its own", function()
-  before_each(function() folder = server.folder() end)
+  before_each(make_folder)
   after_each(function() server.remove(folder) end)
 
   local PHASES = { plugin = [[return { name = "stranger", isolation = "state", priority = 5,
@@ -283,14 +258,14 @@ describe("the phases of a plugin with a state of its own", function()
     }]] }
 
   it("see a copy of the request, and do to it what they may", function()
-    write_plugin("stranger", PHASES)
-    write_plugin("outer", { plugin = [[return { name = "outer", priority = 9, phases = { "request", "response" } }]],
+    here:write_plugin("stranger", PHASES)
+    here:write_plugin("outer", { plugin = [[return { name = "outer", priority = 9, phases = { "request", "response" } }]],
       init = [[return { phases = { request = function(req) req:set_header("X-Outer", "1") end,
         response = function(req) req:add_header("X-Order", "outer") end } }]] })
-    write_app [[
+    here:write_app [[
       app:get("/things/:name", function(req) req:reply { text = "thing " .. req.params.name } end)
       app:get("/entries", function(req) req:reply { text = tostring(plugin.stranger.entries()) } end)]]
-    local app = start { plugins_enabled = "stranger,outer", workers = "1", ["plugins.stranger.state_slice"] = "200ms" }
+    local app = here:start { plugins_enabled = "stranger,outer", workers = "1", ["plugins.stranger.state_slice"] = "200ms" }
     local got = http.get(app, "/things/a?a=b%20c", { ["X-Ask"] = "please" })
     assert.are.equal("thing a", got.body)
     assert.are.equal("GET /things/a a b c please true", got.headers["x-seen"])

@@ -4,40 +4,14 @@ package.path = (os.getenv("FA_ROOT") or ".") .. "/?.lua;" .. package.path
 
 local cjson = require "cjson"
 local http = require "spec.support.http"
+local plugin_folder = require "spec.support.plugin_folder"
 local server = require "spec.support.server"
 
-local folder
+local folder, here
 
--- A plugin of these files below `folder`/plugins; a file that is nil is not written.
-local function write_plugin(name, files)
-  local path = folder .. "/plugins/" .. name
-  server.shell("mkdir -p " .. path)
-  for file, text in pairs(files) do
-    server.write(path .. "/" .. file .. ".lua", text)
-  end
-end
-
-local function write_app(text)
-  server.shell("mkdir -p " .. folder .. "/app")
-  server.write(folder .. "/app/app.lua", text)
-end
-
-local function start(settings)
-  local all = { app = folder .. "/app", plugin_path = folder .. "/plugins", plugins_enabled = "", workers = "2",
-    mode = "production" }
-  for key, value in pairs(settings or {}) do
-    all[key] = value
-  end
-  return server.start(all)
-end
-
-local function refused(part, settings)
-  local ok, problem = pcall(start, settings)
-  if ok then
-    problem:stop()
-  end
-  assert.is_false(ok)
-  assert.is_truthy(tostring(problem):find(part, 1, true), problem)
+local function make_folder()
+  folder = server.folder()
+  here = plugin_folder(folder, { plugins_enabled = "" })
 end
 
 local SHOUT = {
@@ -86,13 +60,13 @@ local APP = [[
 ]]
 
 describe("a plugin in Lua", function()
-  before_each(function() folder = server.folder() end)
+  before_each(make_folder)
   after_each(function() server.remove(folder) end)
 
   it("is found by what it is for, and has its configuration by type", function()
-    write_plugin("tts-shout", SHOUT)
-    write_app(APP)
-    local app = start { tts = "shout", ["plugins.tts-shout.mark"] = "?!", ["plugins.tts-shout.times"] = 3 }
+    here:write_plugin("tts-shout", SHOUT)
+    here:write_app(APP)
+    local app = here:start { tts = "shout", ["plugins.tts-shout.mark"] = "?!", ["plugins.tts-shout.times"] = 3 }
     assert.are.equal("tts-shout HI?!", http.get(app, "/say/hi").body)
     assert.are.same({ 1024, 5, 2, true, 3, true }, http.get(app, "/config").json)
     assert.is_truthy(http.get(app, "/change").body:find("config is read-only: config.mark cannot be set", 1, true))
@@ -108,22 +82,22 @@ describe("a plugin in Lua", function()
   end)
 
   it("is reloaded with the application, and one that breaks then stays as it was", function()
-    write_plugin("tts-shout", SHOUT)
-    write_app(APP)
-    local app = start { tts = "tts-shout" }
+    here:write_plugin("tts-shout", SHOUT)
+    here:write_app(APP)
+    local app = here:start { tts = "tts-shout" }
     local function reload()
       return server.command("reload", "--socket", ("%s/control/%d.sock"):format(app.folder, app.pid))
     end
-    write_plugin("tts-shout", { louder = "return function(text) return text:lower() .. config.mark end" })
+    here:write_plugin("tts-shout", { louder = "return function(text) return text:lower() .. config.mark end" })
     local output, status = reload()
     assert.are.equal(0, status, output)
     assert.are.equal("tts-shout hi!", http.get(app, "/say/Hi").body)
-    write_plugin("tts-shout", { louder = "return function(text)\n  return text:lower( .. config.mark\nend" })
+    here:write_plugin("tts-shout", { louder = "return function(text)\n  return text:lower( .. config.mark\nend" })
     output, status = reload()
     assert.are.equal(1, status)
     assert.is_truthy(output:find("plugins/tts-shout/louder.lua:2: unexpected symbol near '..'", 1, true), output)
     assert.is_truthy(output:find(">    2 |   return text:lower( .. config.mark", 1, true), output)
-    write_plugin("tts-shout", { louder = SHOUT.louder, init = "error('on purpose')" })
+    here:write_plugin("tts-shout", { louder = SHOUT.louder, init = "error('on purpose')" })
     output, status = reload()
     assert.are.equal(1, status)
     assert.is_truthy(output:find("plugins/tts-shout/init.lua:1: on purpose", 1, true), output)
@@ -132,7 +106,7 @@ describe("a plugin in Lua", function()
   end)
 
   it("that cannot be loaded is left out, or keeps the server from starting when it is required", function()
-    write_app [[
+    here:write_app [[
       app:get("/", function(req)
         local done, problem = plugin.broken.anything { x = 1 }
         req:reply { json = { done == nil, problem.code, problem.message, fitnessally.plugins()[1].problem } }
@@ -154,29 +128,29 @@ describe("a plugin in Lua", function()
       { "{}", "return io.open('/etc/passwd')", "attempt to index global 'io'" },
       { "{}", "while true do end", "without waiting" },
     } do
-      write_plugin("broken", { plugin = manifest:format(case[1]), init = case[2] })
+      here:write_plugin("broken", { plugin = manifest:format(case[1]), init = case[2] })
       local settings = { plugins_enabled = "broken", script_load = "200ms", script_hard = "200ms" }
-      local app = start(settings)
+      local app = here:start(settings)
       local told = http.get(app, "/").json
       assert.are.same({ true, "unavailable", "The plugin broken is not available." }, { told[1], told[2], told[3] })
       assert.is_truthy(told[4]:find(case[3], 1, true), told[4])
       assert.is_true(app:logged "plugin broken is not available: ")
       app:stop()
       settings["plugins.broken.required"] = "true"
-      refused(case[3], settings)
+      here:refused(case[3], settings)
     end
   end)
 
   it("that was left out holds up no reload, and is there when it has been mended", function()
-    write_app [[app:get("/", function(req)
+    here:write_app [[app:get("/", function(req)
       local done, problem = plugin.broken.anything()
       req:reply { text = done or problem.code }
     end)]]
-    write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
-    local app = start { plugins_enabled = "broken" }
+    here:write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
+    local app = here:start { plugins_enabled = "broken" }
     for _, case in ipairs { { "error('again')", "unavailable" },
       { "return { anything = function() return 'mended' end }", "mended" } } do
-      write_plugin("broken", { init = case[1] })
+      here:write_plugin("broken", { init = case[1] })
       local output, status = server.command("reload", "--socket", ("%s/control/%d.sock"):format(app.folder, app.pid))
       assert.are.equal(0, status, output)
       assert.are.equal(case[2], http.get(app, "/").body)
@@ -185,8 +159,8 @@ describe("a plugin in Lua", function()
   end)
 
   it("is a finding of check and doctor", function()
-    write_app ""
-    write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
+    here:write_app ""
+    here:write_plugin("broken", { plugin = [[return { name = "broken" }]], init = "error('on purpose')" })
     local options = { "--set", "app=" .. folder .. "/app", "--set", "plugin_path=" .. folder .. "/plugins", "--set",
       "plugins_enabled=broken", "--set", "tts=", "--set", "state_dir=" .. folder .. "/state" }
     local output, status = server.command("check", unpack(options))
@@ -199,16 +173,16 @@ describe("a plugin in Lua", function()
   end)
 
   it("lets no server start whose configuration does not fit it", function()
-    write_plugin("tts-shout", SHOUT)
-    write_app(APP)
-    refused('plugin tts-shout has no key "marc"', { tts = "shout", ["plugins.tts-shout.marc"] = "?" })
-    refused("plugins.tts-shout.times: ", { tts = "shout", ["plugins.tts-shout.times"] = "4" })
-    refused("plugin nobody: there is no ", { plugins_enabled = "nobody" })
-    refused(", nor such a folder in plugin_path (" .. folder, { plugins_enabled = "nobody" })
+    here:write_plugin("tts-shout", SHOUT)
+    here:write_app(APP)
+    here:refused('plugin tts-shout has no key "marc"', { tts = "shout", ["plugins.tts-shout.marc"] = "?" })
+    here:refused("plugins.tts-shout.times: ", { tts = "shout", ["plugins.tts-shout.times"] = "4" })
+    here:refused("plugin nobody: there is no ", { plugins_enabled = "nobody" })
+    here:refused(", nor such a folder in plugin_path (" .. folder, { plugins_enabled = "nobody" })
   end)
 
   it("has tasks of its own, which end with their generation, and pays for what they make", function()
-    write_plugin("own", { plugin = [[return { name = "own" }]], init = [[
+    here:write_plugin("own", { plugin = [[return { name = "own" }]], init = [[
       local made, problem = "nothing", nil
       app:on_start(function()
         local buffer = fitnessally.buffer():append(("x"):rep(30000)):seal()
@@ -218,8 +192,8 @@ describe("a plugin in Lua", function()
         while true do fitnessally.sleep(1000) end
       end)
       return { made = function() return made .. " " .. tostring(problem) end }]] })
-    write_app [[app:get("/", function(req) req:reply { text = plugin.own.made() } end)]]
-    local app = start { plugins_enabled = "own", ["plugins.own.memory_budget"] = "100KB" }
+    here:write_app [[app:get("/", function(req) req:reply { text = plugin.own.made() } end)]]
+    local app = here:start { plugins_enabled = "own", ["plugins.own.memory_budget"] = "100KB" }
     app.leaves = "tasks of the plugin"
     assert.is_truthy(server.wait(5, function() return http.get(app, "/").body:find("^something .*budget") end),
       http.get(app, "/").body)
@@ -238,7 +212,7 @@ describe("a plugin in Lua", function()
 end)
 
 describe("the phases of plugins", function()
-  before_each(function() folder = server.folder() end)
+  before_each(make_folder)
   after_each(function() server.remove(folder) end)
 
   local PHASES = [[
@@ -271,9 +245,9 @@ describe("the phases of plugins", function()
 
   it("stand around every route, in the order of their priority, and back", function()
     for name, priority in pairs { outer = 20, inner = -1 } do
-      write_plugin(name, { plugin = MANIFEST:format(priority):gsub("NAME", name), init = (PHASES:gsub("NAME", name)) })
+      here:write_plugin(name, { plugin = MANIFEST:format(priority):gsub("NAME", name), init = (PHASES:gsub("NAME", name)) })
     end
-    write_app [[
+    here:write_app [[
       app:use(function(req, next)
         if req.path == "/stopped" then req:fail(401, "stopped", "Stopped.") else next(req) end
       end)
@@ -291,7 +265,7 @@ describe("the phases of plugins", function()
         out:write("b")
       end)
       app:static("/files", { root = settings.app })]]
-    local app = start { plugins_enabled = "inner,outer", workers = "1", log_level = "info" }
+    local app = here:start { plugins_enabled = "inner,outer", workers = "1", log_level = "info" }
     local function answers(path, status, body)
       local answer = http.get(app, path)
       assert.are.equal(status, answer.status, answer.body)
@@ -330,15 +304,15 @@ describe("the phases of plugins", function()
   end)
 
   it("are asked in a server that ends", function()
-    write_plugin("outer", { plugin = (MANIFEST:format(0):gsub("NAME", "outer")), init = [[
+    here:write_plugin("outer", { plugin = (MANIFEST:format(0):gsub("NAME", "outer")), init = [[
       local void = function() end
       return { phases = { request = void, response = void, log = void, shutdown = function()
         fitnessally.store("kept"):put("x", "shut down")
         log.warn("the last word")
         error("too late")
       end } }]] })
-    write_app "app:get('/', function(req) req:reply { text = 'x' } end)"
-    local app = start { plugins_enabled = "outer", workers = "1" }
+    here:write_app "app:get('/', function(req) req:reply { text = 'x' } end)"
+    local app = here:start { plugins_enabled = "outer", workers = "1" }
     assert.are.equal("x", http.get(app, "/").body)
     local log = app.folder .. "/log"
     server.shell("ln " .. log .. " " .. folder .. "/kept")
@@ -350,7 +324,7 @@ describe("the phases of plugins", function()
 end)
 
 describe("fitnessally plugin new", function()
-  before_each(function() folder = server.folder() end)
+  before_each(make_folder)
   after_each(function() server.remove(folder) end)
 
   it("makes a plugin that loads, answers and has a spec that succeeds", function()
@@ -362,7 +336,7 @@ describe("fitnessally plugin new", function()
     output, status = server.command("spec", parent .. "/my-own_1/spec", unpack(config))
     assert.are.equal(0, status, output)
     assert.is_truthy(output:find("2 successes / 0 failures", 1, true), output)
-    local app = start { app = parent .. "/my-own_1/spec/app", plugin_path = parent, plugins_enabled = "my-own_1" }
+    local app = here:start { app = parent .. "/my-own_1/spec/app", plugin_path = parent, plugins_enabled = "my-own_1" }
     local answer = http.get(app, "/greet/Ada")
     assert.are.equal("Hello, Ada!", answer.body)
     assert.are.equal("my-own_1", answer.headers["x-plugin"])
