@@ -1,7 +1,7 @@
-/* Steady load, and every request accounted for: so many requests a second, half of them on kept connections, half on new ones.
+/* Steady load, and every request accounted for: so many requests a second, on kept connections and on new ones.
  *
- *     bench_steady HOST PORT RATE SECONDS [PATH [KEPT]]      HOST: an IPv4 address, behind https:// for TLS; KEPT: connections that are
- *                                                            kept, 64
+ *     bench_steady HOST PORT RATE SECONDS [PATH [KEPT [NEW]]]      HOST: an IPv4 address, behind https:// for TLS; KEPT: connections that
+ *                                                                  are kept, 64; NEW: percent of the requests that open one, 50
  *
  * Prints one line of JSON. A request has failed when its connection was refused, was closed or reset before the whole answer came, when the
  * answer is not 200, or when there is none within 5 s. A kept connection that is closed while nothing is asked on it, or that said
@@ -267,29 +267,39 @@ static client *an_idle_one(void)
     return NULL;
 }
 
-static void one_request(size_t kept)
+static bool may_keep_one_more(size_t kept)
 {
-    client *c = sent % 2 == 0 ? an_idle_one() : NULL;
+    size_t keeping = 0;
+    for (size_t i = 0; i < MOST; ++i)
+        keeping += clients[i].fd >= 0 && clients[i].kept;
+    return keeping < kept;
+}
+
+/* false: all that are kept are busy. It waits then: one more connection would be one more handshake, for a server that is behind already. */
+static bool one_request(size_t kept, unsigned percent_new)
+{
+    bool on_kept = (sent * percent_new) % 100 + percent_new < 100; /* spread evenly */
+    client *c = on_kept ? an_idle_one() : NULL;
     if (c != NULL) {
         ++sent;
         c->asked_ns = now_ns();
         ask(c);
+    } else if (!on_kept || may_keep_one_more(kept)) {
+        open_and_ask(on_kept);
     } else {
-        size_t keeping = 0;
-        for (size_t i = 0; i < MOST && sent % 2 == 0; ++i)
-            keeping += clients[i].fd >= 0 && clients[i].kept;
-        open_and_ask(sent % 2 == 0 && keeping < kept);
+        return false;
     }
+    return true;
 }
 
-static void run(double rate, double seconds, size_t kept)
+static void run(double rate, double seconds, size_t kept, unsigned percent_new)
 {
     long long begin = now_ns(), end = begin + (long long)(seconds * 1e9), patience = end + 6000000000;
     struct epoll_event events[256];
     for (long long now = begin; now < patience && (now < end || open_count > idle_count); now = now_ns()) {
         double due = (double)((now < end ? now : end) - begin) / 1e9 * rate;
-        for (int i = 0; i < 200 && (double)sent < due; ++i)
-            one_request(kept);
+        for (int i = 0; i < 200 && (double)sent < due && one_request(kept, percent_new);)
+            ++i;
         int count = epoll_wait(poll_fd, events, 256, 1);
         for (int i = 0; i < count; ++i) {
             client *c = events[i].data.ptr;
@@ -319,7 +329,7 @@ static double at(double part)
 int main(int argc, char **argv)
 {
     if (argc < 5) {
-        fprintf(stderr, "usage: bench_steady HOST PORT RATE SECONDS [PATH [KEPT]]\n");
+        fprintf(stderr, "usage: bench_steady HOST PORT RATE SECONDS [PATH [KEPT [NEW]]]\n");
         return 2;
     }
     double rate = atof(argv[3]), seconds = atof(argv[4]);
@@ -339,7 +349,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < MOST; ++i)
         clients[i].fd = -1;
     long long begin = now_ns();
-    run(rate, seconds, argc > 6 ? (size_t)atoi(argv[6]) : 64);
+    run(rate, seconds, argc > 6 ? (size_t)atoi(argv[6]) : 64, argc > 7 ? (unsigned)atoi(argv[7]) : 50);
     double took = (double)(now_ns() - begin) / 1e9;
     qsort(latencies, answered, sizeof(float), by_size);
     printf("{\"sent\":%lu,\"answered\":%lu,\"failed\":%lu,\"refused\":%lu,\"closed\":%lu,\"reset\":%lu,\"status\":%lu,"

@@ -215,7 +215,7 @@ describe('a repl', () => {
   });
 
   test('on a terminal has prompts, commands, and stops a line that waits at Ctrl-C', async () => {
-    const program = `${BIN} repl --pid ${server.pid}`;
+    const program = `exec ${BIN} repl --pid ${server.pid}`;
     const client = attach(server, ['script', '-q', '-e', '-c', program, '/dev/null']);
     await client.says(/fitnessally \S+, process \d+, worker 0 of 1, generation \d+\r\n/);
     await client.says(/> $/);

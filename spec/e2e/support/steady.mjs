@@ -14,10 +14,10 @@ const PROGRAM = [beside, path.join(REPO, 'build-dev/bench/bench_steady')].find(e
 export const RATE = Number(process.env.FA_RATE || Math.max(50, Math.round(1000 / SLOW)));
 export const missing = PROGRAM ? false : 'bench_steady is not built (./dev build dev)';
 
-/** Half on kept connections, half on new ones, with TLS when `secure`: {sent, answered, failed, refused, closed, reset, status, late, rate, p50, p99, max}. */
-export function steady(port, seconds, { rate = RATE, target = '/hello', secure = false } = {}) {
+/** On kept connections and on new ones (`fresh` percent of the requests), with TLS when `secure`: {sent, answered, failed, refused, closed, reset, status, late, rate, p50, p99, max}. */
+export function steady(port, seconds, { rate = RATE, target = '/hello', secure = false, kept = 64, fresh = 50 } = {}) {
   return new Promise((resolve, reject) => {
-    execFile(PROGRAM, [secure ? 'https://127.0.0.1' : '127.0.0.1', port, rate, seconds, target].map(String), { timeout: 60_000 * SLOW }, (error, out) => {
+    execFile(PROGRAM, [secure ? 'https://127.0.0.1' : '127.0.0.1', port, rate, seconds, target, kept, fresh].map(String), { timeout: 60_000 * SLOW }, (error, out) => {
       if (out) resolve(JSON.parse(out));
       else reject(error);
     });

@@ -210,9 +210,11 @@ size_t world_count(const edge_world *world, fa_kind kind)
 
 bool world_wait_count(const edge_world *world, fa_kind kind, size_t wanted, unsigned milliseconds)
 {
-    for (uint64_t start = fa_now_ms(); world_count(world, kind) != wanted && fa_now_ms() - start < milliseconds;)
+    bool seen;
+    for (uint64_t start = fa_now_ms();
+         !(seen = world_count(world, kind) == wanted) && fa_now_ms() - start < milliseconds;)
         usleep(200);
-    return world_count(world, kind) == wanted;
+    return seen;
 }
 
 bool wait_for(const _Atomic unsigned *counter, unsigned wanted, unsigned milliseconds)
