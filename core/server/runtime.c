@@ -1,270 +1,13 @@
-/* How the workers of a server begin and end together.
- *
- * Each worker has its lane: loop, edge, dialogues, scripts, thread. They share what runtime_new is given, the directory of dialogues, and
- * this file. To stop, every lane drains by itself and says when it has nothing more to do. When all have said so their scripts end, for
- * those could go on asking things of other workers for ever. The lanes finish together when that is done everywhere and nothing is on
- * its way between two of them any more: before that somebody may still need any of them. spec/model/drain.pml is the proof. */
-#include "server/runtime.h"
-
+/* What the workers of a server share, and how they begin. Each has its lane (lane.c): loop, edge, dialogues, scripts, thread. They share what
+ * fa_runtime_new is given, the directory of dialogues, and what is in fa_runtime. How they end together: runtime_end.c. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "memory/buffer.h"
-#include "server/pressure_steps.h"
-#include "server/scripts.h"
-#include "server/security_headers.h"
-#include "server/settings.h"
-#include "server/upstream_settings.h"
+#include "server/runtime_internal.h"
 #include "server/tls_settings.h"
-#include "worker/timer.h"
-
-/* What runs on one worker. */
-typedef struct lane {
-    fa_runtime *runtime;
-    fa_worker *worker;
-    fa_http *http;
-    fa_dialogues *dialogues;
-    fa_upstreams *upstreams;
-    fa_generations *generations; /* of its scripts */
-    fa_pressure_steps *pressure_steps;
-    pthread_t thread;
-    bool threaded;
-    fa_message stop, halt,
-        finish; /* stop: from outside; halt: all lanes are idle; finish: nothing is under way between them */
-    bool draining, edge_idle, dialogues_empty;
-    bool idle, halted; /* guarded by the runtime's lock */
-    fa_timer patience;
-} lane;
-
-struct fa_runtime {
-    fa_settings settings;
-    fa_directory *directory;
-    fa_crew crew;
-    lane *lanes;
-    fa_crew_traffic traffic;
-    fa_scope *scope;
-    fa_addresses *addresses; /* NULL when they are not counted */
-    fa_security_headers security;
-    fa_media *media;
-    fa_tls *tls; /* NULL: nobody wants it */
-    const fa_log *log;
-    const fa_access_log *access; /* of each lane; NULL: there is none */
-    fa_turnstiles *turnstiles;
-    fa_buckets *buckets;
-    fa_watchdog *watchdog;
-    bool jit;              /* user code is compiled */
-    fa_turnstiles *places; /* of upstreams */
-    fa_healths *healths;   /* of upstreams */
-    fa_stores *stores;
-    fa_topics *topics;
-    fa_scripts *scripts;
-    _Atomic uint64_t drain_ms;
-    pthread_mutex_t lock; /* guards halting, finishing, lane.idle and lane.halted */
-    fa_scope_hook at_end;
-    bool halting, finishing;
-    int tool_status;
-};
-
-/* ---- the end ---- */
-
-static void on_finish(fa_message *message)
-{
-    lane *l = FA_OBJECT(message, lane, finish);
-    fa_timer_stop(&l->patience);
-    fa_pressure_detach(l->pressure_steps);
-    l->pressure_steps = NULL;
-    if (l->http != NULL)
-        fa_http_free(l->http);
-    l->http = NULL;
-    fa_upstreams_free(l->upstreams);
-    l->upstreams = NULL;
-    fa_worker_finish(l->worker);
-}
-
-typedef enum stage { HALT, FINISH } stage;
-
-static void post_to_all(fa_runtime *runtime, stage next)
-{
-    for (unsigned i = 0; i < runtime->crew.count; ++i) {
-        lane *l = &runtime->lanes[i];
-        fa_worker_post(l->worker, next == HALT ? &l->halt : &l->finish);
-    }
-}
-
-/* Whether nothing is under way between workers. When all scripts have halted nothing new begins: either number
- * stays 0. */
-static bool is_quiet(fa_runtime *runtime)
-{
-    return fa_directory_travelling(runtime->directory) == 0 && runtime->traffic.away == 0;
-}
-
-/* Thread: any. Posted, not called: scripts may be above us on the stack. */
-static void look_if_over(fa_runtime *runtime)
-{
-    bool idle = true, halted = true;
-    pthread_mutex_lock(&runtime->lock);
-    for (unsigned i = 0; i < runtime->crew.count; ++i) {
-        idle = idle && runtime->lanes[i].idle;
-        halted = halted && runtime->lanes[i].halted;
-    }
-    if (idle && !runtime->halting) {
-        runtime->halting = true;
-        post_to_all(runtime, HALT);
-    }
-    if (idle && halted && !runtime->finishing && is_quiet(runtime)) {
-        runtime->finishing = true;
-        post_to_all(runtime, FINISH);
-    }
-    pthread_mutex_unlock(&runtime->lock);
-}
-
-static void say(lane *l, bool *what)
-{
-    pthread_mutex_lock(&l->runtime->lock);
-    *what = true;
-    pthread_mutex_unlock(&l->runtime->lock);
-    look_if_over(l->runtime);
-}
-
-static void on_halt(fa_message *message)
-{
-    lane *l = FA_OBJECT(message, lane, halt);
-    fa_generations_stop(l->generations);
-    say(l, &l->halted);
-}
-
-static void lane_is_idle(lane *l)
-{
-    if (l->edge_idle && l->dialogues_empty)
-        say(l, &l->idle);
-}
-
-static void on_quiet(void *context)
-{
-    look_if_over(context);
-}
-
-static void on_edge_idle(void *context)
-{
-    lane *l = context;
-    l->edge_idle = true;
-    lane_is_idle(l);
-}
-
-static void on_dialogues_empty(void *context)
-{
-    lane *l = context;
-    l->dialogues_empty = true;
-    lane_is_idle(l);
-}
-
-static void on_patience_ended(fa_timer *timer)
-{
-    lane *l = FA_OBJECT(timer, lane, patience);
-    size_t requests = fa_http_requests(l->http), turns = fa_dialogues_running(l->dialogues);
-    if (requests + turns > 0)
-        fa_log_write(fa_worker_log(l->worker), FA_LOG_WARN,
-                     "draining took too long: %zu requests and %zu turns are cut", requests, turns);
-    fa_dialogues_end_all(l->dialogues, "the server stops");
-    fa_http_cut(l->http);
-}
-
-static void begin_drain(lane *l)
-{
-    if (l->draining)
-        return;
-    l->draining = true;
-    if (fa_timer_start(&l->patience, l->runtime->drain_ms) != FA_OK)
-        on_patience_ended(&l->patience);
-    fa_generations_drain(l->generations); /* first: the edge may be idle at once, and be freed */
-    fa_http_drain(l->http, on_edge_idle, l);
-    fa_dialogues_drain(l->dialogues, on_dialogues_empty, l);
-}
-
-static void on_stop(fa_message *message)
-{
-    begin_drain(FA_OBJECT(message, lane, stop));
-}
 
 /* ---- making it ---- */
-
-static bool is_draining(void *context)
-{
-    return ((const lane *)context)->draining;
-}
-
-/* Of all lanes. Scripts ask, and have halted before an edge is freed. */
-static void count_edges(void *context, fa_edge_figures *figures)
-{
-    const lane *l = context;
-    const fa_runtime *runtime = l->runtime;
-    figures->connections = fa_ledger_kind(fa_scope_ledger(fa_worker_scope(l->worker)), FA_KIND_CONNECTION)->count;
-    figures->access_log = runtime->access != NULL;
-    for (unsigned i = 0; i < runtime->crew.count; ++i) {
-        uint64_t open = 0, total = 0;
-        if (runtime->lanes[i].http != NULL)
-            fa_http_upgrades(runtime->lanes[i].http, &open, &total);
-        figures->websockets += open;
-        figures->websockets_total += total;
-        if (runtime->access == NULL)
-            continue;
-        figures->access_dropped += runtime->access[i].ring->dropped;
-        figures->access_held_back += runtime->access[i].ring->held_back;
-    }
-}
-
-static fa_result make_scripts(lane *l, fa_error *error)
-{
-    fa_scripts_worker worker = {.worker = l->worker,
-                                .dialogues = l->dialogues,
-                                .upstreams = l->upstreams,
-                                .draining = is_draining,
-                                .edge = count_edges,
-                                .context = l};
-    return fa_scripts_add(l->runtime->scripts, &worker, &l->generations, error);
-}
-
-static fa_result make_upstreams(lane *l, const fa_config *config, unsigned workers, fa_error *error)
-{
-    fa_upstreams_options options = {
-        .worker = l->worker, .turnstiles = l->runtime->places, .healths = l->runtime->healths, .workers = workers};
-    fa_result result = fa_upstreams_new(&options, &l->upstreams, error);
-    return result == FA_OK ? fa_settings_upstreams(config, l->upstreams, error) : result;
-}
-
-static fa_result make_edge(lane *l, const fa_config *config, unsigned workers, fa_error *error)
-{
-    char spool[4200];
-    const char *named = fa_config_text(config, "spool_dir"), *state = fa_config_text(config, "state_dir");
-    if (named != NULL)
-        snprintf(spool, sizeof(spool), "%s", named);
-    else
-        snprintf(spool, sizeof(spool), "%s/spool", state);
-    mkdir(state, 0700); /* where they exist already that is as good; where they cannot be made, the first use says so */
-    mkdir(spool, 0700);
-    fa_http_options options = fa_settings_http(config, workers);
-    options.spool_dir = spool;
-    options.addresses = l->runtime->addresses;
-    options.tls = l->runtime->tls;
-    options.http2 = strcmp(fa_config_text(config, "http2"), "trusted") == 0;
-    options.defaults = options.secure_defaults = l->runtime->security.list;
-    options.default_count = l->runtime->security.plain;
-    options.secure_default_count = l->runtime->security.secure;
-    options.max_body = fa_script_largest_body(fa_generations_current(l->generations));
-    options.body_limit = fa_generations_body_limit; /* what is less for a route */
-    options.body_limit_context = l->generations;
-    return fa_http_new(l->worker, &options, fa_generations_handle, l->generations, &l->http, error);
-}
-
-static fa_result adopt(void *context, fa_moving *moving, fa_exchange **exchange)
-{
-    lane *l = context;
-    fa_result result = fa_http_adopt(l->http, moving, exchange);
-    if (result == FA_OK)
-        l->edge_idle = false; /* while draining: its dialogue lives here, so this lane has not said that it is idle */
-    return result;
-}
 
 /* A folder that somebody named must be there; one that nobody named may be missing. */
 static fa_result check_folder(const fa_config *config, const char *key, fa_error *error)
@@ -274,30 +17,6 @@ static fa_result check_folder(const fa_config *config, const char *key, fa_error
     if (path == NULL || (stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
         return FA_OK;
     return fa_fail(error, FA_NOT_FOUND, "%s: there is no such folder (%s)", path, key);
-}
-
-static fa_result make_lane(fa_runtime *runtime, lane *l, const fa_config *config, const fa_log *log, unsigned workers,
-                           fa_error *error)
-{
-    fa_scope *scope = runtime->scope;
-    fa_dialogue_options options = fa_settings_dialogues(config, workers);
-    l->runtime = runtime;
-    fa_message_init(&l->stop, on_stop);
-    fa_message_init(&l->halt, on_halt);
-    fa_message_init(&l->finish, on_finish);
-    fa_result result = fa_worker_new(fa_scope_ledger(scope), scope, runtime->crew.count, log, &l->worker, error);
-    if (result != FA_OK)
-        return result;
-    runtime->crew.workers[runtime->crew.count++] = l->worker;
-    if (fa_watchdog_add(runtime->watchdog, fa_worker_watched(l->worker)) != FA_OK)
-        return fa_fail(error, FA_FULL, "too many workers for the watchdog");
-    fa_timer_init(&l->patience, l->worker, fa_worker_scope(l->worker), on_patience_ended);
-    result = fa_dialogues_new_in(runtime->directory, l->worker, &options, adopt, l, &l->dialogues, error);
-    if (result == FA_OK)
-        result = make_upstreams(l, config, workers, error);
-    if (result == FA_OK)
-        result = make_scripts(l, error);
-    return result == FA_OK ? make_edge(l, config, workers, error) : result;
 }
 
 enum { MIN_TICK_MS = 5, MAX_TICK_MS = 20 };
@@ -343,7 +62,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
                          fa_error *error)
 {
     fa_runtime *runtime = fa_scope_allocate(scope, sizeof(*runtime));
-    lane *lanes = fa_scope_allocate(scope, workers * sizeof(lane));
+    fa_lane *lanes = fa_scope_allocate(scope, workers * sizeof(fa_lane));
     fa_dialogue_options options = fa_settings_dialogues(config, workers);
     fa_directory *directory = fa_directory_new(scope, &options);
     if (runtime != NULL) {
@@ -372,9 +91,9 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
     runtime->lanes = lanes;
     runtime->directory = directory;
     runtime->crew.traffic = &runtime->traffic;
-    runtime->traffic.on_quiet = on_quiet;
+    runtime->traffic.on_quiet = fa_runtime_on_quiet;
     runtime->traffic.context = runtime;
-    fa_directory_on_quiet(directory, on_quiet, runtime);
+    fa_directory_on_quiet(directory, fa_runtime_on_quiet, runtime);
     pthread_mutex_init(&runtime->lock, NULL);
     fa_scope_hook_add(scope, &runtime->at_end, on_end);
     fa_settings_fill(&runtime->settings, config);
@@ -405,7 +124,7 @@ fa_result fa_runtime_new(fa_scope *scope, const fa_config *config, const fa_log 
         return fa_fail(error, result, "no memory to count connections for each address");
     result = make_tls(runtime, config, error);
     for (unsigned i = 0; i < workers && result == FA_OK; ++i)
-        result = make_lane(runtime, &lanes[i], config, log, workers, error);
+        result = fa_lane_make(runtime, &lanes[i], config, workers, error);
     return result;
 }
 
@@ -418,7 +137,7 @@ fa_result fa_runtime_watch(fa_runtime *runtime, fa_pressure *pressure, fa_error 
 {
     fa_result result = FA_OK;
     for (unsigned i = 0; i < runtime->crew.count && result == FA_OK; ++i) {
-        lane *l = &runtime->lanes[i];
+        fa_lane *l = &runtime->lanes[i];
         result =
             fa_pressure_attach(pressure, l->worker, l->http, l->dialogues, runtime->media, &l->pressure_steps, error);
         if (result == FA_OK)
@@ -468,7 +187,7 @@ fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
 
 static void *run(void *argument)
 {
-    fa_worker_run(((lane *)argument)->worker);
+    fa_worker_run(((fa_lane *)argument)->worker);
     return NULL;
 }
 
@@ -486,7 +205,7 @@ fa_result fa_runtime_start(fa_runtime *runtime, fa_error *error)
     for (unsigned i = 0; i < runtime->crew.count; ++i)
         fa_generations_start(runtime->lanes[i].generations);
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
-        lane *l = &runtime->lanes[i];
+        fa_lane *l = &runtime->lanes[i];
         char thread_name[24];
         int status = pthread_create(&l->thread, NULL, run, l);
         if (status != 0) {
@@ -505,12 +224,12 @@ void fa_runtime_stop(fa_runtime *runtime, uint64_t drain_ms)
 {
     runtime->drain_ms = drain_ms;
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
-        lane *l = &runtime->lanes[i];
+        fa_lane *l = &runtime->lanes[i];
         if (l->threaded) {
             fa_worker_post(l->worker, &l->stop);
         } else { /* it never ran, for want of a thread, and the others cannot finish without it */
-            begin_drain(l);
-            on_halt(&l->halt);
+            fa_lane_begin_drain(l);
+            fa_lane_halt(l);
         }
     }
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
@@ -542,7 +261,7 @@ void fa_runtime_free(fa_runtime *runtime)
         return;
     fa_watchdog_free(runtime->watchdog); /* scripts are closed without running any more */
     for (unsigned i = 0; i < runtime->crew.count; ++i) {
-        lane *l = &runtime->lanes[i];
+        fa_lane *l = &runtime->lanes[i];
         fa_pressure_detach(l->pressure_steps);
         if (l->http != NULL)
             fa_http_free(l->http);
