@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <wslay/wslay.h>
 
-#include "base/utf8.h"
 #include "exchange/inprocess.h"
 #include "exchange/websocket.h"
 
@@ -497,141 +496,6 @@ static void silence_is_no_fault_of_a_peer_that_is_not_read(void **state)
     assert_takes("x");
 }
 
-/* ---- the parts ---- */
-
-static void utf8_is_what_rfc_3629_says(void **state)
-{
-    uint8_t bytes[4];
-    (void)state;
-    size_t good = 0;
-    for (uint32_t c = 0; c < 0x110000; ++c) { /* every character, and no surrogate */
-        size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-        const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
-        for (size_t i = n - 1; i > 0; --i)
-            bytes[i] = (uint8_t)(0x80 | ((c >> 6 * (n - 1 - i)) & 0x3f));
-        bytes[0] = n == 1 ? (uint8_t)c : (uint8_t)(first[n] | (c >> 6 * (n - 1)));
-        good += fa_utf8_valid(bytes, n);
-        if (fa_utf8_valid(bytes, n - 1) && n > 1)
-            fail_msg("half of U+%X is valid", c);
-    }
-    assert_int_equal(good, 0x110000 - 0x800);
-    assert_false(fa_utf8_valid("\xc0\xaf", 2));
-    assert_false(fa_utf8_valid("\xf4\x90\x80\x80", 4));
-    const char *longer = "eight or more plain bytes \xc3\xbc and more of them\x80";
-    assert_true(fa_utf8_valid(longer, strlen(longer) - 1));
-    assert_false(fa_utf8_valid(longer, strlen(longer)));
-}
-
-/* A byte at a time nothing is skipped over. */
-static bool is_valid_byte_by_byte(const uint8_t *bytes, size_t length)
-{
-    fa_utf8 state = {0};
-    for (size_t i = 0; i < length; ++i) {
-        if (!fa_utf8_take(&state, bytes + i, 1))
-            return false;
-    }
-    return fa_utf8_complete(&state);
-}
-
-static void utf8_is_the_same_in_whatever_pieces(void **state)
-{
-    static const uint8_t edges[] = {'a',  0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0,
-                                    0xc2, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf4, 0xff};
-    const size_t count = sizeof(edges);
-    (void)state;
-    for (unsigned first = 0; first < 256; ++first) {
-        for (size_t j = 0; j < count * count * count; ++j) {
-            const uint8_t bytes[] = {(uint8_t)first, edges[j / count / count], edges[j / count % count],
-                                     edges[j % count], 'b'};
-            if (fa_utf8_valid(bytes, 4) != is_valid_byte_by_byte(bytes, 4) ||
-                fa_utf8_valid(bytes, 5) != is_valid_byte_by_byte(bytes, 5))
-                fail_msg("%02x %02x %02x %02x is judged in two ways", bytes[0], bytes[1], bytes[2], bytes[3]);
-        }
-    }
-}
-
-static fa_websocket_handshake judge(const fa_websocket_policy *policy, const fa_header *headers, size_t count)
-{
-    fa_websocket_handshake handshake;
-    fa_exchange exchange = {.headers = headers, .header_count = count};
-    fa_websocket_judge(&exchange, policy, &handshake);
-    return handshake;
-}
-
-static int origin_verdict(const char *const *origins, const char *host, const char *origin)
-{
-    const fa_websocket_policy policy = {origins, NULL};
-    const fa_header headers[] = {
-        {FA_TEXT("upgrade"), FA_TEXT("h2c, WebSocket")},
-        {FA_TEXT("connection"), FA_TEXT("keep-alive , UPGRADE")},
-        {FA_TEXT("sec-websocket-version"), FA_TEXT("13")},
-        {FA_TEXT("sec-websocket-key"), FA_TEXT("dGhlIHNhbXBsZSBub25jZQ==")},
-        {FA_TEXT("host"), {host, strlen(host)}},
-        {FA_TEXT("origin"), {origin != NULL ? origin : "", origin != NULL ? strlen(origin) : 0}},
-    };
-    return judge(&policy, headers, origin != NULL ? 6 : 5).status;
-}
-
-static void origins_are_those_of_the_host_or_the_list(void **state)
-{
-    static const char *const list[] = {"https://a.example", "null", NULL}, *const all[] = {"*", NULL};
-    (void)state;
-    assert_int_equal(origin_verdict(NULL, "a.example", NULL), 101);
-    assert_int_equal(origin_verdict(NULL, "a.example", "https://a.example"), 101);
-    assert_int_equal(origin_verdict(NULL, "a.example", "https://A.Example:443"), 101);
-    assert_int_equal(origin_verdict(NULL, "a.example:80", "http://a.example"), 101);
-    assert_int_equal(origin_verdict(NULL, "a.example:8080", "http://a.example:8080"), 101);
-    assert_int_equal(origin_verdict(NULL, "a.example", "https://b.example"), 403);
-    assert_int_equal(origin_verdict(NULL, "a.example", "https://a.example.evil"), 403);
-    assert_int_equal(origin_verdict(NULL, "a.example:8080", "http://a.example"), 403);
-    assert_int_equal(origin_verdict(NULL, "a.example", "null"), 403);
-    assert_int_equal(origin_verdict(NULL, "a.example", ""), 403);
-    assert_int_equal(origin_verdict(NULL, "", "://"), 403);
-    assert_int_equal(origin_verdict(list, "x", "https://a.example"), 101);
-    assert_int_equal(origin_verdict(list, "x", "null"), 101);
-    assert_int_equal(origin_verdict(list, "x", "https://x"), 403);
-    assert_int_equal(origin_verdict(all, "x", "whatever"), 101);
-}
-
-static void handshakes_are_judged(void **state)
-{
-    static const char *const spoken[] = {"v2", "v1", NULL};
-    const fa_websocket_policy policy = {NULL, spoken};
-    fa_header headers[] = {
-        {FA_TEXT("upgrade"), FA_TEXT("websocket")},
-        {FA_TEXT("connection"), FA_TEXT("upgrade")},
-        {FA_TEXT("sec-websocket-version"), FA_TEXT("13")},
-        {FA_TEXT("sec-websocket-key"), FA_TEXT("dGhlIHNhbXBsZSBub25jZQ==")},
-        {FA_TEXT("sec-websocket-protocol"), FA_TEXT("v0,v1")},
-        {FA_TEXT("sec-websocket-protocol"), FA_TEXT(" v2 ")},
-    };
-    (void)state;
-    assert_string_equal(judge(&policy, headers, 6).protocol, "v2");
-    assert_string_equal(judge(&policy, headers, 5).protocol, "v1");
-    assert_null(judge(&policy, headers, 4).protocol);
-    static const struct {
-        size_t at;
-        fa_text value;
-        int status;
-    } wrong[] = {
-        {0, {"websockets", 10}, 426},
-        {0, {"", 0}, 426},
-        {1, {"keep-alive", 10}, 426},
-        {2, {"8", 1}, 426},
-        {2, {"13, 8", 5}, 426},
-        {3, {"", 0}, 400},
-        {3, {"dGhlIHNhbXBsZSBub25jZQ=", 23}, 400},
-        {3, {"dGhlIHNhbXBsZSBub25jZR==", 24}, 400}, /* more than sixteen bytes */
-        {3, {"dGhlIHNhbXBsZSBub25j*Q==", 24}, 400},
-    };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); ++i) {
-        fa_header good = headers[wrong[i].at];
-        headers[wrong[i].at].value = wrong[i].value;
-        assert_int_equal(judge(&policy, headers, 4).status, wrong[i].status);
-        headers[wrong[i].at] = good;
-    }
-}
-
 /* ---- without memory ---- */
 
 static bool scenario(fa_ledger *ledger)
@@ -698,10 +562,6 @@ int main(void)
         WITH_WORLD(it_vanishes_in_every_state),
         WITH_WORLD(a_silent_peer_is_pinged_and_cut),
         WITH_WORLD(silence_is_no_fault_of_a_peer_that_is_not_read),
-        cmocka_unit_test(utf8_is_what_rfc_3629_says),
-        cmocka_unit_test(utf8_is_the_same_in_whatever_pieces),
-        cmocka_unit_test(origins_are_those_of_the_host_or_the_list),
-        cmocka_unit_test(handshakes_are_judged),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("WebSockets in process", tests, NULL, NULL);
