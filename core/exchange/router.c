@@ -160,21 +160,73 @@ static node_kind kind_of(fa_text segment)
     return segment.data[0] == ':' ? NODE_NAME : segment.data[0] == '*' ? NODE_REST : NODE_LITERAL;
 }
 
+/* A name in a pattern: letters, digits, _ and -. "/:id?" or "/:file.json" would be names with that in them. */
+static bool is_name(fa_text name)
+{
+    static const char known[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    size_t i = 0;
+    while (i < name.length && name.data[i] != '\0' && strchr(known, name.data[i]) != NULL)
+        ++i;
+    return i == name.length;
+}
+
+/* Why no request would ever reach a literal segment; NULL: one would. */
+static const char *unreachable(fa_text segment)
+{
+    for (size_t i = 0; i < segment.length; ++i) {
+        unsigned char c = (unsigned char)segment.data[i];
+        if (c == '?' || c == '#')
+            return "a pattern is a path; what follows ? is read with req:query";
+        if (c == '%')
+            return "a pattern is written as it reads, without %XX";
+        if (c < ' ' || c == 0x7f || c == '\\')
+            return "a path has no control characters and no backslash";
+    }
+    if (text_equal(segment, FA_TEXT(".")) || text_equal(segment, FA_TEXT("..")))
+        return "a path has no parts . and ..";
+    return NULL;
+}
+
+static fa_result check_parameter(const char *pattern, fa_text name, const fa_text *before, size_t count,
+                                 fa_error *error)
+{
+    if (name.length == 0 || count >= FA_ROUTE_PARAMETERS)
+        return fa_fail(error, FA_INVALID, "route \"%s\": a parameter needs a name, and there are at most %d", pattern,
+                       FA_ROUTE_PARAMETERS);
+    if (!is_name(name))
+        return fa_fail(error, FA_INVALID,
+                       "route \"%s\": a parameter is a whole part of the path, and its name has letters, digits, _ and "
+                       "- only: \"%.*s\"",
+                       pattern, (int)name.length, name.data);
+    for (size_t i = 0; i < count; ++i) {
+        if (text_equal(before[i], name))
+            return fa_fail(error, FA_INVALID, "route \"%s\": two parameters are called \"%.*s\"", pattern,
+                           (int)name.length, name.data);
+    }
+    return FA_OK;
+}
+
 /* What a pattern's shape allows, before anything is built of it. */
 static fa_result check_pattern(const char *pattern, fa_error *error)
 {
-    fa_text rest = {pattern, strlen(pattern)}, segment;
+    fa_text rest = {pattern, strlen(pattern)}, segment, names[FA_ROUTE_PARAMETERS];
     size_t parameters = 0, depth = 0;
     if (pattern[0] != '/')
         return fa_fail(error, FA_INVALID, "route \"%s\": a pattern begins with /", pattern);
     while (next_segment(&rest, &segment)) {
         node_kind kind = kind_of(segment);
-        if (kind != NODE_LITERAL && (segment.length == 1 || ++parameters > FA_ROUTE_PARAMETERS))
-            return fa_fail(error, FA_INVALID, "route \"%s\": a parameter needs a name, and there are at most %d",
-                           pattern, FA_ROUTE_PARAMETERS);
+        fa_text name = {segment.data + 1, segment.length - 1};
+        const char *problem = kind == NODE_LITERAL ? unreachable(segment) : NULL;
+        if (problem != NULL)
+            return fa_fail(error, FA_INVALID, "route \"%s\": %s", pattern, problem);
+        if (kind != NODE_LITERAL) {
+            if (check_parameter(pattern, name, names, parameters, error) != FA_OK)
+                return FA_INVALID;
+            names[parameters++] = name;
+        }
         if (kind == NODE_REST && rest.length > 0)
-            return fa_fail(error, FA_INVALID, "route \"%s\": nothing may follow *%.*s", pattern,
-                           (int)segment.length - 1, segment.data + 1);
+            return fa_fail(error, FA_INVALID, "route \"%s\": nothing may follow *%.*s", pattern, (int)name.length,
+                           name.data);
         if (++depth > MAX_SEGMENTS)
             return fa_fail(error, FA_INVALID, "route \"%s\": more than %d segments", pattern, MAX_SEGMENTS);
     }

@@ -43,6 +43,18 @@ local function group_of(handle, what)
   return group
 end
 
+-- The group whose function runs now. What is declared in it by the handle of another would lack the prefix, the options and
+-- the middleware, and look as if it had them.
+local innermost
+
+local function check_inside(group, what)
+  if innermost and group ~= innermost then
+    fail("app:%s inside of the function of %s is not of that %s: use what the function is given, as in function(api) " ..
+      "api:%s(...) end, or declare it outside", what, innermost.label, innermost.kind, what)
+  end
+  return group
+end
+
 -- ---- middleware ----------------------------------------------------------------------------------------------------
 
 local function check_middleware(value, what)
@@ -119,6 +131,23 @@ function host.middleware(name, fn)
   return fn
 end
 
+-- A name that does not exist is nil: it must not take the rest of the list, or all of it, away unnoticed.
+local function check_list(use, what)
+  local count = 0
+  for place, middleware in pairs(use or {}) do
+    check_middleware(middleware, what)
+    if type(place) ~= "number" then
+      fail("%s is a list: { %s }, not { %s = ... }", what, tostring(place), tostring(place))
+    end
+    count = count + 1
+  end
+  if use and count == 0 then
+    fail("%s: nothing is in the list: a name that does not exist is nil. false is for no middleware at all", what)
+  elseif use and count ~= #use then
+    fail("%s: something in the list is nil: a name that does not exist", what)
+  end
+end
+
 -- ---- options -------------------------------------------------------------------------------------------------------
 
 -- Takes those that are not limits out: the list of middleware (false: none at all), the name and the host.
@@ -134,15 +163,13 @@ local function split_options(options, what)
   end
   local use = options and options.use
   if use == nil then
-    use = {}
+    return limits, {}, options and options.name, options and options.host
   elseif type(use) == "function" then
     use = { use }
   elseif use ~= false and type(use) ~= "table" then
     fail("%s: use is a list of middleware, or false for none", what)
   end
-  for _, middleware in ipairs(use or {}) do
-    check_middleware(middleware, what .. ": use")
-  end
+  check_list(use, what .. ": use")
   return limits, use, options and options.name, options and options.host
 end
 
@@ -241,7 +268,7 @@ local function label_of(methods, at, pattern)
 end
 
 local function declare(handle, what, methods, pattern, options, handler)
-  local group = group_of(handle, what)
+  local group = check_inside(group_of(handle, what), what)
   if handler == nil and type(options) ~= "table" then
     options, handler = nil, options
   end
@@ -286,7 +313,7 @@ function Group:websocket(pattern, options, handler)
   if handler == nil and type(options) ~= "table" then
     options, handler = nil, options
   end
-  group_of(self, "websocket")
+  check_inside(group_of(self, "websocket"), "websocket")
   if type(handler) ~= "function" then
     fail("app:websocket(\"%s\"): the handler is a function, not a %s", tostring(pattern), type(handler))
   end
@@ -313,7 +340,7 @@ local FOLDER = { root = true, index = true, immutable = true, precompressed = tr
 local FOLDER_KEYS = "root, index, immutable, precompressed, dotfiles, name, host and use"
 
 function Group:static(prefix, options)
-  local group = group_of(self, "static")
+  local group = check_inside(group_of(self, "static"), "static")
   if type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
     fail("app:static: a prefix begins with /")
   elseif type(options) ~= "table" then
@@ -336,16 +363,16 @@ end
 
 -- ---- groups --------------------------------------------------------------------------------------------------------
 
-local function open(outer, prefix, limits, use, at)
+local function open(outer, kind, label, prefix, limits, use, at)
   local handle = setmetatable({}, Group)
   groups[handle] = {
     parent = outer, prefix = outer.prefix .. prefix, options = merged(outer.options, limits), host = at,
-    middleware = middleware_of(outer, use),
+    middleware = middleware_of(outer, use), kind = kind, label = label,
   }
   return handle
 end
 
-local function declare_group(group, what, prefix, options, fn)
+local function declare_group(group, kind, what, prefix, options, fn)
   if fn == nil and type(options) == "function" then
     options, fn = nil, options
   end
@@ -357,19 +384,22 @@ local function declare_group(group, what, prefix, options, fn)
     fail("%s: only routes have names", what)
   end
   call(native.check_options, limits, what)
-  fn(open(group, prefix, limits, use, host_of(group, at, what)))
+  local handle, outside = open(group, kind, what, prefix, limits, use, host_of(group, at, what)), innermost
+  innermost = groups[handle]
+  fn(handle)
+  innermost = outside
 end
 
 function Group:group(prefix, options, fn)
-  local group = group_of(self, "group")
+  local group = check_inside(group_of(self, "group"), "group")
   if type(prefix) ~= "string" or (prefix ~= "" and prefix:sub(1, 1) ~= "/") then
     fail("app:group: a prefix begins with /, or is empty")
   end
-  declare_group(group, "group \"" .. prefix .. "\"", prefix:gsub("/+$", ""), options, fn)
+  declare_group(group, "group", "group \"" .. prefix .. "\"", prefix:gsub("/+$", ""), options, fn)
 end
 
 function Group:host(pattern, options, fn)
-  local group = group_of(self, "host")
+  local group = check_inside(group_of(self, "host"), "host")
   local what = "app:host(\"" .. tostring(pattern) .. "\")"
   if type(pattern) ~= "string" then
     fail("%s: a host is a name such as \"api.example\" or \"*.example\"", what)
@@ -382,11 +412,14 @@ function Group:host(pattern, options, fn)
   else
     options, fn = { host = pattern }, options
   end
-  declare_group(group, what, "", options, fn)
+  declare_group(group, "host", what, "", options, fn)
 end
 
 function Group:use(...)
-  local group = group_of(self, "use")
+  local group = check_inside(group_of(self, "use"), "use")
+  if select("#", ...) == 0 then
+    fail("app:use: it takes a middleware, function(req, next)")
+  end
   local first = group.first
   if first then
     fail("app:use: middleware is declared before the routes that it is for, and %s at %s would not have it",

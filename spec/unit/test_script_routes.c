@@ -286,6 +286,45 @@ static void hosts_have_routes_of_their_own(void **state)
     script_world_end(w);
 }
 
+/* A route that looks as if it had the prefix and the middleware of the group around it, and has not. */
+static void a_group_is_not_left_unnoticed(void **state)
+{
+    (void)state;
+    refuse_app(
+        "app:group('/api', function(api)\n  app:get('/x', print)\nend)",
+        "app.lua:2: app:get inside of the function of group \"/api\" is not of that group: use what the function is "
+        "given, as in function(api) api:get(...) end");
+    refuse_app("app:group('/api', function(api)\n  api:group('/in', function(inner) api:post('/x', print) end)\nend)",
+               "app.lua:2: app:post inside of the function of group \"/in\"");
+    refuse_app("app:group('/api', function() app:use(print) end)", "app:use inside of the function of group \"/api\"");
+    refuse_app("app:group('/api', function() app:group('/b', print) end)", "app:group inside of the function");
+    refuse_app("app:group('/api', function() app:static('/b', { root = '.' }) end)",
+               "app:static inside of the function");
+    refuse_app("app:group('/api', function() app:websocket('/b', print) end)", "app:websocket inside of the function");
+    refuse_app("app:host('a.example', function() app:get('/b', print) end)",
+               "app:get inside of the function of app:host(\"a.example\") is not of that host");
+    script_world *w =
+        script_world_begin("local kept\n"
+                           "app:group('/api', function(api) kept = api end)\n"
+                           "kept:get('/late', function(req) req:reply { text = app:url_for('top') } end)\n"
+                           "app:get('/top', { name = 'top' }, print)\n");
+    assert_answer_has(w, "GET /api/late", "200 /top");
+    script_world_end(w);
+}
+
+/* A name that does not exist is nil: what was to stand before a route would not. */
+static void a_middleware_that_is_nil_is_said(void **state)
+{
+    (void)state;
+    refuse_app("app:get('/', { use = { nil, print } }, print)",
+               "app.lua:1: route /: use: something in the list is nil: a name that does not exist");
+    refuse_app("app:get('/', { use = { no_such_name } }, print)", "route /: use: nothing is in the list");
+    refuse_app("app:group('/a', { use = { no_such_name } }, print)", "group \"/a\": use: nothing is in the list");
+    refuse_app("app:get('/', { use = { auth = print } }, print)",
+               "route /: use is a list: { auth }, not { auth = ... }");
+    refuse_app("app:use()", "app.lua:1: app:use: it takes a middleware");
+}
+
 static void what_is_wrong_with_a_route_is_said(void **state)
 {
     (void)state;
@@ -331,6 +370,8 @@ int main(void)
         cmocka_unit_test(folders_have_middleware_too),
         cmocka_unit_test(names_become_addresses),
         cmocka_unit_test(groups_hand_their_options_down),
+        cmocka_unit_test(a_group_is_not_left_unnoticed),
+        cmocka_unit_test(a_middleware_that_is_nil_is_said),
         cmocka_unit_test(hosts_have_routes_of_their_own),
         cmocka_unit_test(what_is_wrong_with_a_route_is_said),
     };
