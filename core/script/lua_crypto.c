@@ -168,10 +168,21 @@ static int free_key(lua_State *L)
     return 0;
 }
 
-/* key(pem): a public key; nil and a message. */
+/* Whether the key can check signatures of this algorithm at all. */
+static bool key_fits(EVP_PKEY *key, bool ecdsa)
+{
+    char group[32] = "";
+    if (!ecdsa)
+        return EVP_PKEY_is_a(key, "RSA");
+    return EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 &&
+           strcmp(group, "prime256v1") == 0;
+}
+
+/* key(pem[, algorithm]): a public key, one for RS256 or ES256 when that is said; nil and a message. */
 static int read_key(lua_State *L)
 {
     fa_text pem = text_at(L, 1);
+    const char *algorithm = luaL_optstring(L, 2, NULL);
     EVP_PKEY **key = lua_newuserdata(L, sizeof(EVP_PKEY *));
     *key = NULL;
     luaL_getmetatable(L, META_KEY);
@@ -181,10 +192,15 @@ static int read_key(lua_State *L)
         *key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
     BIO_free(bio);
     ERR_clear_error();
-    if (*key != NULL)
+    bool ecdsa = algorithm != NULL && strcmp(algorithm, "ES256") == 0;
+    if (*key != NULL && (algorithm == NULL || key_fits(*key, ecdsa)))
         return 1;
     lua_pushnil(L);
-    lua_pushliteral(L, "this is no public key in PEM (BEGIN PUBLIC KEY)");
+    if (*key == NULL)
+        lua_pushliteral(L, "this is no public key in PEM (BEGIN PUBLIC KEY)");
+    else
+        lua_pushfstring(L, "this is no key for %s, which takes one of %s", algorithm,
+                        ecdsa ? "the curve P-256" : "RSA");
     return 2;
 }
 
@@ -222,15 +238,13 @@ static bool is_signed(EVP_PKEY *key, fa_text data, fa_text signature)
 static int verify(lua_State *L)
 {
     static const char *const names[] = {"RS256", "ES256", NULL};
-    char group[32] = "";
     bool ecdsa = luaL_checkoption(L, 1, NULL, names) == 1;
     EVP_PKEY *key = *(EVP_PKEY **)luaL_checkudata(L, 2, META_KEY);
     fa_text data = text_at(L, 3), signature = text_at(L, 4);
     bool good = false;
-    if (ecdsa && EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 &&
-        strcmp(group, "prime256v1") == 0 && push_der(L, signature))
+    if (ecdsa && key_fits(key, true) && push_der(L, signature))
         good = is_signed(key, data, text_at(L, -1));
-    else if (!ecdsa && EVP_PKEY_is_a(key, "RSA"))
+    else if (!ecdsa && key_fits(key, false))
         good = is_signed(key, data, signature);
     lua_pushboolean(L, good);
     return 1;

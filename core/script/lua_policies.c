@@ -79,7 +79,7 @@ static int wish(lua_State *L)
 /* gzip(least, most, level): wish. The limits live as long as the function, which the route keeps. */
 static int new_gzip(lua_State *L)
 {
-    fa_gzip_limits limits = {fa_lua_check_size(L, 1, "gzip: least"), fa_lua_check_size(L, 2, "gzip: most"),
+    fa_gzip_limits limits = {fa_lua_check_size(L, 1, "gzip: min"), fa_lua_check_size(L, 2, "gzip: max"),
                              (int)luaL_checkinteger(L, 3)};
     if (limits.level < 1 || limits.level > 9)
         return luaL_error(L, "gzip: level is 1 to 9");

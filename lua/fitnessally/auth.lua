@@ -1,6 +1,7 @@
 -- Who asks: API keys and signed tokens. Middleware; docs/middleware.md
 -- Yields: no. Copies: no.
 
+local check_options = require "fitnessally.options"
 local jwt = require "fitnessally.jwt"
 
 local crypto = fitnessally.crypto
@@ -20,6 +21,8 @@ local function check_realm(realm)
 end
 
 -- Names to digests. Only those are kept, so that a dump of this process does not hold the keys.
+local KEY_OPTIONS = { keys = "table", hashed = "table", header = "string", realm = "string" }
+
 local function read_keys(options)
   local digests = {}
   for name, key in pairs(options.keys or {}) do
@@ -49,6 +52,7 @@ end
 ---@param options {keys?: table<string, string>, hashed?: table<string, string>, header?: string, realm?: string}
 ---@return fitnessally.middleware
 function auth.api_key(options)
+  check_options("auth.api_key", options, KEY_OPTIONS)
   local digests, realm = read_keys(options), check_realm(options.realm)
   local header = (options.header or "x-api-key"):lower()
   return fitnessally.middleware("api_key", function(req, next)
@@ -74,7 +78,7 @@ end
 ---@param options {algorithm: string, secret?: string, public_key?: string, issuer?: string, audience?: string, leeway?: number, require_exp?: boolean, realm?: string}
 ---@return fitnessally.middleware
 function auth.jwt(options)
-  local read, realm = jwt.reader(options), check_realm(options.realm)
+  local read, realm = jwt.reader(options, 2), check_realm(options.realm)
   return fitnessally.middleware("jwt", function(req, next)
     local token = (req:header("authorization") or ""):match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
     if not token then

@@ -1,10 +1,13 @@
 -- Which other pages may ask. A middleware: app:use(cors { origins = { "https://app.example" } }). docs/middleware.md
 -- Yields: no. Copies: no.
 
+local check_options = require "fitnessally.options"
+
 local SAFE_METHODS = { "GET", "HEAD", "POST" }
 
+-- Raised within whatever reads an option, and told by `read` as of the app's own line.
 local function wrong(message, ...)
-  error("cors: " .. message:format(...), 3)
+  error("cors: " .. message:format(...), 0)
 end
 
 -- What every origin is compared with: texts, and patterns for "https://*.example".
@@ -21,7 +24,7 @@ local function read_origins(origins)
       if not origin:find("^%a[%w+.-]*://%*%.[^*]+$") then
         wrong("\"%s\": a star stands for what is before the first dot of the host", origin)
       end
-      patterns[#patterns + 1] = "^" .. origin:gsub("[%-%.%+%[%]%(%)%$%^%%%?]", "%%%0"):gsub("%*", "[%%w.-]+") .. "$"
+      patterns[#patterns + 1] = "^" .. origin:lower():gsub("[%-%.%+%[%]%(%)%$%^%%%?]", "%%%0"):gsub("%*", "[%%w.-]+") .. "$"
     else
       exact[origin:lower()] = true
     end
@@ -42,6 +45,17 @@ local function list_option(options, name, default)
   return list
 end
 
+-- A star stands for nothing here: `headers = { "*" }` would allow a header of that name.
+local function no_star(name, list)
+  for _, item in ipairs(list) do
+    if item == "*" then
+      wrong("%s: they are named one by one, there is no *", name)
+    elseif name == "methods" and item ~= item:upper() then
+      wrong("methods: \"%s\" is written %s", item, item:upper())
+    end
+  end
+end
+
 local function set_of(list)
   local set = {}
   for _, item in ipairs(list) do
@@ -50,30 +64,34 @@ local function set_of(list)
   return set
 end
 
-local KNOWN = { origins = true, methods = true, headers = true, expose = true, credentials = true, max_age = true }
+local KNOWN = {
+  origins = "string|table", methods = "table", headers = "table", expose = "table", credentials = "boolean", max_age = "number",
+}
 
----A middleware that tells browsers which other pages may ask.
----@param options {origins: "*"|string[], methods?: string[], headers?: string[], expose?: string[], credentials?: boolean, max_age?: integer} max_age: seconds
----@return fitnessally.middleware
-return function(options)
-  if type(options) ~= "table" then
-    error("cors: it takes { origins = { \"https://app.example\" } }", 2)
-  end
-  for key in pairs(options) do
-    if not KNOWN[key] then
-      error("cors: there is no option " .. tostring(key), 2)
-    end
-  end
+local function read(options)
   local everyone = options.origins == "*"
   if everyone and options.credentials then
-    error("cors: origins = \"*\" with credentials would let every page act as the user: name the origins", 2)
+    wrong("origins = \"*\" with credentials would let every page act as the user: name the origins")
   end
   local exact, patterns = {}, {}
   if not everyone then
     exact, patterns = read_origins(options.origins)
   end
   local methods, headers = list_option(options, "methods", SAFE_METHODS), list_option(options, "headers", {})
-  local expose = table.concat(list_option(options, "expose", {}), ", ")
+  no_star("methods", methods)
+  no_star("headers", headers)
+  return everyone, exact, patterns, methods, headers, table.concat(list_option(options, "expose", {}), ", ")
+end
+
+---A middleware that tells browsers which other pages may ask.
+---@param options {origins: "*"|string[], methods?: string[], headers?: string[], expose?: string[], credentials?: boolean, max_age?: integer} max_age: seconds
+---@return fitnessally.middleware
+return function(options)
+  check_options("cors", options, KNOWN)
+  local fine, everyone, exact, patterns, methods, headers, expose = pcall(read, options)
+  if not fine then
+    error(everyone, 2)
+  end
   local allowed_methods, allowed_headers = {}, set_of(headers)
   for _, method in ipairs(methods) do
     allowed_methods[method] = true

@@ -6,7 +6,8 @@
 --
 -- minute 0-59, hour 0-23, day of the month 1-31, month 1-12 or jan-dec, day of the week 0-7 or sun-sat (0 and 7:
 -- Sunday). A field is *, a number, a range, a list of those, and may go in steps: */5, 10-40/10. When both days are
--- restricted, either will do, as in every cron. @hourly, @daily, @weekly and @monthly are short for the obvious.
+-- restricted, either will do, as in every cron. @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually are
+-- short for the obvious.
 -- Yields: no. Copies: no.
 local cron = {}
 
@@ -14,8 +15,10 @@ local MINUTE, DAY = 60 * 1000, 24 * 60 * 60 * 1000
 local FAR = 366 * 8 -- days that are looked at: from one 29 February to the next, across 2100
 local MONTHS = { "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec" }
 local WEEKDAYS = { [0] = "sun", "mon", "tue", "wed", "thu", "fri", "sat" }
-local SHORT =
-  { ["@hourly"] = "0 * * * *", ["@daily"] = "0 0 * * *", ["@weekly"] = "0 0 * * 0", ["@monthly"] = "0 0 1 * *" }
+local SHORT = {
+  ["@hourly"] = "0 * * * *", ["@daily"] = "0 0 * * *", ["@midnight"] = "0 0 * * *", ["@weekly"] = "0 0 * * 0",
+  ["@monthly"] = "0 0 1 * *", ["@yearly"] = "0 0 1 1 *", ["@annually"] = "0 0 1 1 *",
+}
 local FIELDS = {
   { name = "minute", from = 0, to = 59 },
   { name = "hour", from = 0, to = 23 },
@@ -50,6 +53,9 @@ local function mark(item, field, set)
   elseif range:find("-", 1, true) then
     local from, to = range:match "^(%w+)%-(%w+)$"
     first, last = from and number_of(from, field), to and number_of(to, field)
+    if to == "sun" and first and first > 0 then
+      last = 7 -- "mon-sun"
+    end
   else
     first = number_of(range, field)
     last = range ~= item and field.to or first -- "10/5" goes on to the end
@@ -112,8 +118,11 @@ end
 ---@return (fun(now_ms: number): number|nil)|nil due the next time after now_ms (milliseconds since 1970); nil: never
 ---@return string|nil problem
 function cron.parse(text)
+  if type(text) ~= "string" then
+    return nil, ("the time is a text such as \"0 3 * * *\", not a %s"):format(type(text))
+  end
   local sets, words = {}, {}
-  for word in (SHORT[text] or text):gmatch "%S+" do
+  for word in (SHORT[text:lower()] or text):gmatch "%S+" do
     words[#words + 1] = word:lower()
   end
   if #words ~= #FIELDS then

@@ -288,6 +288,12 @@ function expression.compile(text, own, fail)
   return value
 end
 
-expression.text = text_of
+---What a value is as a text in a page: nil and json.null are nothing, a table is told to `fail`.
+---@param value any
+---@param fail fun(problem: string)
+---@return string
+function expression.text(value, fail)
+  return text_of(value, fail)
+end
 
 return expression

@@ -1,6 +1,8 @@
 -- Reads signed tokens (RFC 7519, compact form). The algorithm is the reader's choice, never the token's.
 -- Yields: no. Copies: no.
 
+local check_options = require "fitnessally.options"
+
 local crypto = fitnessally.crypto
 
 local LONGEST = 8192 -- bytes of a token
@@ -9,28 +11,33 @@ local LEAST_SECRET = { HS256 = 32, HS384 = 48, HS512 = 64 } -- RFC 7518 3.2
 
 local jwt = {}
 
--- A function that says whether a signature is right.
-local function verifier(options)
+local KNOWN = {
+  algorithm = "string", secret = "string", public_key = "string", issuer = "string", audience = "string", leeway = "number",
+  require_exp = "boolean", realm = "string", -- auth.jwt's
+}
+
+-- A function that says whether a signature is right. level: where the app's own line stands.
+local function verifier(options, level)
   local algorithm = options.algorithm
   local hash = HASHES[algorithm]
   if hash then
     local secret = options.secret
     if type(secret) ~= "string" or #secret < LEAST_SECRET[algorithm] then
-      error(("jwt: %s needs a secret of at least %d bytes"):format(algorithm, LEAST_SECRET[algorithm]), 3)
+      error(("jwt: %s needs a secret of at least %d bytes"):format(algorithm, LEAST_SECRET[algorithm]), level)
     end
     return function(data, signature)
       return crypto.equal(crypto.hmac(hash, secret, data, "raw"), signature)
     end
   elseif algorithm == "RS256" or algorithm == "ES256" then
-    local key, problem = crypto.key(options.public_key or "")
+    local key, problem = crypto.key(options.public_key or "", algorithm)
     if not key then
-      error("jwt: public_key: " .. problem, 3)
+      error("jwt: public_key: " .. problem, level)
     end
     return function(data, signature)
       return crypto.verify(algorithm, key, data, signature)
     end
   end
-  error("jwt: algorithm is HS256, HS384, HS512, RS256 or ES256", 3)
+  error("jwt: algorithm is HS256, HS384, HS512, RS256 or ES256", level)
 end
 
 local function decode_part(text)
@@ -75,9 +82,11 @@ end
 
 ---A function that reads a token: its claims, or nil and what is wrong with it.
 ---@param options {algorithm: string, secret?: string, public_key?: string, issuer?: string, audience?: string, leeway?: number, require_exp?: boolean}
+---@param level? integer whom an error blames, as in error(); for those who call this on somebody's behalf
 ---@return fun(token: string): table?, string?
-function jwt.reader(options)
-  local is_signed = verifier(options)
+function jwt.reader(options, level)
+  level = (level or 1) + 1
+  local is_signed = verifier(check_options("jwt", options, KNOWN, level), level + 1)
   return function(token)
     if #token > LONGEST then
       return nil, "the token is too long"

@@ -1,6 +1,11 @@
 -- How often one may ask: a bucket of tokens for each key, counted over all workers. Middleware; docs/middleware.md
 -- Yields: no. Copies: no.
 
+local check_options = require "fitnessally.options"
+
+local KNOWN = {
+  limit = "number", per = "string|number", burst = "number", key = "string|function", keys = "number", name = "string",
+}
 local UNITS = { second = 1, minute = 60, hour = 3600, day = 86400 }
 local made = 0 -- those without a name, in the order of the app: the same in every worker and generation
 
@@ -18,6 +23,7 @@ return function(options)
   if type(options) ~= "table" or type(options.limit) ~= "number" or options.limit <= 0 then
     error("ratelimit: it takes { limit = 100, per = \"minute\" }", 2)
   end
+  check_options("ratelimit", options, KNOWN)
   local per = UNITS[options.per or "minute"] or options.per
   if type(per) ~= "number" or per <= 0 then
     error("ratelimit: per is second, minute, hour, day or a number of seconds", 2)

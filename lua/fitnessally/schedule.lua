@@ -2,7 +2,7 @@
 -- core/script/lua_tasks.c; topics: lua_topics.c; subscription: the methods of subscriptions; app, host: the globals app
 -- and fitnessally.
 local tasks, topics, subscription, app, host = ...
-local error, type, pairs = error, type, pairs
+local error, pairs, pcall, type = error, pairs, pcall, type
 local LONGEST = 60 * 60 * 1000 -- between two looks at the clock: it may be set meanwhile
 local OPTIONS = { each_worker = "boolean", name = "string", at_start = "boolean" }
 
@@ -31,8 +31,10 @@ local function read(what, options, fn)
     error(what .. "(when, options, fn): fn must be a function", 3)
   end
   for key, value in pairs(options) do
-    if OPTIONS[key] ~= type(value) then
-      error(("%s: %s is no option, or no %s"):format(what, tostring(key), OPTIONS[key] or "option"), 3)
+    if not OPTIONS[key] then
+      error(("%s: there is no option %s"):format(what, tostring(key)), 3)
+    elseif OPTIONS[key] ~= type(value) then
+      error(("%s: %s is a %s, not a %s"):format(what, key, type(value), OPTIONS[key]), 3)
     end
   end
   return options, fn
@@ -62,8 +64,10 @@ end
 
 function app.every(self, interval, options, fn)
   options, fn = read("app:every", options, fn)
-  local ms = topics.milliseconds(interval)
-  if ms < 1 then
+  local known, ms = pcall(topics.milliseconds, interval)
+  if not known then
+    error("app:every: " .. ms, 2)
+  elseif ms < 1 then
     error("app:every: an interval is at least 1ms", 2)
   end
   local last
@@ -81,6 +85,8 @@ function app.cron(self, specification, options, fn)
   local due, problem = require("fitnessally.cron").parse(specification)
   if not due then
     error(("app:cron: %s"):format(problem), 2)
+  elseif not due(host.now()) then
+    error(("app:cron: \"%s\" never comes"):format(specification), 2)
   end
   self:on_start(function()
     schedule(options.name or ("cron " .. specification), options, fn, due)

@@ -32,9 +32,13 @@ local function define(name, options, known, check, level)
   if type(options) ~= "table" then
     error("schema." .. name .. ": options are a table", level or 2)
   end
-  for key in pairs(options) do
-    if type(key) == "string" and key ~= "optional" and key ~= "default" and not known[key] then
-      error(("schema.%s: there is no option %s"):format(name, key), level or 2)
+  for key, value in pairs(options) do
+    if type(key) == "string" and key ~= "optional" and key ~= "default" then
+      if not known[key] then
+        error(("schema.%s: there is no option %s"):format(name, key), level or 2)
+      elseif type(value) ~= known[key] then
+        error(("schema.%s: %s is a %s, not a %s"):format(name, key, type(value), known[key]), level or 2)
+      end
     end
   end
   return { check = check, optional = options.optional or options.default ~= nil, default = options.default }
@@ -58,13 +62,19 @@ end
 
 -- ---- single values ----------------------------------------------------------------------------------------------------
 
-local TEXT = { min = true, max = true, pattern = true, trim = true, means = true }
+local TEXT = { min = "number", max = "number", pattern = "string", trim = "boolean", means = "string" }
 
 ---A text in UTF-8, of min to max bytes; a Lua pattern (texts to 4 KB), and what it means in words.
 ---@param options? {min?: integer, max?: integer, pattern?: string, means?: string, trim?: boolean, optional?: boolean, default?: string}
 function schema.text(options)
   options = options or {}
-  local most = options.max or (options.pattern and MOST_MATCHED)
+  if type(options) == "table" and type(options.pattern) == "string" then
+    local fine, problem = pcall(string.find, "", options.pattern)
+    if not fine then
+      error("schema.text: pattern: " .. problem, 2)
+    end
+  end
+  local most = type(options) == "table" and (options.max or (options.pattern and MOST_MATCHED))
   return define("text", options, TEXT, function(value, path)
     if type(value) ~= "string" then
       fail(path, "must be a text")
@@ -83,7 +93,7 @@ function schema.text(options)
   end)
 end
 
-local NUMBER = { from = true, to = true }
+local NUMBER = { from = "number", to = "number" }
 
 local function number(name, options, whole)
   options = options or {}
@@ -167,7 +177,7 @@ local function is_list(value)
   return count == #value
 end
 
-local LIST = { min = true, max = true }
+local LIST = { min = "number", max = "number" }
 
 ---A list, at most 10000 long.
 ---@param item table what each of them is
@@ -198,7 +208,7 @@ function schema.list(item, options)
   end)
 end
 
-local OBJECT = { strict = true }
+local OBJECT = { strict = "boolean" }
 
 local function copy_of(value)
   if type(value) ~= "table" then
@@ -217,6 +227,9 @@ end
 function schema.object(fields, options)
   options = options or {}
   local names = {}
+  if type(fields) ~= "table" then
+    error("schema.object: it takes a table, { name = schema.text() }", 2)
+  end
   for name, field in pairs(fields) do
     if not is_description(field) then
       error(("schema.object: %s is described by schema.text and the like"):format(tostring(name)), 2)

@@ -34,6 +34,11 @@ describe("cron", function()
     assert.equal(at(2026, 11, 29, 10, 55), due("5,55 * * * *", 2026, 11, 29, 10, 30))
     assert.equal(at(2026, 11, 29, 11, 0), due("@hourly", 2026, 11, 29, 10, 0))
     assert.equal(at(2026, 12, 6, 0, 0), due("@weekly", 2026, 11, 29, 10, 0))
+    assert.equal(at(2027, 1, 1, 0, 0), due("@yearly", 2026, 11, 29, 10, 0))
+    assert.equal(at(2026, 11, 30, 0, 0), due("@Midnight", 2026, 11, 29, 10, 0))
+    assert.equal(at(2026, 11, 29, 6, 0), due("0 6 * * mon-sun", 2026, 11, 28, 7, 0)) -- a Sunday
+    assert.equal(at(2026, 11, 29, 6, 0), due("0 6 * * fri-sun", 2026, 11, 28, 7, 0))
+    assert.equal(at(2026, 12, 3, 6, 0), due("0 6 * * sun-sun,thu", 2026, 11, 29, 7, 0))
   end)
 
   it("takes either day when both are restricted", function()

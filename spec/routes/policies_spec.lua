@@ -218,6 +218,29 @@ describe("a policy that makes no sense", function()
     ['require "fitnessally.schema".text { mim = 1 }'] = "app.lua:1: schema.text: there is no option mim",
     ['require "fitnessally.schema".integer { min = 1 }'] = "app.lua:1: schema.integer: there is no option min",
     ['require "fitnessally.schema".object({}, { stict = true })'] = "app.lua:1: schema.object: there is no option stict",
+    ['require "fitnessally.cors" { origins = { "https://a.example" }, headers = { "*" } }'] =
+      "app.lua:1: cors: headers: they are named one by one, there is no *",
+    ['require "fitnessally.cors" { origins = { "https://a.example" }, methods = { "put" } }'] =
+      'app.lua:1: cors: methods: "put" is written PUT',
+    ['require "fitnessally.cors" { origins = "https://a.example" }'] = "app.lua:1: cors: origins is \"*\" or a list",
+    ['require "fitnessally.auth".api_key { key = "x" }'] = "app.lua:1: auth.api_key: there is no option key",
+    ['require "fitnessally.auth".jwt()'] = "app.lua:1: jwt: options are a table, not a nil",
+    ['require "fitnessally.auth".jwt { algorithm = "HS256", secret = ("x"):rep(32), audiance = "x" }'] =
+      "app.lua:1: jwt: there is no option audiance",
+    ['require "fitnessally.auth".jwt { algorithm = "HS256", secret = ("x"):rep(32), audience = { "x" } }'] =
+      "app.lua:1: jwt: audience is a table, not a string",
+    ['require "fitnessally.auth".jwt { algorithm = "HS512", secret = ("x"):rep(32) }'] =
+      "app.lua:1: jwt: HS512 needs a secret of at least 64 bytes",
+    ['require "fitnessally.jwt".reader { algorithm = "ES265" }'] = "app.lua:1: jwt: algorithm is HS256",
+    ['require "fitnessally.auth".jwt { algorithm = "ES256", public_key = [[' .. keys.rsa .. ']] }'] =
+      "jwt: public_key: this is no key for ES256, which takes one of the curve P-256",
+    ['require "fitnessally.ratelimit" { limit = 1, seconds = 1 }'] = "app.lua:1: ratelimit: there is no option seconds",
+    ['require "fitnessally.ratelimit" { limit = 1, burst = "5" }'] = "app.lua:1: ratelimit: burst is a string, not a number",
+    ['require "fitnessally.gzip" { minimum = "1KB" }'] = "app.lua:1: gzip: there is no option minimum",
+    ['require "fitnessally.gzip" { min = "1XB" }'] = 'app.lua:1: gzip: min: "1XB" is not a size',
+    ['require "fitnessally.schema".text { max = "x" }'] = "app.lua:1: schema.text: max is a string, not a number",
+    ['require "fitnessally.schema".text { pattern = "[a" }'] = "app.lua:1: schema.text: pattern: malformed pattern",
+    ['require "fitnessally.schema".object()'] = "app.lua:1: schema.object: it takes a table",
     ['require "fitnessally.ratelimit" { limit = 0 }'] = "it takes { limit = 100",
     ['require "fitnessally.ratelimit" { limit = 1, per = "fortnight" }'] = "per is second, minute",
   } do

@@ -216,11 +216,14 @@ static void what_is_declared_wrongly_is_a_load_error(void **state)
         const char *app, *problem;
     } table[] = {
         {"app:every('0s', function() end)", "app:every: an interval is at least 1ms"},
-        {"app:every('soon', function() end)", "soon"},
+        {"\napp:every('soon', function() end)", "app.lua:2: app:every: interval: \"soon\" is not a duration"},
         {"app:every('1s', 1)", "fn must be a function"},
-        {"app:every('1s', { each = true }, function() end)", "app:every: each is no option"},
+        {"app:every('1s', { each = true }, function() end)", "app:every: there is no option each"},
+        {"app:every('1s', { name = 1 }, function() end)", "app:every: name is a number, not a string"},
         {"app:cron('* * * *', function() end)", "app:cron: five fields are needed"},
         {"app:cron('61 * * * *', function() end)", "app:cron: \"61\" is no minute"},
+        {"\napp:cron(nil, function() end)", "app.lua:2: app:cron: the time is a text such as \"0 3 * * *\", not a nil"},
+        {"app:cron('0 0 31 2 *', function() end)", "app.lua:1: app:cron: \"0 0 31 2 *\" never comes"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); ++i) {

@@ -476,6 +476,9 @@ of_module("validate", {
   { "query_number", "REQ", "b", 0, 1 }, { "query_text", "REQ", "b", 5 },
 })
 example["fitnessally.validate.fail"] = function()
+  run("fitnessally.expression.compile", function() return require("fitnessally.expression").compile("a", {}, error) end)
+  run("fitnessally.expression.text", function() return require("fitnessally.expression").text(1, error) end)
+  run("fitnessally.options", function() return require "fitnessally.options"("it", { a = 1 }, { a = "number" }) end)
   run("fitnessally.validate.fail", function() return pcall(require("fitnessally.validate").fail, "field", "is wrong") end)
 end
 
