@@ -41,7 +41,8 @@ typedef h2o_sendvec_t fa_h2o_piece;
 /* ---- reading ---- */
 
 /* How many bytes the last read of the socket has brought: to be asked after each. seen: the caller's, of this socket alone, 0 at first. */
-static inline size_t fa_h2o_new_bytes(const h2o_socket_t *socket, uint64_t *seen)
+static inline size_t fa_h2o_new_bytes(const h2o_socket_t *socket,
+                                      uint64_t *seen) /* NOLINT(readability-non-const-parameter): newer ones write it */
 {
 #if FA_H2O_2_2
     (void)seen;
