@@ -90,6 +90,8 @@ void fa_pipe_fail(fa_pipe *pipe, const char *why)
     if (pipe->source == NULL)
         return;
     pipe->source = NULL;
+    if (pipe->exchange->gone) /* what belonged to the client's task ends with it: no fault of the source's */
+        return;
     fa_log_write(fa_worker_log(pipe->exchange->worker), FA_LOG_WARN, "request %s: cut, the source failed: %s",
                  pipe->exchange->request_id, why);
     fa_exchange_abort(pipe->exchange);

@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { SWEEP_MS = 50 };
+enum { SWEEP_MS = 50, MOST_TOLD = 10 };
 
 static void fill_in(fa_http_options *options)
 {
@@ -111,10 +111,29 @@ void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context)
     fa_http_connection_is_gone(http);
 }
 
+/* What a connection has under way; NULL: nothing, or HTTP/2's many. */
+static const fa_exchange *under_way(const fa_http_connection *connection)
+{
+    if (connection->upgraded != NULL)
+        return &connection->upgraded->exchange;
+    if (connection->stream != NULL)
+        return &connection->stream->exchange;
+    return connection->request != NULL ? &connection->request->exchange : NULL;
+}
+
 void fa_http_cut(fa_http *http)
 {
+    unsigned told = 0;
     FA_LIST_EACH(node, &http->connections)
-    fa_http_connection_cut(FA_OBJECT(node, fa_http_connection, link));
+    {
+        fa_http_connection *connection = FA_OBJECT(node, fa_http_connection, link);
+        const fa_exchange *exchange = under_way(connection);
+        if (exchange != NULL && told++ < MOST_TOLD)
+            fa_log_write(fa_worker_log(http->worker), FA_LOG_WARN, "request %s: %.*s %.*s: cut, the server stops",
+                         exchange->request_id, (int)exchange->method.length, exchange->method.data,
+                         (int)exchange->path.length, exchange->path.data);
+        fa_http_connection_cut(connection);
+    }
 }
 
 size_t fa_http_connections(const fa_http *http)

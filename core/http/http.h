@@ -73,7 +73,7 @@ void fa_http_drain(fa_http *http, void (*on_idle)(void *context), void *context)
  * or counted; those that are open go on. Thread: the worker's. */
 void fa_http_refuse_connections(fa_http *http, bool refuse);
 
-/* Cuts every connection. After fa_http_drain, when patience has ended; on_idle follows from the loop. */
+/* Cuts every connection; the log names the first ten requests. After fa_http_drain, when patience has ended; on_idle follows from the loop. */
 void fa_http_cut(fa_http *http);
 
 size_t fa_http_connections(const fa_http *http);

@@ -133,7 +133,9 @@ fa_result fa_native_wait(fa_native *native, fa_error *error)
     while (!native->opened)
         pthread_cond_wait(&native->changed, &native->lock);
     fa_result result = native->open_result;
-    if (result != FA_OK)
+    if (result != FA_OK && native->open_error.text[0] == '\0')
+        fa_fail(error, result, "plugin %s: its open() failed without a word: %s", native->name, fa_result_name(result));
+    else if (result != FA_OK)
         fa_fail(error, result, "plugin %s: %s", native->name, native->open_error.text);
     pthread_mutex_unlock(&native->lock);
     if (result == FA_OK && native->entry->attributed != NULL && native->attributed.read == NULL)

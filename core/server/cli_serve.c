@@ -1,5 +1,7 @@
 /* `fitnessally serve`: runs the server in the foreground until a signal ends it. */
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -24,6 +26,7 @@ static void block_signals(sigset_t *awaited)
 }
 
 static struct timespec first_signal;
+static atomic_bool handed_over; /* a successor serves: the signal is our own */
 
 static void stop_at_once(int number)
 {
@@ -93,8 +96,11 @@ static void heed_signals(fa_server *server, const sigset_t *awaited)
             write_report(server);
             break;
         default:
-            fa_log_write(log, FA_LOG_INFO, "%s: draining; a second signal stops at once",
-                         number == SIGINT ? "SIGINT" : "SIGTERM");
+            fa_log_write(log, FA_LOG_INFO, "%s: draining; %s signal stops at once",
+                         handed_over        ? "another process serves now"
+                         : number == SIGINT ? "SIGINT"
+                                            : "SIGTERM",
+                         handed_over ? "a" : "a second");
             return;
         }
     }
@@ -137,6 +143,7 @@ static fa_result start_successor(void *context, const fa_sockets *sockets, fa_er
         return result;
     snprintf(said->text, sizeof(said->text), "process %ld serves now; process %ld finishes what it has, and ends",
              (long)pid, (long)getpid());
+    handed_over = true;
     kill(getpid(), SIGTERM);
     return FA_OK;
 }

@@ -136,7 +136,7 @@ const fa_command fa_command_spec = {
         "Runs specs (files *_spec.lua, written for busted and require \"fitnessally.testing\") against the real core, "
         "without sockets.\n"
         "Without a file: the folder spec/ of the configured application.\n"
-        "Exits with 0 when all succeed, 1 when one fails.\n"
+        "Exits with 0 when all succeed, 1 when one fails or none has run.\n"
         "\n"
         "  -c, --config FILE    configuration of the apps under test (default: fitnessally.conf.lua here, else the "
         "shipped one)\n"

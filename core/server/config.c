@@ -121,6 +121,8 @@ static fa_result set_declared(fa_config *config, const fa_config_key *key, const
     double number = 0;
     bool cleared = value[0] == '\0' && key->type == FA_CONFIG_TEXT && key->choices == NULL;
     fa_result result = cleared ? FA_OK : fa_config_value_parse(key, value, &number, &why);
+    if (cleared && key->minimum > 0)
+        result = fa_fail(&why, FA_INVALID, "must be set");
     if (result == FA_OK)
         result = check_own(key, value, number, &why);
     if (result != FA_OK)

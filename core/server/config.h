@@ -28,7 +28,7 @@ typedef struct fa_config_key {
     const char *name; /* "first_listener_grace" */
     fa_config_type type;
     const char *fallback;    /* as written in a file: "10s"; lists: items separated by commas; NULL: not set */
-    double minimum, maximum; /* numbers, sizes (bytes), durations (ms); both 0: any */
+    double minimum, maximum; /* numbers, sizes (bytes), durations (ms); both 0: any. Texts: both 1: it must be set */
     const char *doc;         /* one line for humans */
     const char *choices;     /* the only values that are allowed, "debug|info"; NULL: any */
 } fa_config_key;

@@ -42,9 +42,9 @@ static const fa_config_key keys[] = {
         "headers of every answer that has none of that name (docs/operating.md); off: none"),
     KEY("hsts", DURATION, "0", 0, 366 * 24 * HOUR,
         "how long browsers must use TLS only, told on connections with TLS (Strict-Transport-Security); 0: not told"),
-    KEY("app", TEXT, "examples/coach", 0, 0, "folder of the application; its app.lua is run"),
+    KEY("app", TEXT, "examples/coach", 1, 1, "folder of the application; its app.lua is run"),
     KEY("data", TEXT, NULL, 0, 0, "folder with exercises.json and media/; not set: the application's own data folder"),
-    KEY("state_dir", TEXT, ".fitnessally", 0, 0,
+    KEY("state_dir", TEXT, ".fitnessally", 1, 1,
         "folder the server writes to: imported records, reports, spooled bodies"),
 
     /* reload */

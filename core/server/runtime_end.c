@@ -106,7 +106,8 @@ static void on_patience_ended(fa_timer *timer)
     size_t requests = fa_http_requests(l->http), turns = fa_dialogues_running(l->dialogues);
     if (requests + turns > 0)
         fa_log_write(fa_worker_log(l->worker), FA_LOG_WARN,
-                     "draining took too long: %zu requests and %zu turns are cut", requests, turns);
+                     "draining took too long: %zu request%s and %zu turn%s are cut", requests, requests == 1 ? "" : "s",
+                     turns, turns == 1 ? "" : "s");
     fa_dialogues_end_all(l->dialogues, "the server stops");
     fa_http_cut(l->http);
 }

@@ -62,6 +62,17 @@ describe("fitnessally spec", function()
     assert.is_truthy(output:find("cannot open /nowhere/app.lua", 1, true), output)
   end)
 
+  it("does not call it a success when no test has run", function()
+    local path = write [[it("is here", function() end)]]
+    local output, status = run("--filter", "is not here", path)
+    assert.are.equal(1, status, output)
+    assert.is_truthy(output:find("no test has run", 1, true), output)
+    output, status = run("--filter", "is here", path)
+    assert.are.equal(0, status, output)
+    output, status = run(write [[pending "comes later"]])
+    assert.are.equal(0, status, output)
+  end)
+
   it("knows wrong usage", function()
     for _, wrong in ipairs { "/nowhere_spec.lua", "--nonsense" } do
       local output, status = run(wrong)

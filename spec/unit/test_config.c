@@ -46,6 +46,8 @@ static void write_row(const fa_config_key *key, char *out, size_t size)
         snprintf(range, sizeof(range), "%s", key->choices);
         for (char *bar = range; (bar = strchr(bar, '|')) != NULL;)
             *bar = '/';
+    } else if (key->type == FA_CONFIG_TEXT && key->maximum != 0) {
+        snprintf(range, sizeof(range), "must be set");
     } else if (key->maximum != 0) {
         snprintf(range, sizeof(range), key->minimum == key->maximum ? "%s" : "%s to %s", low, high);
     }

@@ -160,6 +160,8 @@ static void wrong_values_are_named(void **state)
     config_refuse_text("max_body = '26MB'", 1, "max_body: 26MB is out of range: it goes from 1KB to 25MB");
     config_refuse_text("mode = 'fast'", 1, "mode: \"fast\" is none of production|dev");
     config_refuse_text("mode = ''", 1, "mode: \"\" is none of production|dev");
+    config_refuse_text("app = ''", 1, "app: must be set");
+    config_refuse_text("state_dir = ''", 1, "state_dir: must be set");
     config_refuse_text("log_level = 'inf'", 1, "log_level: \"inf\" is none of debug|info|warn|error");
     config_refuse_text("listen = { 'localhost' }", 1,
                        "listen: \"localhost\" is not HOST:PORT, as in \"127.0.0.1:3005\"");

@@ -211,6 +211,31 @@ static void a_plugin_that_closes_answers_what_waits(void **state)
     script_world_end(w);
 }
 
+static const char *refusing(void *context, const char *key)
+{
+    (void)context;
+    return strcmp(key, "refuse") == 0 ? "yes" : NULL;
+}
+
+/* There is something to be read, though the plugin has not said a word. */
+static void a_plugin_that_does_not_open_says_so(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin(app);
+    fa_native *native = NULL;
+    fa_error error = {""};
+    char path[400];
+    script_echo_path(path, sizeof(path));
+    if (access(path, R_OK) == 0) { /* the valgrind build has none */
+        fa_native_options options = {.name = "echo", .path = path, .queue = 1, .config = refusing, .log = &w->log};
+        assert_int_equal(fa_native_start(w->server, &options, &native, &error), FA_OK);
+        assert_int_equal(fa_native_wait(native, &error), FA_IO);
+        assert_string_equal(error.text, "plugin echo: its open() failed without a word: i/o error");
+        fa_native_close(native);
+    }
+    script_world_end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +247,7 @@ int main(void)
         cmocka_unit_test(progress_may_end_its_own_call),
         cmocka_unit_test(everything_ends_during_a_call),
         cmocka_unit_test(a_plugin_that_closes_answers_what_waits),
+        cmocka_unit_test(a_plugin_that_does_not_open_says_so),
     };
     return cmocka_run_group_tests_name("scripts: plugins", tests, NULL, NULL);
 }

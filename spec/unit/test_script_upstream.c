@@ -211,6 +211,8 @@ static void test_a_client_that_leaves_ends_its_pipe(void **state)
     assert_true(fa_ledger_kind(w->ledger, FA_KIND_TRANSFER)->bytes > 200 * 1024);
     fa_inprocess_vanish(client);
     SCRIPT_UNTIL(w, service.open == 0);
+    if (strstr(w->logged, "the source failed") != NULL) /* it was the client that left */
+        fail_msg("%s", w->logged);
     fa_inprocess_free(client);
     script_world_end(w);
 }

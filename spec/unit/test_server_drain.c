@@ -32,6 +32,10 @@ static const char app[] = "local function flow(turn, ms)\n"
                           "end)\n"
                           "app:get('/listen/:id', function(req) voice.listen(req, req.params.id, { follow = "
                           "req:query('follow') == '1' }) end)\n"
+                          "app:get('/hang/:what', function(req)\n"
+                          "  req:start {}:write('begun')\n"
+                          "  fitnessally.sleep(86400000)\n"
+                          "end)\n"
                           "app:get('/memory', function(req) req:reply { json = fitnessally.memory() } end)\n"
                           "app:on_start(function() while true do fitnessally.sleep(5) end end)\n"
                           "app:on_start(function() fitnessally.sleep(86400000) end)\n";
@@ -40,9 +44,18 @@ static const char app[] = "local function flow(turn, ms)\n"
 static const char busy[] = "app:on_start(function() while true do fitnessally.memory() end end)\n"
                            "app:on_start(function() while true do fitnessally.memory() fitnessally.sleep(1) end end)\n";
 
-static void swallow(void *context, fa_log_level level, const char *line)
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char logged[8000]; /* the last lines */
+
+static void keep_line(void *context, fa_log_level level, const char *line)
 {
-    (void)context, (void)level, (void)line;
+    (void)context, (void)level;
+    pthread_mutex_lock(&lock);
+    size_t used = strlen(logged);
+    if (used + strlen(line) + 2 > sizeof(logged))
+        used = 0;
+    snprintf(logged + used, sizeof(logged) - used, "%s\n", line);
+    pthread_mutex_unlock(&lock);
 }
 
 static fa_server *start(void)
@@ -50,7 +63,7 @@ static fa_server *start(void)
     char app_setting[100], state[100];
     fa_server *server;
     fa_error error = {""};
-    const fa_server_options options = {.size = sizeof(options), .log_sink = swallow};
+    const fa_server_options options = {.size = sizeof(options), .log_sink = keep_line};
     snprintf(app_setting, sizeof(app_setting), "app=%s", folder);
     snprintf(state, sizeof(state), "state_dir=%s/state", folder);
     const char *const settings[] = {
@@ -183,6 +196,22 @@ static void patience_ends(void **state)
     fa_server_destroy(server);
 }
 
+/* Whoever reads the log learns what it was that did not end; what stands behind the "?" stays out of it. */
+static void what_is_cut_is_named(void **state)
+{
+    char text[SIZE] = "";
+    (void)state;
+    fa_server *server = start();
+    int hanging = ask(fa_server_address(server, 0), "/hang/around?secret=1");
+    assert_true(read_until(hanging, text, "begun"));
+    fa_server_stop(server, 50);
+    read_all(hanging, text);
+    fa_server_destroy(server);
+    if (strstr(logged, "draining took too long: 1 request and 0 turns are cut") == NULL ||
+        strstr(logged, ": GET /hang/around: cut, the server stops") == NULL)
+        fail_msg("%s", logged);
+}
+
 static void a_destroyed_server_leaves_nobody_hanging(void **state)
 {
     char one[SIZE];
@@ -293,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_drain_lets_turns_finish_and_ends_streams, set_up, tear_down),
         cmocka_unit_test_setup_teardown(patience_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_cut_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_destroyed_server_leaves_nobody_hanging, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tasks_that_never_rest_do_not_hold_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_ledger_comes_back, set_up, tear_down),

@@ -29,6 +29,7 @@ busted.subscribe({ "test", "start" }, function(element)
     look_after(element)
   end
   runner.begin(element)
+  runner.tests = (runner.tests or 0) + 1
   return nil, true
 end)
 

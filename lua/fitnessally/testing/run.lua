@@ -22,6 +22,10 @@ return function(arguments)
   end
   require("fitnessally.testing.coverage").write()
   if good or problem == EXIT then
+    if status == 0 and not (testing and testing.runner.tests) then -- a wrong --filter must not pass for a success
+      io.stderr:write "fitnessally: no test has run: no file *_spec.lua has one whose name matches\n"
+      return 1
+    end
     return status
   end
   if problem ~= nil then -- with nothing busted says that specs have failed

@@ -34,6 +34,15 @@ app:post("/pass", function(req)
   req:reply { body = req.body }
 end)
 
+app:post("/parts", function(req)
+  local parts = assert(req:multipart())
+  local said = {}
+  for i, part in ipairs(parts) do
+    said[i] = { name = part.name, filename = part.filename, type = part.type, bytes = part.body:copy { max = "1KB" } }
+  end
+  req:reply { json = said }
+end)
+
 app:get("/broken", function()
   error("this is broken")
 end)

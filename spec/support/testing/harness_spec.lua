@@ -49,6 +49,23 @@ describe("an answer", function()
   end)
 end)
 
+describe("a body", function()
+  it("may be a form with files", function()
+    local parts = app:post("/parts", { multipart = {
+      { name = "title", text = "a \"b\"\r\n--c" },
+      { name = "file", body = "\0\1\r\n", filename = 'a "b".wav', type = "audio/wav" },
+    } }):json()
+    assert.are.same({ { name = "title", bytes = "a \"b\"\r\n--c" },
+      { name = "file", bytes = "\0\1\r\n", filename = 'a "b".wav', type = "audio/wav" } }, parts)
+  end)
+
+  it("that is none is told at its line", function()
+    local good, problem = pcall(app.post, app, "/parts", { multipart = { { name = "file" } } })
+    assert.is_false(good)
+    assert.is_truthy(tostring(problem):find("multipart[1] must have a name, and text or body", 1, true))
+  end)
+end)
+
 describe("copies", function()
   it("are counted", function()
     assert.are.equal("abc", app:post("/copy", { text = "abc" }).body)

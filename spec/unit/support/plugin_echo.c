@@ -10,6 +10,8 @@ static const fa_host_api *api;
 static fa_result open_echo(fa_plugin_host *host, const fa_host_api *given, void **state, fa_error *error)
 {
     (void)error;
+    if (given->config(host, "refuse") != NULL) /* and does not say why */
+        return FA_IO;
     api = given;
     *state = host;
     return FA_OK;

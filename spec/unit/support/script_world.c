@@ -38,7 +38,7 @@ void script_world_write(script_world *w, const char *name, const char *bytes, si
 }
 
 /* Beside the test program, where the build puts it. */
-static void echo_path(char *out, size_t size)
+void script_echo_path(char *out, size_t size)
 {
     ssize_t length = readlink("/proc/self/exe", out, size - 1);
     out[length > 0 ? length : 0] = '\0';
@@ -55,7 +55,7 @@ static const char *no_config(void *context, const char *key)
 static fa_result start_echo(script_world *w, int with)
 {
     char path[400];
-    echo_path(path, sizeof(path));
+    script_echo_path(path, sizeof(path));
     fa_native_options options = {
         .name = "echo", .path = path, .queue = with & WITH_SHORT_QUEUE ? 1 : 100, .config = no_config, .log = &w->log};
     fa_result result = fa_native_start(w->server, &options, &w->natives[0], &w->error);
@@ -141,7 +141,7 @@ bool script_world_try(script_world *w, fa_ledger *ledger, int with)
 script_world *script_world_begin_with(const char *app, int with)
 {
     char path[400];
-    echo_path(path, sizeof(path));
+    script_echo_path(path, sizeof(path));
     if ((with & WITH_ECHO) && access(path, R_OK) != 0) {
         print_message("skipped: %s has not been built\n", path);
         return NULL;

@@ -86,6 +86,9 @@ const char *script_post(script_world *w, const char *what, const char *body);
 void assert_answer_has(script_world *w, const char *what, const char *part);
 void assert_logged(script_world *w, const char *part);
 
+/* Where the build puts the plugin of plugin_echo.c; not every build has it. */
+void script_echo_path(char *out, size_t size);
+
 /* After a first time, asking again costs nothing that is not given back. */
 void assert_costs_nothing(script_world *w, const char *what);
 
