@@ -269,31 +269,29 @@ void fa_http_connection_cut(fa_http_connection *connection)
 static bool has_rested(const fa_http_connection *connection)
 {
     const fa_http_gate *gate = &connection->gate;
-    uint64_t moment_ms = gate->awaits == FA_AWAITS_FIRST ? FIRST_REST_MS : gate->awaits == FA_AWAITS_NEXT ? REST_MS : 0;
+    uint64_t moment_ms = gate->awaits == FA_AWAITS_FIRST ? FIRST_REST_MS : REST_MS;
     return fa_worker_now(connection->http->worker) >= gate->since_ms + moment_ms;
 }
 
-/* Idle is a connection that owes us nothing of a request: not parsed, not in h2o's buffer, not in the kernel's. */
-static int close_when_idle(h2o_req_t *req, void *context)
+/* Idle is an HTTP/1 connection that owes us nothing of a request: not begun, not in h2o's buffer, not in the kernel's. */
+static bool is_idle(const fa_http_connection *connection)
 {
     int waiting = 0;
-    fa_http_connection *connection = fa_http_connection_of(req);
+    const fa_http_gate *gate = &connection->gate;
     int fd = fa_http_connection_fd(connection);
-    (void)context;
-    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
-    if (req->version == 0 && has_rested(connection) && socket->input->size == 0 && !fa_http_secure_is_reading(socket) &&
-        fd >= 0 && ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0)
-        shut(connection, SHUT_RD); /* h2o reads an end of file and closes */
-    return 0;
+    return gate->socket != NULL && (gate->awaits == FA_AWAITS_FIRST || gate->awaits == FA_AWAITS_NEXT) &&
+           has_rested(connection) && gate->socket->input->size == 0 && !fa_http_secure_is_reading(gate->socket) &&
+           fd >= 0 && ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0;
 }
 
 void fa_http_close_idle(fa_http *http)
 {
-    fa_h2o_each_http1(&http->config, &http->context, close_when_idle);
     FA_LIST_EACH(node, &http->connections)
     {
         fa_http_connection *connection = FA_OBJECT(node, fa_http_connection, link);
         if (lingers(connection))
             end_linger(connection);
+        else if (is_idle(connection))
+            shut(connection, SHUT_RD); /* h2o reads an end of file and closes */
     }
 }

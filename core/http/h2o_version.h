@@ -54,19 +54,6 @@ static inline size_t fa_h2o_new_bytes(const h2o_socket_t *socket,
 #endif
 }
 
-/* ---- closing what is idle ---- */
-
-/* Calls `visit` with the request, begun or not, of every connection that speaks HTTP/1. */
-static inline void fa_h2o_each_http1(h2o_globalconf_t *config, h2o_context_t *context,
-                                     int (*visit)(h2o_req_t *req, void *context))
-{
-#if FA_H2O_2_2
-    config->http1.callbacks.foreach_request(context, visit, NULL);
-#else
-#error "to do: later ones have no foreach_request; their contexts list idle connections by themselves"
-#endif
-}
-
 /* ---- what each thread keeps ---- */
 #if FA_H2O_2_2
 /* The first word of every chunk on h2o's free lists and in its pools points to the next one. */
