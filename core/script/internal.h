@@ -123,8 +123,9 @@ struct fa_script {
     void (*on_idle)(void *context);
     void *idle_context;
     struct fa_task *current;
-    const char *stack_base;      /* of C, where the slice began */
-    volatile sig_atomic_t armed; /* the time is over: every instruction raises until control is back in C */
+    const char *stack_base;        /* of C, where the slice began */
+    char over_at[LUA_IDSIZE + 16]; /* where the time of this slice was over first; empty: it is not */
+    volatile sig_atomic_t armed;   /* the time is over: every instruction raises until control is back in C */
     fa_list tasks;
     idle_coroutine idle[IDLE_COROUTINES]; /* of tasks that have ended well, for the next ones */
     size_t idle_count;

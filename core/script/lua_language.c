@@ -52,7 +52,13 @@ static const char *name_line(lua_State *of, const char *message, char *out, size
 void fa_lua_push_traceback(lua_State *L, lua_State *of, const char *message, int level)
 {
     char line[300];
-    message = message != NULL ? message : "an error that is not a text";
+    if (message == NULL) { /* error(nil), error({}) */
+        char place[80];
+        fa_lua_place(of, place, sizeof(place));
+        snprintf(line, sizeof(line), "%s: an error that is not a text", place);
+        luaL_traceback(L, of, line, level);
+        return;
+    }
     luaL_traceback(L, of, name_line(of, message, line, sizeof(line)), level);
 }
 

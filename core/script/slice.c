@@ -24,13 +24,26 @@ void fa_lua_place(lua_State *L, char *out, size_t size)
     snprintf(out, size, "(no script)");
 }
 
+/* A script that catches the error is stopped further out, again and again. What is told is where it was first, and how it came there. */
+static void push_over(lua_State *L, const fa_script *script)
+{
+    uint64_t limit = script->loading && script->current == NULL ? script->options.load_ms : script->options.slice_ms;
+    lua_pushfstring(L, "%s: the script ran for more than %d ms without waiting", script->over_at, (int)limit);
+}
+
 void fa_slice_over(lua_State *L)
 {
-    char place[LUA_IDSIZE + 16];
-    const fa_script *script = fa_script_of(L);
-    uint64_t limit = script->loading && script->current == NULL ? script->options.load_ms : script->options.slice_ms;
-    fa_lua_place(L, place, sizeof(place));
-    lua_pushfstring(L, "%s: the script ran for more than %d ms without waiting", place, (int)limit);
+    fa_script *script = fa_script_of(L);
+    if (script->over_at[0] != '\0') {
+        push_over(L, script);
+        lua_error(L);
+    }
+    fa_lua_place(L, script->over_at, sizeof(script->over_at));
+    push_over(L, script);
+    fa_lua_push_traceback(L, L, lua_tostring(L, -1), 0);
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.traceback");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.raised");
     lua_error(L);
 }
 
@@ -75,6 +88,7 @@ void fa_slice_begin(fa_script *script, fa_slice *slice)
 {
     bool load = script->loading && script->current == NULL;
     slice->strict = fa_heap_strict(script, true);
+    script->over_at[0] = '\0';
     slice->stack_base = script->stack_base;
     if (script->stack_base == NULL)
         script->stack_base = (const char *)slice;

@@ -93,7 +93,8 @@ static void development_shows_the_traceback(void **state)
     (void)state;
     script_world *w = script_world_begin_with(faulty, WITH_DEVELOPMENT);
     assert_answer_has(w, "GET /error", "\"message\":\"app.lua:1: secret\\nstack traceback:\\n");
-    assert_answer_has(w, "GET /table", "\"message\":\"an error that is not a text\\nstack traceback:");
+    assert_answer_has(w, "GET /table", "\"message\":\"app.lua:2: an error that is not a text\\nstack traceback:");
+    assert_logged(w, "GET /table: app.lua:2: an error that is not a text");
     script_world_end(w);
 }
 

@@ -33,7 +33,10 @@ static void loops_end_with_their_slice(void **state)
         "app:get('/pcall', function(req)\n  while true do pcall(function() while true do end end) end\nend)\n"
         "app:get('/long', function(req)\n  for i = 1, 20 do\n    local till = os.clock() + 0.01\n"
         "    while os.clock() < till do end\n    fitnessally.sleep(0)\n  end\n  req:reply { text = 'done' }\nend)\n"
-        "app:get('/ok', function(req) req:reply { text = 'ok' } end)\n";
+        "app:get('/ok', function(req) req:reply { text = 'ok' } end)\n"
+        "app:get('/caught', function(req)\n"
+        "  pcall(function()\n    coroutine.wrap(function()\n      while true do end\n    end)()\n  end)\n"
+        "  for i = 1, 10 do pcall(error) end\nend)\n";
     static const char *const loops[] = {"GET /loop", "GET /pcall"};
     (void)state;
     script_world *w = begin(app);
@@ -47,6 +50,8 @@ static void loops_end_with_their_slice(void **state)
     }
     assert_logged(w, "app.lua:2: the script ran");
     assert_logged(w, "app.lua:5: the script ran");
+    assert_answer_has(w, "GET /caught", "app.lua:19: the script ran for more than 40 ms"); /* not where it was caught */
+    assert_logged(w, "app.lua:19: in function <app.lua:18>");
     assert_answer(w, "GET /long", "200 done"); /* 200 ms altogether, but it waits between */
     script_world_end(w);
 }
@@ -61,6 +66,13 @@ static void every_entry_is_watched(void **state)
     script_world_write(w, "app.lua", endless, sizeof(endless) - 1);
     assert_false(script_world_try(w, NULL, WITH_NOTHING));
     assert_non_null(strstr(w->error.text, "app.lua:2: the script ran for more than 40 ms"));
+    script_world_end(w);
+    w = script_world_new();
+    w->slice_ms = SLICE_MS;
+    script_world_write(w, "app.lua", "require 'endless'", 17);
+    script_world_write(w, "endless.lua", endless, sizeof(endless) - 1);
+    assert_false(script_world_try(w, NULL, WITH_NOTHING));
+    assert_non_null(strstr(w->error.text, "endless.lua:2: the script ran for more than 40 ms"));
     script_world_end(w);
     w = begin("app:on_start(function() while true do end end)\napp:get('/', function(req)\n"
               "  fitnessally.spawn(function() while true do end end)\n  req:reply { text = 'answered' } end)");
