@@ -4,11 +4,13 @@
 
 #include <stddef.h>
 
-/* The folder that holds lua/, plugins/ and examples/: FITNESSALLY_HOME, else the source tree this was built in, when the program
- * runs from there, else the installed share folder. Static or of the environment. */
+/* The folder that holds lua/, plugins/ and examples/: FITNESSALLY_HOME, else ../share/fitnessally beside the program, else the share
+ * folder of the prefix that this was configured for; the source tree this was built in when the program runs from there, or when
+ * there is no other. Static or of the environment. */
 const char *fa_home(void);
 
-/* Where compiled plugins lie. Static. */
+/* Where compiled plugins lie: ../../lib/fitnessally/plugins of FITNESSALLY_HOME, else ../lib/fitnessally/plugins beside the program, and so
+ * on. Static. */
 const char *fa_home_plugins(void);
 
 /* `path` when it is absolute, exists as it is, or exists below the home no more than here (an error then names what was written); else the
