@@ -5,6 +5,8 @@
 #include "memory/buffer.h"
 #include "script/internal.h"
 
+enum { LONGEST_MESSAGE = 1000 };
+
 /* ---- asking ---- */
 
 static fa_text optional_text(lua_State *L, int table, const char *name)
@@ -43,6 +45,29 @@ static fa_text extra_fields(lua_State *L, lua_State *co, int results)
     return (fa_text){fields.data + 1, fields.length - 2};
 }
 
+/* {code, message} of `error`; pushed on L as a string. What has gone wrong is the log's; in dev mode whoever listens reads the first line. */
+static fa_text error_fields(lua_State *L, bool development, const char *error)
+{
+    const fa_text silent =
+        FA_TEXT("\"error\":{\"code\":\"flow_failed\",\"message\":\"The answer could not be finished.\"}");
+    size_t length = strcspn(error, "\n");
+    fa_text fields;
+    if (!development)
+        return silent;
+    lua_pushcfunction(L, encode_protected);
+    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 2);
+    lua_pushliteral(L, "flow_failed");
+    lua_setfield(L, -2, "code");
+    lua_pushlstring(L, error, length < LONGEST_MESSAGE ? length : LONGEST_MESSAGE);
+    lua_setfield(L, -2, "message");
+    lua_setfield(L, -2, "error");
+    if (lua_pcall(L, 1, 1, 0) != 0)
+        return silent;
+    fields.data = lua_tolstring(L, -1, &fields.length);
+    return (fa_text){fields.data + 1, fields.length - 2};
+}
+
 static void on_flow_done(fa_task *task, const char *error, int results, void *context)
 {
     fa_turn_state *state = context;
@@ -53,9 +78,7 @@ static void on_flow_done(fa_task *task, const char *error, int results, void *co
     if (error != NULL) {
         fa_log_write(fa_worker_log(task->script->worker), FA_LOG_ERROR, "turn %u of dialogue %s: %s",
                      fa_turn_number(turn), fa_turn_dialogue_id(turn), error);
-        fa_turn_finish(
-            turn, FA_TURN_FAILED,
-            FA_TEXT("\"error\":{\"code\":\"flow_failed\",\"message\":\"The answer could not be finished.\"}"));
+        fa_turn_finish(turn, FA_TURN_FAILED, error_fields(L, task->script->options.development, error));
     } else {
         fa_turn_finish(turn, FA_TURN_COMPLETED, extra_fields(L, task->co, results));
     }

@@ -221,6 +221,25 @@ static void assert_stream_has(script_world *w, const char *flow, const char *par
         fail_msg("%s: \"%s\" is not in: %s\n%s", flow, part, stream, w->logged);
 }
 
+/* Whoever develops a flow reads its error where the answer would be; elsewhere nobody but the log learns it. */
+static void a_failed_flow_is_told_in_dev_mode(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin_with(voice_app, WITH_DEVELOPMENT);
+    char line[200];
+    snprintf(line, sizeof(line),
+             "\"error\":{\"code\":\"flow_failed\",\"message\":\"The answer could not be finished.\"}");
+    fa_inprocess *client = listen_to(w, ask(w, "fail"), false);
+    const char *stream = script_answer(w, client);
+    if (strstr(stream, "\"flow_failed\"") == NULL || strstr(stream, ": the flow fails\"") == NULL ||
+        strstr(stream, "traceback") != NULL || strstr(stream, line) != NULL)
+        fail_msg("%s", stream);
+    script_world_end(w);
+    w = script_world_begin(voice_app);
+    assert_stream_has(w, "fail", line);
+    script_world_end(w);
+}
+
 static void flows_make_turns(void **state)
 {
     (void)state;
@@ -351,6 +370,7 @@ int main(void)
         cmocka_unit_test(a_vanished_client_takes_its_task_along),
         cmocka_unit_test(nothing_waits_where_it_cannot),
         cmocka_unit_test(flows_make_turns),
+        cmocka_unit_test(a_failed_flow_is_told_in_dev_mode),
         cmocka_unit_test(a_flow_waits_for_its_listeners),
         cmocka_unit_test(a_turn_that_ends_takes_its_flow_along),
         cmocka_unit_test(a_flow_may_end_its_own_dialogue),
