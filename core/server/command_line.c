@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/allocator.h"
+#include "base/nearest.h"
 #include "server/cli.h"
 
 static int run_version(const fa_cli *cli);
@@ -38,6 +39,16 @@ static const fa_command *find_command(const char *name)
     return NULL;
 }
 
+static int no_such_command(const char *name)
+{
+    fa_nearest nearest = fa_nearest_to(name);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); ++i)
+        fa_nearest_offer(&nearest, commands[i]->name);
+    if (nearest.found != NULL)
+        return fa_cli_misused("", "there is no command \"%s\"; did you mean \"%s\"?", name, nearest.found);
+    return fa_cli_misused("", "there is no command \"%s\"", name);
+}
+
 static void print_overview(FILE *to)
 {
     fputs("usage: fitnessally COMMAND [options]\n\n", to);
@@ -64,7 +75,7 @@ static int run_help(const fa_cli *cli)
     }
     const fa_command *command = find_command(cli->arguments[0]);
     if (command == NULL)
-        return fa_cli_misused("", "there is no command \"%s\"", cli->arguments[0]);
+        return no_such_command(cli->arguments[0]);
     fputs(command->help, stdout);
     return FA_EXIT_DONE;
 }
@@ -96,6 +107,6 @@ int fa_command_line(int argc, char **argv)
         name = "version";
     const fa_command *command = find_command(name);
     if (command == NULL)
-        return fa_cli_misused("", "there is no command \"%s\"", name);
+        return no_such_command(name);
     return run_command(command, argc - 1, argv + 1);
 }

@@ -1,6 +1,7 @@
 /* The declared keys. docs/configuration.md says the same; spec/unit/test_config.c compares the two. */
 #include <string.h>
 
+#include "base/nearest.h"
 #include "server/config.h"
 
 #define MS     1.0
@@ -214,43 +215,10 @@ const fa_config_key *fa_config_keys(void)
     return keys;
 }
 
-enum { LONGEST_NAME = 40 };
-
-/* How many letters must be changed, added or left out (Levenshtein). */
-static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-    size_t row[LONGEST_NAME + 1];
-    for (size_t j = 0; j <= b_length; ++j)
-        row[j] = j;
-    for (size_t i = 1; i <= a_length; ++i) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_length; ++j) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[b_length];
-}
-
 const char *fa_config_nearest(const char *name)
 {
-    const char *nearest = NULL;
-    size_t length = strlen(name);
-    size_t best = length / 3 + 2; /* farther than that it would be a guess, not a suggestion */
-    if (length > LONGEST_NAME)
-        return NULL;
-    for (const fa_config_key *key = keys; key->name != NULL; ++key) {
-        size_t distance = edit_distance(name, length, key->name, strlen(key->name));
-        if (distance < best) {
-            best = distance;
-            nearest = key->name;
-        }
-    }
-    return nearest;
+    fa_nearest nearest = fa_nearest_to(name);
+    for (const fa_config_key *key = keys; key->name != NULL; ++key)
+        fa_nearest_offer(&nearest, key->name);
+    return nearest.found;
 }

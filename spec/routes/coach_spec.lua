@@ -158,6 +158,9 @@ describe("the answer", function()
     local reply = talk "My knee hurts. How do I do a lunge?"
     assert.is_truthy(reply.text:find("ask a doctor", 1, true))
     assert.are.same({ "Lunge" }, names(reply))
+    reply = talk "My knee hurts"
+    assert.is_truthy(reply.text:find("ask a doctor", 1, true))
+    assert.is_nil(reply.text:find("knee hurts", 1, true), reply.text) -- it was not asked to find that
   end)
 
   it("greets and thanks without searching", function()

@@ -89,6 +89,18 @@ describe("records stats", function()
   end)
 end)
 
+describe("a command that there is not", function()
+  it("is told with the one that was meant", function()
+    local output, status = server.command "serv"
+    assert.are.equal(2, status)
+    assert.is_truthy(output:find('there is no command "serv"; did you mean "serve"?', 1, true), output)
+    output = server.command("help", "memroy")
+    assert.is_truthy(output:find('did you mean "memory"?', 1, true), output)
+    output = server.command "frobnicate"
+    assert.is_truthy(output:find('there is no command "frobnicate"\n', 1, true), output)
+  end)
+end)
+
 describe("wrong usage", function()
   it("ends with status 2 and a hint", function()
     for _, words in ipairs { {}, { "dance" }, { "import" }, { "import", "a", "b" }, { "stats", "x" }, { "search" } } do

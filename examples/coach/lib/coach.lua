@@ -193,7 +193,7 @@ function coach.reply(text, history, search)
   elseif asked.kind == "follow" then
     reply.text = answer.lost
   else
-    reply.text = answer.nothing(asked.words)
+    reply.text = asked.pain and answer.help or answer.nothing(asked.words) -- "knee hurts" is nothing to be looked for
   end
   reply.text = (asked.pain and answer.pain or "") .. reply.text
   return reply

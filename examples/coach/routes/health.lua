@@ -1,8 +1,5 @@
 -- How the server is.
 
-local metrics = require "lib.metrics"
-local prometheus = require "fitnessally.prometheus"
-
 -- The plugins that could not be loaded, by name; why is for the log.
 local function unavailable()
   local names
@@ -51,6 +48,4 @@ for path, what in pairs(memory) do
   end)
 end
 
-app:get("/metrics", function(req)
-  req:reply { type = prometheus.content_type, text = metrics.text(fitnessally.status(), fitnessally.memory() or {}) }
-end)
+app:get("/metrics", require("fitnessally.metrics").answer)

@@ -450,6 +450,7 @@ of_module("cors", { { false, { origins = "*" } } })
 of_module("cron", { { "parse", "@daily" } })
 of_module("gzip", { { false, {} } })
 of_module("jwt", { { "reader", { algorithm = "HS256", secret = ("s"):rep(32) } } })
+of_module("metrics", { { "page" }, { "answer", "REQ" } })
 of_module("prometheus", { { "new" } })
 local page = require("fitnessally.prometheus").new()
 plain {

@@ -1,4 +1,4 @@
--- The server's figures as Prometheus text, out of the tables that the health routes show.
+-- The server's own figures, of all workers, for Prometheus: app:get("/metrics", require("fitnessally.metrics").answer)
 
 local prometheus = require "fitnessally.prometheus"
 
@@ -52,10 +52,10 @@ local function add_routes(page, routes)
   end
 end
 
----@param status table fitnessally.status()
----@param memory table fitnessally.memory()
----@return string
-function metrics.text(status, memory)
+---A page that has the server's figures; page:add says figures of your own behind them. Yields: yes. Copies: the figures.
+---@return fitnessally.prometheus.page
+function metrics.page()
+  local status, memory = fitnessally.status(), fitnessally.memory() or {}
   local page = prometheus.new()
   page:add("gauge", "fitnessally_info", "The version that runs.", 1, { version = fitnessally.version })
   page:add("gauge", "fitnessally_uptime_seconds", "Time since the start.", status.uptime_ms / 1000)
@@ -79,7 +79,13 @@ function metrics.text(status, memory)
   add_routes(page, status.routes or {})
   page:add("gauge", "process_resident_memory_bytes", "Resident memory.", amount(memory.memory and memory.memory.rss))
   add_ledger(page, memory.ledger or {})
-  return page:text()
+  return page
+end
+
+---A handler that answers with that page. Yields: yes. Copies: the page.
+---@param req request
+function metrics.answer(req)
+  req:reply { type = prometheus.content_type, text = metrics.page():text() }
 end
 
 return metrics
