@@ -55,6 +55,9 @@ const char *fa_cli_file(const fa_cli *cli);
  * bytes. */
 int fa_cli_find_server(const fa_cli *cli, char *path);
 
+/* On standard error: which process it was that fa_cli_find_server found, when the command line did not say it. */
+void fa_cli_name_found(const fa_cli *cli, const char *path);
+
 /* A server configured with the file and the options, or what is wrong was said. The caller destroys it. */
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 

@@ -1,10 +1,24 @@
 /* Which running server a command means. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/cli.h"
 #include "server/control.h"
+#include "server/process_hint.h"
+
+/* It may be another than the one that was meant, when that one does not run. */
+void fa_cli_name_found(const fa_cli *cli, const char *path)
+{
+    char hint[100];
+    const char *file = strrchr(path, '/');
+    long pid = strtol(file != NULL ? file + 1 : path, NULL, 10);
+    if (cli->pid != NULL || cli->socket != NULL || cli->json || pid <= 0)
+        return;
+    fa_process_hint(pid, hint, sizeof(hint));
+    fprintf(stderr, "process %ld%s%s\n", pid, hint[0] != '\0' ? " " : "", hint);
+}
 
 int fa_cli_find_server(const fa_cli *cli, char *path)
 {

@@ -18,6 +18,7 @@ static int run(const fa_cli *cli)
     int status = fa_cli_find_server(cli, path);
     if (status != FA_EXIT_DONE)
         return status;
+    fa_cli_name_found(cli, path);
     snprintf(request, sizeof(request), "recycle %s", cli->arguments[0]);
     if (fa_control_ask(path, request, &answer, &error) != FA_OK)
         return fa_cli_failed("nothing was recycled: %s", error.text);

@@ -15,6 +15,7 @@ static int run(const fa_cli *cli)
     int status = fa_cli_find_server(cli, path);
     if (status != FA_EXIT_DONE)
         return status;
+    fa_cli_name_found(cli, path);
     snprintf(request, sizeof(request), "reload %s%s", cli->status ? "status " : "", cli->json ? "json" : "text");
     if (fa_control_ask(path, request, &answer, &error) != FA_OK)
         return fa_cli_failed("%s", error.text);

@@ -51,6 +51,21 @@ describe("declared routes", function()
   end)
 end)
 
+describe("fitnessally reload", function()
+  it("says which server it has found by itself", function()
+    local app = server.start { app = APP }
+    server.shell(("ln -s control '%s/fitnessally'"):format(app.folder))
+    local output = server.shell(("XDG_RUNTIME_DIR='%s' '%s' reload 2>&1"):format(app.folder, server.binary))
+    app:stop()
+    if output:find("servers run here", 1, true) then -- others of this user's do, on this machine
+      assert.is_truthy(output:find(tostring(app.pid), 1, true), output)
+    else
+      assert.is_truthy(output:find(("process %d in /"):format(app.pid), 1, true), output)
+      assert.is_truthy(output:find("generation 2 serves", 1, true), output)
+    end
+  end)
+end)
+
 describe("fitnessally routes", function()
   local folder
   setup(function() folder = server.folder() end)
