@@ -32,6 +32,12 @@ static const char *message_for(int status)
     }
 }
 
+/* The only 503 of ours that comes this way is fa_http_refuse's: the code is that of all who lack memory. */
+static const char *code_for(int status)
+{
+    return status == 503 ? "over_budget" : fa_status_code_name(status);
+}
+
 static void send_rewritten(h2o_ostream_t *super, h2o_req_t *req, fa_h2o_piece *bufs, size_t count,
                            h2o_send_state_t state)
 {
@@ -75,7 +81,7 @@ static void rewrite(h2o_req_t *req, h2o_ostream_t **slot)
     char id[FA_REQUEST_ID_SIZE], json[FA_ERROR_JSON_SIZE];
     int status = req->res.status;
     fa_http_request_id(fa_http_connection_of(req)->http, &req->headers, id);
-    size_t length = fa_error_json(json, fa_status_code_name(status), message_for(status), id);
+    size_t length = fa_error_json(json, code_for(status), message_for(status), id);
 
     ssize_t type = h2o_find_header(&req->res.headers, H2O_TOKEN_CONTENT_TYPE, -1);
     if (type >= 0)

@@ -182,7 +182,7 @@ static const fa_config_key keys[] = {
     KEY("budget_plugins", SIZE, "0", 0, 1024 * GB, "memory all plugins may keep; 0: no limit, as for the following"),
     KEY("budget_caches", SIZE, "0", 0, 1024 * GB, "memory for caches together"),
     KEY("budget_connections", SIZE, "0", 0, 1024 * GB, "memory for open connections together; one more is closed"),
-    KEY("budget_requests", SIZE, "0", 0, 1024 * GB, "memory for requests together; beyond it the answer is 503"),
+    KEY("budget_requests", SIZE, "0", 0, 1024 * GB, "memory for requests together; beyond it the answer is 503 over_budget"),
     KEY("budget_dialogues", SIZE, "0", 0, 1024 * GB,
         "memory for dialogues together; a question is answered 503 unless each running turn could have its dialogue_budget"),
     KEY("budget_turns", SIZE, "0", 0, 1024 * GB, "memory for the work of turns together; beyond it calls in a flow fail"),
