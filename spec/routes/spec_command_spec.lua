@@ -62,6 +62,34 @@ describe("fitnessally spec", function()
     assert.is_truthy(output:find("cannot open /nowhere/app.lua", 1, true), output)
   end)
 
+  it("shows no test what the app has logged in another", function()
+    local output = run(write([[
+      local app = require "fitnessally.testing".app { app = "]] .. file "" .. [[", plugins = {} }
+      it("is well", function() assert.are.equal(500, app:get("/broken").status) end)
+      it("fails", function() assert.are.equal(500, app:get("/hello").status) end)
+    ]]))
+    assert.is_truthy(output:find("not ok 2 - fails", 1, true), output)
+    assert.is_nil(output:find("# log:", 1, true), output)
+  end)
+
+  it("blames the line of the spec for what it is told wrongly", function()
+    local output = run(write([[local spec = require "fitnessally.testing"
+      local app = spec.app { app = "]] .. file "" .. [[", plugins = {} }
+      it("one", function() app:get() end)
+      it("two", function() app:advance "soon" end)
+      it("three", function() spec.app { setings = { tts = "" } } end)
+      it("four", function()
+        local closed = spec.app { app = "]] .. file "" .. [[", plugins = {} }
+        closed:close()
+        closed:settle()
+      end)
+    ]]))
+    for line, problem in pairs { [3] = 'a request has a method and a target', [4] = 'app:advance: "soon" is not a duration',
+      [5] = "spec.app: there is no option setings", [9] = "the app is closed" } do
+      assert.is_truthy(output:find(("one_spec.lua:%d: %s"):format(line, problem), 1, true), problem .. ":\n" .. output)
+    end
+  end)
+
   it("does not call it a success when no test has run", function()
     local path = write [[it("is here", function() end)]]
     local output, status = run("--filter", "is not here", path)

@@ -2,6 +2,7 @@
 -- docs/testing.md is the guide, meta.lua beside this file has the types.
 
 local cjson = require "cjson"
+local check_options = require "fitnessally.options"
 local body_of = require "fitnessally.testing.content"
 local native = require "fitnessally.testing.native"
 local scripted = require "fitnessally.testing.upstream"
@@ -110,13 +111,20 @@ end
 local App = {}
 App.__index = App
 
+local function native_of(app, level)
+  return app.native or error("the app is closed", level + 1)
+end
+
 local function ask(app, method, target, content, options, level)
+  if type(method) ~= "string" or type(target) ~= "string" then
+    error(("a request has a method and a target, two texts as in app:get \"/hello\", not a %s and a %s"):format(type(method),
+      type(target)), level + 1)
+  elseif options.headers ~= nil and type(options.headers) ~= "table" then
+    error(("headers are a table, not a %s"):format(type(options.headers)), level + 1)
+  end
   local body, kind = body_of(content, level + 1)
   local headers = header_list(options.headers, body, kind)
-  if not app.native then
-    error("the app is closed", level + 1)
-  end
-  return app.native:ask(method, target, headers, body, options.remote or "127.0.0.1", options.stepped or false)
+  return native_of(app, level + 1):ask(method, target, headers, body, options.remote or "127.0.0.1", options.stepped or false)
 end
 
 -- "spec/x_spec.lua:12", of whoever called in.
@@ -315,12 +323,16 @@ end
 -- ---- the app ---------------------------------------------------------------------------------------------------------
 
 function App:settle()
-  self.native:settle()
+  native_of(self, 2):settle()
 end
 
 ---Time passes: "10s", "250ms".
 function App:advance(duration)
-  self.native:advance(duration)
+  local native_app = native_of(self, 2)
+  local fine, problem = pcall(native_app.advance, native_app, duration)
+  if not fine then
+    error(("app:advance: %s"):format(problem), 2)
+  end
 end
 
 ---Seconds since 1970 by the app's clock.
@@ -439,9 +451,15 @@ local own = {
   control = "false", tracker = "false", script_jit = "off", duplicate_window = "0s", memory_budget = "256MB",
 }
 
+local APP_OPTIONS = {
+  app = "string", config = "string", settings = "table", plugins = "table", data = "string", clock = "string",
+  graces = "string|number",
+}
+
 ---Loads an application. options: app (a folder), config (a file), data, plugins (a list), settings, clock ("fake", or "real"), graces.
 function testing.app(options)
   options = type(options) == "string" and { app = options } or options or {}
+  check_options("spec.app", options, APP_OPTIONS)
   local overrides, given = {}, {}
   flatten(options.settings or {}, "", overrides, given)
   flatten({ app = options.app, data = options.data }, "", overrides, given)
@@ -476,7 +494,7 @@ function testing.app(options)
     test = testing.current,
     copies_before = figures.copies,
     copied_before = figures.copied_bytes,
-    logged = 0,
+    logged = "",
     upstreams = {},
   }, App)
   local _, _, counts = counted(opened)
@@ -503,7 +521,7 @@ function testing.runner.begin(test)
   for _, app in ipairs(open_apps) do
     local figures = app.native:figures()
     app.copies_before, app.copied_before = figures.copies, figures.copied_bytes
-    app.logged = #app.native:log()
+    app.logged = app.native:log()
   end
 end
 
@@ -511,8 +529,8 @@ end
 function testing.runner.logged()
   local parts = {}
   for _, app in ipairs(open_apps) do
-    local text = app.native:log()
-    parts[#parts + 1] = text:sub(#text > app.logged and app.logged + 1 or 1)
+    local text, before = app.native:log(), app.logged -- only the last lines are kept: the first of before may be gone
+    parts[#parts + 1] = text:sub(1, #before) == before and text:sub(#before + 1) or text
   end
   return table.concat(parts)
 end
