@@ -289,12 +289,13 @@ static int upstream_stats(lua_State *L)
 {
     fa_upstream_figures f;
     fa_upstream_read(fa_lua_check_upstream(L), &f);
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 13);
     set_text(L, "name", f.name);
     set_number(L, "requests", (double)f.requests);
     set_number(L, "bytes", (double)f.bytes);
     set_number(L, "failed", (double)f.failed);
     set_number(L, "retries", (double)f.retries);
+    set_number(L, "moves", (double)f.moves);
     set_number(L, "recycled", (double)f.recycled);
     set_number(L, "running", (double)f.running);
     set_number(L, "waiting", (double)f.waiting);

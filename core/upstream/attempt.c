@@ -35,6 +35,10 @@ static size_t end_head(attempt *a, size_t given)
         status = fa_stand_in_status(a->stand_in);
     else
         curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 100 || status == 101 || status > 599) { /* 101: nobody has asked for another protocol */
+        a->detail = "a status that is none";
+        return stop(a, FA_FAILED_PROTOCOL);
+    }
     if (status < 200) /* a provisional one; the head that counts follows */
         return given;
     a->status = (int)status;
@@ -50,42 +54,34 @@ static size_t end_head(attempt *a, size_t given)
     return given;
 }
 
-static fa_result note_line(attempt *a, const char *line, size_t length)
+/* Nothing but CR LF, or LF, is taken off its end: what is left of CRs is for fa_head_note to refuse. */
+static size_t line_length(const char *line, size_t length)
 {
-    void *space;
-    const char *colon = memchr(line, ':', length);
-    if (colon == NULL || colon == line)
-        return FA_OK; /* libcurl has let it pass, and nobody needs it */
-    fa_result result = fa_buffer_reserve(a->head, length + 1, &space);
-    if (result != FA_OK)
-        return result;
-    char *out = space;
-    size_t name = (size_t)(colon - line), from = name + 1, end = length;
-    while (from < end && (line[from] == ' ' || line[from] == '\t'))
-        ++from;
-    while (end > from && (line[end - 1] == ' ' || line[end - 1] == '\t'))
-        --end;
-    for (size_t i = 0; i < name; ++i)
-        out[i] = (char)(line[i] >= 'A' && line[i] <= 'Z' ? line[i] + ('a' - 'A') : line[i]);
-    out[name] = ':';
-    memcpy(out + name + 1, line + from, end - from);
-    out[name + 1 + end - from] = '\n';
-    fa_buffer_commit(a->head, name + 2 + end - from);
-    return FA_OK;
+    if (length > 0 && line[length - 1] == '\n')
+        --length;
+    return length > 0 && line[length - 1] == '\r' ? length - 1 : length;
+}
+
+static size_t note_line(attempt *a, const char *line, size_t length, size_t given)
+{
+    if (fa_buffer_length(a->head) + length > a->transfer->settled->options.max_head)
+        return stop(a, FA_FAILED_TOO_LARGE);
+    fa_result result = fa_head_note(a->head, &a->line_at, line, length);
+    if (result == FA_INVALID)
+        a->detail = "a malformed header";
+    return result == FA_OK ? given : stop(a, result == FA_INVALID ? FA_FAILED_PROTOCOL : FA_FAILED_MEMORY);
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
     attempt *a = context;
-    size_t given = size * count, length = given;
+    size_t given = size * count, length = line_length(line, given);
     fa_pool_count(a->flight.pool, given);
     fa_attempt_touch(a);
     if (!a->answered) {
         a->answered = true;
         fa_transfer_sent(a); /* the next piece may be due sooner than the first byte was */
     }
-    while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-        --length;
     if (a->head_done) /* a trailer */
         return given;
     if (length == 0)
@@ -94,14 +90,11 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
         if (a->head != NULL)
             fa_buffer_release(a->head);
         a->head = NULL;
+        a->line_at = 0;
         return fa_buffer_new(a->transfer->scope, 512, "head", FA_HERE, &a->head) == FA_OK ? given
                                                                                           : stop(a, FA_FAILED_MEMORY);
     }
-    if (a->head == NULL)
-        return stop(a, FA_FAILED_PROTOCOL);
-    if (fa_buffer_length(a->head) + length > a->transfer->settled->options.max_head)
-        return stop(a, FA_FAILED_TOO_LARGE);
-    return note_line(a, line, length) == FA_OK ? given : stop(a, FA_FAILED_MEMORY);
+    return a->head != NULL ? note_line(a, line, length, given) : stop(a, FA_FAILED_PROTOCOL);
 }
 
 static fa_result append(fa_transfer *t, const attempt *a, const char *bytes, size_t length)

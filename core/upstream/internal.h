@@ -55,7 +55,7 @@ struct fa_upstream {
     fa_timer close_idle;      /* nothing has flown since */
     size_t pools;             /* with those that are closing */
     size_t running, waiting;
-    uint64_t requests, failed, retries, recycled;
+    uint64_t requests, failed, retries, moves, recycled;
     uint64_t closed_requests, closed_bytes; /* of pools that are gone */
     fa_stand_in stand_in;                   /* who answers instead; NULL: nobody */
     void *stand_in_context;
@@ -90,6 +90,7 @@ typedef struct attempt {
     curl_mime *mime;
     const fa_guard *guard; /* NULL: none */
     fa_buffer *head;       /* "name: value\n" */
+    size_t line_at;        /* where its last line begins */
     int status;
     int64_t length; /* of the body, -1: unknown */
     bool head_done, paused, guarded, sent, answered, hedge;
@@ -174,6 +175,9 @@ void fa_settled_unref(settled *settled);
 void fa_settled_hide(const settled *settled, fa_buffer *excerpt);
 
 /* ---- head.c: of an answer; NULL is an empty one. What is given is borrowed from it ---- */
+/* Adds a line as it came, without its end. last: where the last one begins, 0 at first; a folded line goes on with that one, after a space.
+ * FA_INVALID: no header, a control character, or one of those that say where the body ends in a form that libcurl reads otherwise. */
+fa_result fa_head_note(fa_buffer *head, size_t *last, const char *line, size_t length);
 /* The line at *at, which moves on. False at the end. */
 bool fa_head_next(const fa_buffer *head, size_t *at, fa_header *header);
 bool fa_head_find(const fa_buffer *head, const char *name, fa_text *value);

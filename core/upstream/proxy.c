@@ -136,12 +136,16 @@ static bool is_of_the_hop(const fa_transfer *t, fa_text name)
                                         "x-request-id",
                                         "alt-svc",
                                         NULL};
-    fa_text listed;
+    fa_header line;
     for (const char *const *it = names; *it != NULL; ++it) {
         if (fa_text_is(name, *it))
             return true;
     }
-    return fa_head_find(t->head, "connection", &listed) && is_in_list(listed, name);
+    for (size_t at = 0; fa_head_next(t->head, &at, &line);) {
+        if (fa_text_is(line.name, "connection") && is_in_list(line.value, name))
+            return true;
+    }
+    return false;
 }
 
 static bool is_replaced(const fa_proxy *r, fa_text name)

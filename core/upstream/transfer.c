@@ -312,6 +312,7 @@ static void attempt_failed(fa_transfer *t, attempt *a, fa_failure_kind kind, con
             fa_buffer_release(t->answer);
         t->answer = NULL;
         t->status = 0;
+        t->upstream->moves += moves;
         rest(t, fa_transfer_may_move(t) ? 0 : next_backoff(t));
         return;
     }

@@ -74,8 +74,10 @@ void fa_upstream_recycle(fa_upstream *upstream, const char *why);
 
 typedef struct fa_upstream_figures {
     const char *name;
-    uint64_t requests, bytes, failed, retries, recycled, breaker_opened; /* since the start */
-    size_t running, waiting;                                             /* transfers on this worker */
+    uint64_t requests, bytes, failed, recycled, breaker_opened; /* since the start */
+    uint64_t retries;                                           /* repetitions that took from the budget, hedges too */
+    uint64_t moves;          /* to another address, because nobody was at the one before: no repetition */
+    size_t running, waiting; /* transfers on this worker */
     size_t sockets, pools;
     bool breaker_open; /* of every address */
 } fa_upstream_figures;

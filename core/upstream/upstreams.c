@@ -8,6 +8,13 @@
 
 /* ---- easy handles ---- */
 
+/* Before 8.1.1 (curl pull request 11103) a handle remembers the last header of its former transfer, which is freed by then: a service whose
+ * first line behind the status is a folded one had libcurl write there. */
+static bool may_serve_again(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080101;
+}
+
 CURL *fa_easy_take(fa_upstreams *all)
 {
     return all->easy_count > 0 ? all->easies[--all->easy_count] : curl_easy_init();
@@ -15,7 +22,7 @@ CURL *fa_easy_take(fa_upstreams *all)
 
 void fa_easy_give(fa_upstreams *all, CURL *easy)
 {
-    if (all->easy_count == MAX_FREE_EASIES || all->closing) {
+    if (all->easy_count == MAX_FREE_EASIES || all->closing || !may_serve_again()) {
         curl_easy_cleanup(easy);
         return;
     }
@@ -317,6 +324,7 @@ void fa_upstream_read(const fa_upstream *u, fa_upstream_figures *out)
                                  .bytes = u->closed_bytes + f.bytes,
                                  .failed = u->failed,
                                  .retries = u->retries,
+                                 .moves = u->moves,
                                  .recycled = u->recycled,
                                  .running = u->running,
                                  .waiting = u->waiting,

@@ -32,6 +32,31 @@ const says = {
   'no blank line': [`${OK}Content-Length: 5\r\n`],
   'no HTTP': ['SSH-2.0-OpenSSH_9.2\r\n'],
   'no status': ['HTTP/1.1 abc OK\r\n\r\n'],
+  'no status at all': ['HTTP/1.1\r\n\r\n'],
+  'status 999': ['HTTP/1.1 999 Denied\r\nContent-Length: 5\r\n\r\nshort'],
+  'status 600': ['HTTP/1.1 600 Odd\r\nContent-Length: 5\r\n\r\nshort'],
+  'status 99': ['HTTP/1.1 99 Low\r\nContent-Length: 5\r\n\r\nshort', ''],
+  'status 099': ['HTTP/1.1 099 Low\r\nContent-Length: 5\r\n\r\nshort', ''],
+  'status 000': ['HTTP/1.1 000 None\r\nContent-Length: 5\r\n\r\nshort', ''],
+  'status -20': ['HTTP/1.1 -20 Less\r\nContent-Length: 5\r\n\r\nshort', ''],
+  'status 2000': ['HTTP/1.1 2000 More\r\nContent-Length: 5\r\n\r\nshort'],
+  'another protocol': ['HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nshort', ''],
+  'a provisional one': [`HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n${OK}Content-Length: 5\r\n\r\nshort`],
+  'a control character': [`${OK}X-A: a\x01b\r\nContent-Length: 5\r\n\r\nshort`],
+  'a delete': [`${OK}X-A: a\x7fb\r\nContent-Length: 5\r\n\r\nshort`],
+  'a bare CR': [`${OK}X-A: a\rX-Evil: b\r\nContent-Length: 5\r\n\r\nshort`],
+  'a CR too many': [`${OK}X-A: a\r\r\nContent-Length: 5\r\n\r\nshort`],
+  'a NUL': [`${OK}X-A: a\0b\r\nContent-Length: 5\r\n\r\nshort`],
+  'a name that is none': [`${OK}X A: b\r\nContent-Length: 5\r\n\r\nshort`],
+  'no name': [`${OK}: b\r\nContent-Length: 5\r\n\r\nshort`],
+  'no colon': [`${OK}X-A b\r\nContent-Length: 5\r\n\r\nshort`],
+  'a folded length': [`${OK}Content-Length: 5\r\n 0\r\n\r\nshort`],
+  'a coding folded': [`${OK}Transfer-Encoding:\r\n chunked\r\n\r\n5\r\nshort\r\n0\r\n\r\n`],
+  'a coding with a space': [`${OK}Transfer-Encoding : chunked\r\n\r\n5\r\nshort\r\n0\r\n\r\n`],
+  'a fold first': [`${OK} X-A: b\r\nContent-Length: 5\r\n\r\nshort`],
+  'an unknown coding': [`${OK}Transfer-Encoding: odd\r\n\r\nshort`],
+  odd: [`${OK}X-A: one\r\n\t two: three \r\n \r\n four\r\nX-B : b\r\nX-C: \xc3\xa4\tc\r\nX-D:\r\n d\r\nX-E:\r\nConnection: close\r\n`
+    + 'Connection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nshort'],
 };
 
 let service, port, requests = 0, open = 0, app;
@@ -58,7 +83,7 @@ before(async () => {
   await new Promise((resolve) => service.listen(0, '127.0.0.1', resolve));
   ({ port } = service.address());
   const settings = [`upstreams.trickle.url=http://127.0.0.1:${port}`, `upstreams.trickle.total_timeout=${1500 * SLOW}ms`, 'upstreams.trickle.retries=0',
-    `upstreams.lies.url=http://127.0.0.1:${port}`, 'upstreams.lies.retries=0', 'upstreams.lies.breaker_failures=0', 'upstreams.trickle.breaker_failures=0',
+    `upstreams.lies.url=http://127.0.0.1:${port}`, 'upstreams.lies.retries=0', 'upstreams.lies.total_timeout=15s', 'upstreams.lies.breaker_failures=0', 'upstreams.trickle.breaker_failures=0',
     'upstreams.lies.max_head=64KB', 'upstreams.nobody.url=http://nobody.invalid', 'upstreams.nobody.connect_timeout=1min', 'upstreams.nobody.retries=0'];
   app = await startApp({ url: `http://127.0.0.1:${port}` }, '--workers', '1', ...settings.flatMap((one) => ['--set', one]));
 });
@@ -113,8 +138,49 @@ describe('lengths and heads that are wrong', () => {
   }
 });
 
+test('heads that are no HTTP are an error of kind protocol, at once', async () => {
+  const wrong = ['no status at all', 'status 999', 'status 600', 'status 99', 'status 099', 'status 000', 'status -20', 'status 2000', 'another protocol',
+    'a control character', 'a delete', 'a bare CR', 'a CR too many', 'a NUL', 'a name that is none', 'no name', 'no colon', 'a folded length',
+    'a coding folded', 'a coding with a space', 'a fold first', 'an unknown coding'];
+  for (const what of wrong) {
+    const { kind, answer } = await ask('lies', what);
+    assert.deepEqual([answer, kind, requests], [502, 'protocol', 1], what);
+  }
+});
+
 test('the same length twice is one', async () => {
   assert.equal((await get(app, '/get?up=lies&path=/twice')).text, 'short');
+});
+
+test('folded lines are unfolded, and the spaces before a colon taken away', async () => {
+  const { status, headers } = JSON.parse((await get(app, '/heads?up=lies&path=/odd')).text);
+  assert.equal(status, 200);
+  assert.equal(headers['x-a'], 'one two: three four');
+  assert.equal(headers['x-b'], 'b');
+  assert.equal(headers['x-c'], 'ä\tc');
+  assert.equal(headers['x-d'], 'd');
+  assert.equal(headers['x-e'], '');
+});
+
+test('what is piped has no folded line, and no header of the hop, whichever Connection names it', async () => {
+  const { status, headers, text } = await get(app, '/pipe?up=lies&path=/odd');
+  assert.deepEqual([status, text], [200, 'short']);
+  assert.equal(headers.get('x-a'), 'one two: three four');
+  assert.equal(headers.get('x-b'), 'b');
+  assert.equal(headers.get('x-hop'), null);
+});
+
+test('what is no HTTP is piped to nobody', async () => {
+  for (const what of ['a control character', 'a bare CR', 'status 999', 'another protocol']) {
+    const { status, text } = await get(app, `/pipe?up=lies&path=/${encodeURIComponent(encodeURIComponent(what))}`);
+    assert.deepEqual([status, JSON.parse(text).kind], [502, 'protocol'], what);
+  }
+});
+
+test('a provisional answer is passed over', async () => {
+  const { status, headers } = JSON.parse((await get(app, '/heads?up=lies&path=/a%2520provisional%2520one')).text);
+  assert.equal(status, 200);
+  assert.equal(headers['x-early'], undefined);
 });
 
 test('a name that is nobody\'s', async () => {

@@ -224,6 +224,12 @@ static void the_last_address_helps_for_ever(void **state)
         assert_int_equal(a.attempts, 3);
     }
     assert_int_equal(w->service.requests, 30);
+    fa_upstream_figures figures;
+    fa_upstream_read(w->it, &figures);
+    assert_int_equal(figures.requests, 30);
+    assert_int_equal(figures.moves, 60);
+    assert_int_equal(figures.retries, 0);
+    assert_int_equal(figures.failed, 0);
     upstream_world_end(w);
 }
 
@@ -236,6 +242,10 @@ static void nobody_is_at_any_address(void **state)
     upstream_ask(w, &a);
     assert_int_equal(a.kind, FA_FAILED_REFUSED);
     assert_int_equal(a.attempts, 3); /* both, and one repetition */
+    fa_upstream_figures figures;
+    fa_upstream_read(w->it, &figures);
+    assert_int_equal(figures.moves, 1);
+    assert_int_equal(figures.retries, 1);
     upstream_world_end(w);
 }
 

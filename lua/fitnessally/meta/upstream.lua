@@ -81,7 +81,7 @@ function up:stream(request) end
 function up:pipe(req, request) end
 ---A new pool on this worker; fitnessally.recycle and `fitnessally recycle` do it on all. Yields: no. Copies: no.
 function up:recycle() end
----Figures of this worker: requests, bytes, failed, retries, recycled, running, waiting, sockets, pools, breaker_open. Yields: no. Copies: no.
+---Figures of this worker: requests, bytes, failed, retries, moves (to another address), recycled, running, waiting, sockets, pools, breaker_open. Yields: no. Copies: no.
 ---@return table<string, any>
 function up:stats() end
 

@@ -43,7 +43,7 @@ export function get(server, target, agent) {
     const request = http.get(server.url + target, { agent }, (answer) => {
       let text = '';
       answer.setEncoding('utf8').on('data', (part) => (text += part));
-      answer.on('end', () => resolve({ status: answer.statusCode, text }));
+      answer.on('end', () => resolve({ status: answer.statusCode, headers: new Headers(Object.entries(answer.headers).map(([name, value]) => [name, String(value)])), text }));
       answer.on('error', (error) => resolve({ status: 0, text: error.message }));
     });
     request.on('error', (error) => resolve({ status: 0, text: error.message }));

@@ -30,6 +30,14 @@ app:get("/post", function(req)
   req:reply { status = res.status, body = res.body, headers = { ["X-Attempts"] = tostring(res.attempts) } }
 end)
 
+-- The headers as a script gets them.
+app:get("/heads", function(req)
+  local up, path = up_of(req)
+  local res, err = up:get { path = path }
+  if not res then return fail(req, err) end
+  req:reply { json = { status = res.status, headers = res.headers } }
+end)
+
 app:get("/pipe", function(req)
   local up, path = up_of(req)
   local ok, err = up:pipe(req, { path = path })
