@@ -209,9 +209,7 @@ static fa_result begin_turn(fa_dialogues *registry, const fa_question *question,
     }
     dialogue_reconsider(d);
     asked->turn = d->turn;
-    fa_log_write(fa_worker_log(registry->worker), FA_LOG_INFO,
-                 "dialogue %s: turn %u begins; the client plays its local thinking sound (0 bytes sent)", d->id,
-                 d->epoch);
+    fa_log_write(fa_worker_log(registry->worker), FA_LOG_INFO, "dialogue %s: turn %u begins", d->id, d->epoch);
     return FA_OK;
 }
 

@@ -1,5 +1,6 @@
 /* require, and how app.lua is loaded. The walk through modules is in lua/fitnessally/loader.lua, so that the body of a module may wait;
  * here are files, and the tasks that wait for a module which another one is loading. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,7 +78,7 @@ int fa_script_load_text(lua_State *L, const char *path, const char *chunk)
 {
     source s = {.file = fopen(path, "rb")};
     if (s.file == NULL) {
-        lua_pushfstring(L, "cannot open %s", path);
+        lua_pushfstring(L, "cannot open %s: %s", path, strerror(errno));
         return LUA_ERRFILE;
     }
     int status = lua_loadx(L, read_block, &s, chunk, "t");

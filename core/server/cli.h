@@ -62,7 +62,7 @@ void fa_cli_name_found(const fa_cli *cli, const char *path);
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
 extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes,
-    fa_command_upgrade, fa_command_reload, fa_command_doctor, fa_command_recycle, fa_command_spec, fa_command_plugin,
-    fa_command_repl;
+    fa_command_upgrade, fa_command_reload, fa_command_doctor, fa_command_recycle, fa_command_spec, fa_command_new,
+    fa_command_plugin, fa_command_repl;
 
 #endif

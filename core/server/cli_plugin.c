@@ -1,14 +1,12 @@
 /* `fitnessally plugin new NAME`: a working plugin to begin with. It is a copy of lua/fitnessally/sample with another name. */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "server/cli.h"
-#include "server/home.h"
+#include "server/sample.h"
 
-enum { LONGEST_NAME = 39, LONGEST_LINE = 1024 };
+enum { LONGEST_NAME = 39 };
 
 #define SAMPLE "sample"
 
@@ -19,67 +17,16 @@ static bool good_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
-/* The folder and those above it. */
-static int make_folder(const char *path)
-{
-    char part[4096];
-    snprintf(part, sizeof(part), "%s", path);
-    for (char *slash = part + 1; (slash = strchr(slash, '/')) != NULL; ++slash) {
-        *slash = '\0';
-        mkdir(part, 0777);
-        *slash = '/';
-    }
-    if (mkdir(part, 0777) != 0)
-        return fa_cli_failed("%s: %s", path, strerror(errno));
-    return FA_EXIT_DONE;
-}
-
-/* The line with the name in place of the sample's. */
-static void write_line(FILE *out, const char *line, const char *name)
-{
-    for (const char *at; (at = strstr(line, SAMPLE)) != NULL; line = at + strlen(SAMPLE))
-        fprintf(out, "%.*s%s", (int)(at - line), line, name);
-    fputs(line, out);
-}
-
-static int copy_file(const char *from, const char *to, const char *name)
-{
-    char line[LONGEST_LINE];
-    FILE *in = fopen(from, "re");
-    FILE *out = in != NULL ? fopen(to, "wxe") : NULL;
-    if (out == NULL) {
-        int status = fa_cli_failed("%s: %s", in != NULL ? to : from, strerror(errno));
-        if (in != NULL)
-            fclose(in);
-        return status;
-    }
-    while (fgets(line, sizeof(line), in) != NULL)
-        write_line(out, line, name);
-    bool failed = ferror(in) || ferror(out);
-    fclose(in);
-    if (fclose(out) != 0 || failed)
-        return fa_cli_failed("%s cannot be written: %s", to, strerror(errno));
-    printf("%s\n", to);
-    return FA_EXIT_DONE;
-}
-
 static int make_plugin(const char *folder, const char *name)
 {
-    static const char *const files[] = {"plugin.lua", "init.lua", "README.md", "spec/app/app.lua",
-                                        "spec/sample_spec.lua"};
-    char from[4200], to[4200], spec[4200];
-    snprintf(spec, sizeof(spec), "%s/spec/app", folder);
-    int status = make_folder(folder);
-    if (status == FA_EXIT_DONE)
-        status = make_folder(spec);
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && status == FA_EXIT_DONE; ++i) {
-        snprintf(from, sizeof(from), "%s/lua/fitnessally/" SAMPLE "/%s", fa_home(), files[i]);
-        snprintf(to, sizeof(to), "%s/%s", folder, files[i]);
-        if (i == sizeof(files) / sizeof(files[0]) - 1)
-            snprintf(to, sizeof(to), "%s/spec/%s_spec.lua", folder, name);
-        status = copy_file(from, to, name);
-    }
-    return status;
+    char spec[100];
+    const fa_sample_file files[] = {
+        {SAMPLE "/plugin.lua", "plugin.lua"},   {SAMPLE "/init.lua", "init.lua"},
+        {SAMPLE "/README.md", "README.md"},     {SAMPLE "/spec/app/app.lua", "spec/app/app.lua"},
+        {SAMPLE "/spec/sample_spec.lua", spec},
+    };
+    snprintf(spec, sizeof(spec), "spec/%s_spec.lua", name);
+    return fa_sample_copy(folder, files, sizeof(files) / sizeof(files[0]), SAMPLE, name);
 }
 
 static int run(const fa_cli *cli)
@@ -93,6 +40,8 @@ static int run(const fa_cli *cli)
                               "\"%.60s\" is no name of a plugin: at most %d lower-case letters, digits, _ and -", name,
                               LONGEST_NAME);
     snprintf(folder, sizeof(folder), "%s/%s", parent, name);
+    if (access(folder, F_OK) == 0)
+        return fa_cli_failed("%s: File exists", folder);
     int status = make_plugin(folder, name);
     if (status == FA_EXIT_DONE)
         printf("try it: fitnessally spec %s/spec\n"

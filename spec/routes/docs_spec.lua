@@ -39,6 +39,27 @@ end
 before_each(function() folder = server.folder() end)
 after_each(function() server.remove(folder) end)
 
+describe("fitnessally new", function()
+  it("makes an application that is right, and that its own specs hold for", function()
+    local made = succeeds "fitnessally new talk"
+    assert.is_truthy(made:find("talk/app.lua\n", 1, true), made)
+    succeeds "cd talk && fitnessally check --no-types --set state_dir=../state"
+    local output = succeeds "cd talk && fitnessally spec"
+    assert.is_truthy(output:find("3 successes / 0 failures / 0 errors", 1, true), output)
+    assert.is_nil(server.read(folder .. "/talk/.luarc.json"):find "HOME")
+  end)
+
+  it("is of use in the folder one is in, and writes over nothing", function()
+    write("fitnessally.conf.lua", "listen = {}\n")
+    local output, status = run "fitnessally new ."
+    assert.are.equal(1, status)
+    assert.is_truthy(output:find("./fitnessally.conf.lua: File exists", 1, true), output)
+    assert.is_truthy(run("ls"):find "^fitnessally.conf.lua\n$") -- not half of it, either
+    succeeds "rm fitnessally.conf.lua && fitnessally new . && fitnessally check --no-types"
+    assert.are.equal(2, select(2, run "fitnessally new"))
+  end)
+end)
+
 describe("writing-routes.md", function()
   it("begins with a folder that every command goes by", function()
     write("app.lua", block("writing-routes", "-- app.lua"))
@@ -150,6 +171,6 @@ describe("the command", function()
   it("names an application as it was written when there is none", function()
     local output, status = run "fitnessally check --set app=nowhere --set plugins_enabled="
     assert.are.equal(1, status)
-    assert.is_truthy(output:find("cannot open nowhere/app.lua", 1, true), output)
+    assert.is_truthy(output:find("cannot open nowhere/app.lua: No such file or directory", 1, true), output)
   end)
 end)
