@@ -58,6 +58,22 @@ static void *run(void *argument)
 
 /* ---- loading ---- */
 
+/* What would be called or read without being there; NULL: all of it is. */
+static const char *missing(const fa_plugin *entry)
+{
+    if (entry->name == NULL)
+        return "name";
+    if (entry->open == NULL)
+        return "open";
+    if (entry->functions == NULL && entry->function_count > 0)
+        return "functions";
+    for (size_t i = 0; i < entry->function_count; ++i) {
+        if (entry->functions[i].name == NULL || entry->functions[i].run == NULL)
+            return "name or function in its table of functions";
+    }
+    return NULL;
+}
+
 static fa_result check_entry(const fa_native_options *options, const fa_plugin *entry, fa_error *error)
 {
     if (entry == NULL)
@@ -65,9 +81,18 @@ static fa_result check_entry(const fa_native_options *options, const fa_plugin *
     if (entry->magic != FA_PLUGIN_MAGIC)
         return fa_fail(error, FA_INVALID, "plugin %s: " FA_PLUGIN_SYMBOL " of %s is not a fitnessally plugin",
                        options->name, options->path);
-    if (entry->abi != FA_PLUGIN_ABI || entry->size < sizeof(fa_plugin))
+    if (entry->abi != FA_PLUGIN_ABI)
         return fa_fail(error, FA_INVALID, "plugin %s: compiled for plugin ABI %u, this server has %u: compile it again",
                        options->name, (unsigned)entry->abi, FA_PLUGIN_ABI);
+    if (entry->size < sizeof(fa_plugin))
+        return fa_fail(
+            error, FA_INVALID,
+            "plugin %s: its fa_plugin has %zu bytes, this server's has %zu: say .size = sizeof(fa_plugin), and "
+            "compile it again",
+            options->name, entry->size, sizeof(fa_plugin));
+    if (missing(entry) != NULL)
+        return fa_fail(error, FA_INVALID, "plugin %s: " FA_PLUGIN_SYMBOL " of %s has no %s", options->name,
+                       options->path, missing(entry));
     if (strcmp(entry->name, options->name) != 0)
         return fa_fail(error, FA_INVALID, "plugin %s: %s calls itself %s", options->name, options->path, entry->name);
     return FA_OK;

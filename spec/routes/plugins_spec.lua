@@ -172,6 +172,44 @@ describe("a plugin in Lua", function()
     assert.is_nil(output:find("broken loads", 1, true))
   end)
 
+  it("is left out when its C half is none, is of another ABI or lacks what would be called", function()
+    here:write_app ""
+    here:write_plugin("broken", { plugin = [[return { name = "broken", native = true }]], init = "return {}" })
+    server.write(folder .. "/broken.c", [[
+      #include <fitnessally/plugin.h>
+      static fa_result open_it(fa_plugin_host *host, const fa_host_api *api, void **state, fa_error *error)
+      {
+          (void)host, (void)api, (void)state, (void)error;
+          return FA_OK;
+      }
+      static const fa_plugin_function functions[] = {{"nothing", 0}};
+      FA_PLUGIN_EXPORT NAME = {.magic = FA_PLUGIN_MAGIC, .abi = FA_PLUGIN_ABI, .size = sizeof(fa_plugin), .name = "broken",
+                               .version = "1", .open = open_it, OTHERWISE};]])
+    local options = { "--set", "app=" .. folder .. "/app", "--set", "plugin_path=" .. folder .. "/plugins", "--set",
+      "plugins_enabled=broken", "--set", "tts=", "--set", "state_dir=" .. folder .. "/state" }
+    for otherwise, problem in pairs {
+      [".magic = 1"] = "is not a fitnessally plugin",
+      [".abi = FA_PLUGIN_ABI + 1"] = ": compile it again",
+      [".size = 8"] = "its fa_plugin has 8 bytes, this server's has ",
+      [".name = 0"] = "has no name",
+      [".name = \"other\""] = "calls itself other",
+      [".open = 0"] = "has no open",
+      [".function_count = 1"] = "has no functions",
+      [".functions = functions, .function_count = 1"] = "has no name or function in its table of functions",
+      ["NAME=fa_other"] = "exports no fa_plugin_entry",
+      [""] = false,
+    } do
+      local name, otherwise_of = otherwise:match "^NAME=(.*)$", otherwise:match "^NAME=" and "" or otherwise
+      local made, failed = server.shell(("cc -w -std=c11 -shared -fPIC -I'%s/core/include' -DNAME=%s '-DOTHERWISE=%s' " ..
+        "-o '%s/plugins/broken/broken.so' '%s/broken.c' 2>&1"):format(server.root, name or "fa_plugin_entry", otherwise_of,
+        folder, folder))
+      assert.are.equal(0, failed, made)
+      local output, status = server.command("check", "--no-types", unpack(options))
+      assert.are.equal(problem and 1 or 0, status, otherwise .. ": " .. output)
+      assert.is_truthy(not problem or output:find(problem, 1, true), output)
+    end
+  end)
+
   it("lets no server start whose configuration does not fit it", function()
     here:write_plugin("tts-shout", SHOUT)
     here:write_app(APP)

@@ -108,10 +108,10 @@ typedef struct fa_plugin {
     size_t size;    /* sizeof(fa_plugin) */
     const char *name, *version;
 
-    /* Makes the plugin's state. api and host: valid until close returns. On an error the text is shown to the operator and
+    /* Makes the plugin's state; must be there. api and host: valid until close returns. On an error the text is shown to the operator and
      * close is not called. */
     fa_result (*open)(fa_plugin_host *host, const fa_host_api *api, void **state, fa_error *error);
-    void (*close)(void *state);
+    void (*close)(void *state); /* NULL: nothing is to be done */
 
     const fa_plugin_function *functions;
     size_t function_count;
