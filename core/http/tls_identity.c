@@ -19,10 +19,23 @@ static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GC
 
 /* ---- what went wrong ---- */
 
-static fa_result fail_openssl(fa_error *error, const fa_tls_source *source, const char *file)
+/* "no start line" and "unsupported" are what OpenSSL says of a file that holds something else. */
+static bool is_another_thing(unsigned long code)
+{
+    return !ERR_SYSTEM_ERROR(code) &&
+           (ERR_GET_LIB(code) == ERR_LIB_OSSL_DECODER ||
+            (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE));
+}
+
+/* what: is to be in the file. */
+static fa_result fail_openssl(fa_error *error, const fa_tls_source *source, const char *file, const char *what)
 {
     unsigned long code = ERR_peek_error();
     const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    if (is_another_thing(code)) {
+        ERR_clear_error();
+        return fa_fail(error, FA_INVALID, "tls.%s: %s: there is no %s in it (PEM)", source->name, file, what);
+    }
     fa_result result = ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE ? FA_NO_MEMORY : FA_INVALID;
     fa_fail(error, result, "tls.%s: %s: %s", source->name, file, reason != NULL ? reason : "cannot be read");
     ERR_clear_error();
@@ -90,12 +103,13 @@ static fa_result take_key(SSL_CTX *context, X509 *certificate, const fa_tls_sour
     EVP_PKEY *key = file != NULL ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
     fa_result result = FA_OK;
     if (key == NULL)
-        result = fail_openssl(error, source, source->key); /* NOLINT(bugprone-branch-clone): as the last one */
+        result = fail_openssl(error, source, source->key,
+                              "private key"); /* NOLINT(bugprone-branch-clone): as the last one */
     else if (X509_check_private_key(certificate, key) != 1)
         result = fa_fail(error, FA_INVALID, "tls.%s: %s: is not the key of %s", source->name, source->key,
                          source->certificate);
     else if (SSL_CTX_use_PrivateKey(context, key) != 1)
-        result = fail_openssl(error, source, source->key);
+        result = fail_openssl(error, source, source->key, "private key");
     ERR_clear_error();
     EVP_PKEY_free(key);
     BIO_free(file);
@@ -205,7 +219,7 @@ static fa_result fill_in(fa_tls_identity *identity, const fa_tls_source *source,
     if (identity->context == NULL)
         return no_memory(error, source);
     if (SSL_CTX_use_certificate_chain_file(identity->context, source->certificate) != 1)
-        return fail_openssl(error, source, source->certificate);
+        return fail_openssl(error, source, source->certificate, "certificate");
     X509 *certificate = SSL_CTX_get0_certificate(identity->context);
     fa_result result = take_key(identity->context, certificate, source, error);
     if (result != FA_OK)

@@ -1,6 +1,8 @@
 /* `fitnessally doctor`: what this machine, this build and this configuration make of a server, in plain words. */
 #include <dlfcn.h>
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 #include "server/json_writer.h"
 #include "server/server.h"
 
-enum { MOST = 32, OTHER_FILES = 64 /* beside connections: logs, plugins, the spool */ };
+enum { MOST = 32, OTHER_FILES = 64 /* beside connections: logs, plugins, the spool */, SOON_DAYS = 14 };
 
 typedef enum state { FINE, WORTH_KNOWING, WRONG } state;
 
@@ -174,6 +176,40 @@ static void look_at_upstreams(doctor *d, const fa_config *c)
     find(d, FINE, "upstreams", "%zu in the configuration", count);
 }
 
+/* What cannot be read is said where the application is looked at. */
+static void look_at_certificate(doctor *d, const char *name, const char *file)
+{
+    int days = 0, seconds = 0;
+    char date[32] = "";
+    struct tm end = {0};
+    BIO *bio = BIO_new_file(file, "r");
+    X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    if (certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1 &&
+        ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) == 1) {
+        bool over = days < 0 || seconds < 0;
+        strftime(date, sizeof(date), "%Y-%m-%d", &end);
+        find(d,
+             over               ? WRONG
+             : days < SOON_DAYS ? WORTH_KNOWING
+                                : FINE,
+             "certificate", over ? "tls.%s: %s has expired, on %s: clients refuse it" : "tls.%s: %s is good until %s",
+             name, file, date);
+    }
+    X509_free(certificate);
+}
+
+static void look_at_certificates(doctor *d, const fa_config *c)
+{
+    static const char group[] = "tls";
+    const char *name;
+    for (size_t i = 0; (name = fa_config_named_name(c, group, i)) != NULL; ++i) {
+        const char *file = fa_config_named(c, group, name, "certificate", NULL);
+        if (file != NULL)
+            look_at_certificate(d, name, file);
+    }
+}
+
 static void look_at_application(doctor *d, fa_server *server)
 {
     fa_error error = {{0}};
@@ -247,6 +283,7 @@ static int run(const fa_cli *cli)
     find(&d, FINE, "configuration", "%s", fa_cli_file(cli) != NULL ? fa_cli_file(cli) : "defaults only: no file");
     look_at_compiler(&d, server);
     look_at_limits(&d, fa_server_config(server));
+    look_at_certificates(&d, fa_server_config(server));
     look_at_upstreams(&d, fa_server_config(server));
     look_at_application(&d, server);
     fa_server_destroy(server);
@@ -263,16 +300,16 @@ const fa_command fa_command_doctor = {
     .name = "doctor",
     .options = "clwdsj",
     .summary = "say what this machine, build and configuration make of a server",
-    .help =
-        "usage: fitnessally doctor [options]\n"
-        "\n"
-        "Versions of what it is built on, whether scripts can be compiled (docs/limits.md), limits, open files, and "
-        "whether configuration,\n"
-        "plugins and scripts load. Exits with 1 when something is wrong. What holds the memory of a running server "
-        "is `memory doctor`.\n"
-        "\n"
-        "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
-        "  --listen, --workers, --data, --set   as for serve\n"
-        "  --json               as JSON: {status, findings: [{name, state, text}]}\n",
+    .help = "usage: fitnessally doctor [options]\n"
+            "\n"
+            "Versions of what it is built on, whether scripts can be compiled (docs/limits.md), limits, open files, "
+            "certificates, and "
+            "whether configuration,\n"
+            "plugins and scripts load. Exits with 1 when something is wrong. What holds the memory of a running server "
+            "is `memory doctor`.\n"
+            "\n"
+            "  -c, --config FILE    configuration (default: fitnessally.conf.lua here, else the shipped one)\n"
+            "  --listen, --workers, --data, --set   as for serve\n"
+            "  --json               as JSON: {status, findings: [{name, state, text}]}\n",
     .run = run,
 };

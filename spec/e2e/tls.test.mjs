@@ -221,7 +221,7 @@ describe('reload', () => {
     assert.equal(await shown(), 'second');
     certificates.become('alpha', 'other');
     writeFileSync(certificates.certificate('alpha'), 'no certificate');
-    await reload(/certificates stay as they were: tls\.alpha: \S+alpha\.pem: no start line/);
+    await reload(/certificates stay as they were: tls\.alpha: \S+alpha\.pem: there is no certificate in it \(PEM\)/);
     assert.equal(await shown(), 'second');
     certificates.become('alpha', 'other');
     writeFileSync(certificates.key('alpha'), '');

@@ -43,7 +43,9 @@ export function get(server, target, agent) {
     const request = http.get(server.url + target, { agent }, (answer) => {
       let text = '';
       answer.setEncoding('utf8').on('data', (part) => (text += part));
-      answer.on('end', () => resolve({ status: answer.statusCode, headers: new Headers(Object.entries(answer.headers).map(([name, value]) => [name, String(value)])), text }));
+      const headers = new Headers(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
+      // Not enumerable: an answer is compared with { status, text }.
+      answer.on('end', () => resolve(Object.defineProperty({ status: answer.statusCode, text }, 'headers', { value: headers })));
       answer.on('error', (error) => resolve({ status: 0, text: error.message }));
     });
     request.on('error', (error) => resolve({ status: 0, text: error.message }));
