@@ -352,6 +352,9 @@ typedef struct fa_turn_state {
 /* A number of bytes, or a text such as "64KB"; raises. */
 size_t fa_lua_check_size(lua_State *L, int index, const char *what);
 
+/* The table at `index` (positive), if there is one, has only options that are known; raises. known: ends with NULL. */
+void fa_lua_check_options(lua_State *L, int index, const char *what, const char *const *known);
+
 /* Makes a handle for a buffer of `scope` and pushes it; on failure the buffer is released and nil, message are pushed: returns how
  * many values. */
 int fa_lua_push_buffer(lua_State *L, fa_buffer *buffer, fa_scope *scope);

@@ -43,8 +43,8 @@ int fa_lua_new_buffer(lua_State *L, int index, fa_scope *scope)
     fa_buffer *buffer;
     const char *label = "buffer";
     size_t capacity = 0;
+    fa_lua_check_options(L, index, "fitnessally.buffer", (const char *const[]){"label", "capacity", NULL});
     if (!lua_isnoneornil(L, index)) {
-        luaL_checktype(L, index, LUA_TTABLE);
         lua_getfield(L, index, "label");
         lua_getfield(L, index, "capacity");
         if (!lua_isnil(L, -2))

@@ -180,7 +180,7 @@ static int request_events(lua_State *L)
         lua_newtable(L);
         lua_replace(L, 2);
     }
-    luaL_checktype(L, 2, LUA_TTABLE);
+    fa_lua_check_options(L, 2, "req:events", (const char *const[]){"headers", "retry", "heartbeat", NULL});
     lua_getfield(L, 2, "headers");   /* 3 */
     lua_getfield(L, 2, "retry");     /* 4 */
     lua_getfield(L, 2, "heartbeat"); /* 5 */

@@ -47,6 +47,8 @@ static const fa_media_mount *make_mount(lua_State *L, const fa_exchange *exchang
     return made;
 }
 
+static const char *const file_options[] = {"path", "root", "type", "download", "immutable", NULL};
+
 /* A text names a file below the app's folder; a table may say another root. */
 static int request_file(lua_State *L)
 {
@@ -54,6 +56,8 @@ static int request_file(lua_State *L)
     fa_exchange *exchange = fa_lua_check_unanswered(L);
     if (!exchange->head_only && !fa_text_is(exchange->method, "GET"))
         return luaL_error(L, "req:file answers GET and HEAD only: send another request to it with req:redirect");
+    luaL_argcheck(L, lua_isnoneornil(L, 3), 3,
+                  "options stand in one table, beside path: req:file { path = ..., root = ... }");
     lua_settop(L, 2);
     if (!lua_istable(L, 2)) {
         luaL_checkstring(L, 2);
@@ -61,6 +65,7 @@ static int request_file(lua_State *L)
         lua_insert(L, 2);
         lua_setfield(L, 2, "path");
     }
+    fa_lua_check_options(L, 2, "req:file", file_options);
     lua_getfield(L, 2, "path");      /* 3 */
     lua_getfield(L, 2, "root");      /* 4 */
     lua_getfield(L, 2, "type");      /* 5 */

@@ -199,6 +199,9 @@ static const char *same_site_option(lua_State *L)
     return NULL; /* not reached */
 }
 
+static const char *const cookie_options[] = {"path",      "domain",      "max_age",   "secure",
+                                             "http_only", "partitioned", "same_site", NULL};
+
 static int request_set_cookie(lua_State *L)
 {
     fa_error error;
@@ -210,7 +213,7 @@ static int request_set_cookie(lua_State *L)
         lua_newtable(L);
         lua_replace(L, 4);
     }
-    luaL_checktype(L, 4, LUA_TTABLE);
+    fa_lua_check_options(L, 4, "req:set_cookie", cookie_options);
     fa_cookie cookie = {.name = text_at(L, 2),
                         .value = text_at(L, 3),
                         .path = text_option(L, "path"),
@@ -245,6 +248,8 @@ static int request_redirect(lua_State *L)
     fa_exchange *exchange = fa_lua_check_unanswered(L);
     fa_text location = text_at(L, 2);
     lua_settop(L, 3);
+    if (!lua_isnumber(L, 3))
+        fa_lua_check_options(L, 3, "req:redirect", (const char *const[]){"external", "status", NULL});
     if (lua_istable(L, 3)) {
         lua_getfield(L, 3, "external");
         external = lua_toboolean(L, -1);

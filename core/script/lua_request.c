@@ -401,12 +401,19 @@ static int request_index(lua_State *L)
     return 1;
 }
 
+/* nil, and not no value at all: tonumber(req:query("none")) would be an error. */
+static int push_nothing(lua_State *L)
+{
+    lua_pushnil(L);
+    return 1;
+}
+
 static int request_header(lua_State *L)
 {
     request *r = check_request(L);
     fa_text value = fa_exchange_header(r->exchange, luaL_checkstring(L, 2));
     if (value.length == 0)
-        return 0;
+        return push_nothing(L);
     push_text(L, value);
     return 1;
 }
@@ -417,7 +424,7 @@ static int request_query(lua_State *L)
     request *r = check_request(L);
     const char *value = fa_exchange_query(r->exchange, luaL_checkstring(L, 2), &length);
     if (value == NULL)
-        return 0;
+        return push_nothing(L);
     lua_pushlstring(L, value, length);
     fa_scope_free(r->exchange->scope, (void *)value); /* else a script that asks in a loop fills the request */
     return 1;

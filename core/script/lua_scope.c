@@ -128,8 +128,8 @@ static int open_scope(lua_State *L)
     fa_task *task = script->current;
     lua_settop(L, 2);
     lua_pushnil(L); /* 3: deadline */
+    fa_lua_check_options(L, 2, "fitnessally.scope", (const char *const[]){"deadline", "budget", NULL});
     if (!lua_isnil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
         lua_getfield(L, 2, "deadline");
         lua_replace(L, 3);
         lua_getfield(L, 2, "budget");

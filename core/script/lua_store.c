@@ -94,6 +94,7 @@ static int store_put(lua_State *L)
     size_t length, bytes;
     fa_store *store = check_store(L);
     const char *key = check_key(L, &length);
+    fa_lua_check_options(L, 4, "store:put", (const char *const[]){"ttl", "add", NULL});
     uint64_t expires = read_expiry(L, 4);
     fa_store_mode mode = read_mode(L, 4);
     fa_buffer *buffer = fa_lua_test(L, 3, &fa_type_buffer, FA_META_BUFFER);
@@ -122,8 +123,10 @@ static int store_get(lua_State *L)
     fa_store *store = check_store(L);
     const char *key = check_key(L, &length);
     fa_task_scope(L); /* raises before anything is leased */
-    if (fa_store_get(store, key, length, now_ms(L), &buffer, &number) != FA_OK)
-        return 0;
+    if (fa_store_get(store, key, length, now_ms(L), &buffer, &number) != FA_OK) {
+        lua_pushnil(L); /* and not nothing: tostring(store:get("none")) */
+        return 1;
+    }
     if (buffer != NULL)
         return push_shared(L, buffer);
     lua_pushnumber(L, number);
@@ -137,6 +140,7 @@ static int store_count(lua_State *L)
     fa_store *store = check_store(L);
     const char *key = check_key(L, &length);
     lua_Number by = luaL_optnumber(L, 3, 1);
+    fa_lua_check_options(L, 4, "store:count", (const char *const[]){"ttl", NULL});
     fa_result result = fa_store_count(store, key, length, by, now_ms(L), read_expiry(L, 4), &number);
     if (result == FA_INVALID)
         return luaL_error(L, "store:count: the entry holds bytes, not a number");
@@ -178,9 +182,9 @@ static int store_figures(lua_State *L)
 static fa_store_limits read_limits(lua_State *L)
 {
     fa_store_limits limits = {.bytes = DEFAULT_BYTES, .entries = DEFAULT_ENTRIES};
+    fa_lua_check_options(L, 2, "fitnessally.store", (const char *const[]){"size", "entries", NULL});
     if (lua_isnoneornil(L, 2))
         return limits;
-    luaL_checktype(L, 2, LUA_TTABLE);
     lua_getfield(L, 2, "size");
     if (!lua_isnil(L, -1))
         limits.bytes = fa_lua_check_size(L, -1, "fitnessally.store: size");

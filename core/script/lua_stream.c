@@ -268,7 +268,7 @@ static int request_start(lua_State *L)
         lua_newtable(L);
         lua_replace(L, 2);
     }
-    luaL_checktype(L, 2, LUA_TTABLE);
+    fa_lua_check_options(L, 2, "req:start", (const char *const[]){"status", "headers", "type", "length", NULL});
     lua_getfield(L, 2, "status");  /* 3 */
     lua_getfield(L, 2, "headers"); /* 4 */
     lua_getfield(L, 2, "type");    /* 5 */

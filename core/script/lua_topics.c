@@ -133,8 +133,8 @@ static int subscribe(lua_State *L)
     fa_topics *topics = topics_of(L);
     const char *name = check_name(L);
     lua_Number queue = DEFAULT_QUEUE;
+    fa_lua_check_options(L, 2, "fitnessally.subscribe", (const char *const[]){"queue", NULL});
     if (!lua_isnoneornil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
         lua_getfield(L, 2, "queue");
         queue = luaL_optnumber(L, -1, DEFAULT_QUEUE);
         luaL_argcheck(L, queue >= 1 && queue <= FA_TOPIC_QUEUE_MOST, 2, "queue must be 1 to 1024");

@@ -41,6 +41,9 @@ end
 ---@return string
 function time.iso(ms)
   ms = math.floor(ms or time.now())
+  if not (ms >= -62167219200000 and ms < 253402300800000) then
+    error("time.iso: milliseconds since 1970, of the years 0 to 9999", 2)
+  end
   local seconds = math.floor(ms / 1000)
   local days = math.floor(seconds / DAY)
   local rest = seconds - days * DAY
@@ -75,6 +78,9 @@ end
 ---@param text string
 ---@return number? ms, string? message
 function time.parse_iso(text)
+  if type(text) ~= "string" then -- a parameter that is not there
+    return nil, "this is no date as 2026-11-29T01:02:03Z"
+  end
   local year, month, day, rest = text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
   if not year or #text > 40 or not is_date(tonumber(year), tonumber(month), tonumber(day)) then
     return nil, "this is no date as 2026-11-29T01:02:03Z"
@@ -103,7 +109,7 @@ end
 ---@param text string
 ---@return number? ms, string? message
 function time.parse_http(text)
-  local seconds = native.parse_http_date(text)
+  local seconds = type(text) == "string" and native.parse_http_date(text)
   if not seconds then
     return nil, "this is no date as in a header"
   end

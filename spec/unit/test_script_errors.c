@@ -134,6 +134,20 @@ static void beginners_mistakes_are_told(void **state)
         {"fitnessally.sleep '2'", "fitnessally.sleep: "},
         {"fitnessally.sleep(-1)", "fitnessally.sleep is 0 to 86400000 milliseconds, or a text"},
         {"fitnessally.sleep()", "bad argument #1 to 'sleep'"},
+        {"req:set_cookie('a', 'b', { secured = true })",
+         "app.lua:16: req:set_cookie: there is no option secured; there are path,"},
+        {"req:redirect('/', { extrnal = true })",
+         "req:redirect: there is no option extrnal; there are external and status"},
+        {"req:redirect('/', 'permanent')", "bad argument #2 to 'redirect' (table expected, got string)"},
+        {"req:file('app.lua', { root = '.' })", "options stand in one table, beside path"},
+        {"req:file { path = 'app.lua', rot = '.' }", "req:file: there is no option rot"},
+        {"req:events { rety = '1s' }", "req:events: there is no option rety"},
+        {"req:start { tpye = 'text/csv' }", "req:start: there is no option tpye"},
+        {"fitnessally.buffer { lable = 'x' }",
+         "fitnessally.buffer: there is no option lable; there are label and capacity"},
+        {"fitnessally.scope('x', { deadlin = '1s' }, print)", "fitnessally.scope: there is no option deadlin"},
+        {"fitnessally.subscribe('x', { keep = 1 })", "fitnessally.subscribe: there is no option keep"},
+        {"require('fitnessally.time').iso(0 / 0)", "app.lua:26: time.iso: milliseconds since 1970"},
         {"return { text = 'x' }", "The handler returned without an answer (req:reply, req:fail)."},
     };
     char text[8000];
@@ -144,7 +158,10 @@ static void beginners_mistakes_are_told(void **state)
                          mistakes[i].code);
     used += snprintf(text + used, sizeof(text) - (size_t)used,
                      "app:get('/fine', function(req) fitnessally.sleep '0' fitnessally.sleep '1ms'\n"
-                     "  req:reply { status = 201, headers = { a = 1 }, type = 'text/x', text = 42 } end)\n");
+                     "  req:reply { status = 201, headers = { a = 1 }, type = 'text/x', text = 42 } end)\n"
+                     "app:get('/absent', function(req)\n"
+                     "  req:reply { text = tostring(tonumber(req:query('n'))) .. tostring(req:header('x-none')) ..\n"
+                     "    tostring(require('fitnessally.time').parse_iso(req:query('n'))) } end)\n");
     script_world *w = script_world_new();
     script_world_write(w, "app.lua", text, (size_t)used);
     if (!script_world_try(w, NULL, WITH_DEVELOPMENT))
@@ -157,6 +174,7 @@ static void beginners_mistakes_are_told(void **state)
         assert_has(answer, mistakes[i].told);
     }
     assert_has(ask(w, "GET /fine", "application/json"), "201 ");
+    assert_has(ask(w, "GET /absent", "application/json"), "200 nilnilnil");
     script_world_end(w);
 }
 

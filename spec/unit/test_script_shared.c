@@ -39,6 +39,8 @@ static const char app[] =
     "fitnessally.buffer()) end,\n"
     "    function() fitnessally.store('a b') end, function() fitnessally.store('s', { entries = 0 }) end,\n"
     "    function() cache:put('t', 'x') cache:count('t') end, function() cache.put({}, 'k', 'x') end,\n"
+    "    function() fitnessally.store('s', { ttl = '1s' }) end, function() cache:put('k', 'x', { tll = '1s' }) end,\n"
+    "    function() cache:count('n', 1, { add = true }) end, function() error(tostring(cache:get('none'))) end,\n"
     "  } do messages[i] = select(2, pcall(call)) end\n"
     "  req:reply { text = table.concat(messages, '\\n') }\n"
     "end)\n"
@@ -79,6 +81,10 @@ static void misuse_is_an_error(void **state)
     assert_non_null(strstr(answer, "a store's name is made of"));
     assert_non_null(strstr(answer, "entries must be 1 to 1000000"));
     assert_non_null(strstr(answer, "the entry holds bytes, not a number"));
+    assert_non_null(strstr(answer, "fitnessally.store: there is no option ttl; there are size and entries"));
+    assert_non_null(strstr(answer, "store:put: there is no option tll; there are ttl and add"));
+    assert_non_null(strstr(answer, "store:count: there is no option add; there are ttl"));
+    assert_non_null(strstr(answer, "nil"));
     script_world_end(w);
 }
 
