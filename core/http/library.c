@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 #include <h2o/version.h>
 
@@ -24,8 +25,8 @@ static fa_result try_directory(const char *name_template, fa_error *error)
     snprintf(name, sizeof(name), "%s", name_template);
     int fd = mkstemp(name);
     if (fd < 0)
-        return fa_fail(error, FA_IO, "the spool directory cannot be written to: %s: %s", name_template,
-                       strerror(errno));
+        return fa_fail(error, FA_IO, "the spool directory cannot be written to: %.*s: %s",
+                       (int)(strrchr(name_template, '/') - name_template), name_template, strerror(errno));
     unlink(name);
     close(fd);
     return FA_OK;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/openssl_memory.h"
+#include "server/borrowed_state.h"
 #include "server/pressure_steps.h"
 #include "server/process.h"
 #include "upstream/curl_memory.h"
@@ -289,6 +290,9 @@ int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, i
     int status = -1;
     server->log.level =
         server->log.level < FA_LOG_WARN ? FA_LOG_WARN : server->log.level; /* a tool speaks for itself */
+    fa_borrowed_state borrowed = {.folder = ""};
+    if (app == FA_TOOL_WITH_APP) /* it looks at the application; others work on what is in state_dir */
+        fa_borrowed_state_begin(&borrowed, server->config);
     if (build(server, 1, app == FA_TOOL_WITH_APP, &error) == FA_OK)
         status = fa_runtime_run_tool(server->runtime, script, argc, argv, &error);
     if (status < 0) {
@@ -296,6 +300,7 @@ int fa_server_run_tool(fa_server *server, const char *script, fa_tool_app app, i
         status = 1;
     }
     take_down(server);
+    fa_borrowed_state_end(&borrowed, server->config);
     return status;
 }
 
@@ -310,6 +315,8 @@ fa_result fa_server_check(fa_server *server, fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
+    fa_borrowed_state borrowed;
+    fa_borrowed_state_begin(&borrowed, server->config);
     fa_result result = build(server, 1, true, error);
     for (size_t i = 0; result == FA_OK && server->plugin_problem != NULL && i < server->plugins.count; ++i) {
         if (server->plugins.list[i].problem != NULL)
@@ -317,5 +324,6 @@ fa_result fa_server_check(fa_server *server, fa_error *error)
                                    server->plugins.list[i].problem);
     }
     take_down(server);
+    fa_borrowed_state_end(&borrowed, server->config);
     return result;
 }

@@ -167,6 +167,23 @@ describe("embedding.md", function()
   end)
 end)
 
+describe("commands that only look", function()
+  it("leave nothing behind, so that root may check what another user serves", function()
+    write("app/app.lua", 'app:get("/", function(req) req:reply {} end)')
+    local settings = " --set app=app --set plugins_enabled=records --set tts="
+    succeeds("fitnessally check --no-types" .. settings)
+    succeeds("fitnessally routes" .. settings)
+    succeeds("fitnessally doctor" .. settings)
+    assert.are.equal("app\n", (run "ls -A"))
+    local output = succeeds("fitnessally check --no-types --json" .. settings)
+    assert.is_truthy(output:find('"state_dir":{"value":".fitnessally","from":"', 1, true), output)
+    write("closed/state", "no folder")
+    local told, status = run("fitnessally check --no-types --set state_dir=closed/state" .. settings)
+    assert.are.equal(1, status)
+    assert.is_truthy(told:find("closed/state", 1, true), told)
+  end)
+end)
+
 describe("the command", function()
   it("names an application as it was written when there is none", function()
     local output, status = run "fitnessally check --set app=nowhere --set plugins_enabled="
