@@ -104,6 +104,8 @@ typedef struct fa_http_gate {
     unsigned char alert;   /* of a handshake that fails */
     fa_http2_begun *begun; /* with HTTP/2: what its requests are waited for; and its socket */
     h2o_socket_t *http2_socket;
+    h2o_linklist_t *http2_link; /* what h2o has of it, for as long as it reads */
+    bool told_last;             /* that no more requests are wanted */
 } fa_http_gate;
 
 /* An accepted or adopted socket. Lives from then until its last file descriptor is closed, lingering included. */

@@ -7,6 +7,7 @@
 
 #include <h2o.h>
 #include <h2o/version.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,51 @@ static inline size_t fa_h2o_new_bytes(const h2o_socket_t *socket,
     return fresh;
 #endif
 }
+
+/* ---- the end of one HTTP/2 connection ---- */
+#if FA_H2O_2_2
+/* What a connection is in the list of its context: the last one, after h2o_http2_accept. */
+static inline h2o_linklist_t *fa_h2o_http2_newest(h2o_context_t *context)
+{
+    return context->http2._conns.prev;
+}
+
+/* h2o ends all connections of a context when it drains, in two steps: first each client hears that it should ask elsewhere (GOAWAY with the
+ * highest of all streams) and is answered all the same; a second later streams that are opened are passed over, and the connection closes
+ * when none is left that is being answered. No call ends one. So the list is narrowed to it for that of the drain, which calls nobody. False:
+ * h2o drains already. */
+static inline bool fa_h2o_http2_end(h2o_context_t *context, h2o_linklist_t *connection, bool for_good)
+{
+    h2o_linklist_t others, *all = &context->http2._conns;
+    h2o_timeout_entry_t *again = &context->http2._graceful_shutdown_timeout;
+    if (again->cb != NULL)
+        return false;
+    h2o_linklist_init_anchor(&others);
+    h2o_linklist_unlink(connection);
+    h2o_linklist_insert_list(&others, all);
+    h2o_linklist_insert(all, connection);
+    context->globalconf->http2.callbacks.request_shutdown(context);
+    h2o_timeout_unlink(again);
+    if (for_good)
+        again->cb(again);
+    h2o_timeout_unlink(again);
+    again->cb = NULL;
+    h2o_linklist_insert_list(all, &others);
+    return true;
+}
+#else /* to do: the latest have request_shutdown for each connection; until then it goes on */
+static inline h2o_linklist_t *fa_h2o_http2_newest(h2o_context_t *context)
+{
+    (void)context;
+    return NULL;
+}
+
+static inline bool fa_h2o_http2_end(h2o_context_t *context, h2o_linklist_t *connection, bool for_good)
+{
+    (void)context, (void)connection, (void)for_good;
+    return false;
+}
+#endif
 
 /* ---- what each thread keeps ---- */
 #if FA_H2O_2_2

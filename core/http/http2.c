@@ -22,13 +22,31 @@ static void look_at(fa_http_connection *connection, size_t length)
                         now(connection));
 }
 
+/* Those that a client has on its way when it hears that these were enough are answered; whoever goes on all the same is not. */
+static void count_requests(fa_http_connection *connection)
+{
+    fa_http_gate *gate = &connection->gate;
+    size_t most = connection->http->options.connection_requests;
+    uint64_t opened = gate->begun != NULL ? gate->begun->opened : 0;
+    if (most == 0 || opened < most)
+        return;
+    bool for_good = opened >= most + FA_HTTP2_MOST_BEGUN && gate->begun->count == 0; /* else a body would be cut */
+    if (!gate->told_last || for_good)
+        fa_h2o_http2_end(&connection->http->context, gate->http2_link, for_good);
+    gate->told_last = true;
+}
+
 static void pass_to_h2o(fa_http_connection *connection, const char *error)
 {
     h2o_socket_t *socket = connection->gate.http2_socket;
     connection->http->http2_read(socket, error);
-    if (uv_is_closing((const uv_handle_t *)&connection->tcp) || socket->_cb.read != connection->http->http2_read)
+    if (uv_is_closing((const uv_handle_t *)&connection->tcp))
         return;
-    socket->_cb.read = on_read;
+    if (socket->_cb.read == connection->http->http2_read) /* it began to read anew */
+        socket->_cb.read = on_read;
+    if (socket->_cb.read != on_read)
+        return; /* it closes, or does not read for now */
+    count_requests(connection);
     fa_http_deadline_arm(connection);
 }
 
@@ -49,11 +67,17 @@ static void on_read(h2o_socket_t *socket, const char *error)
 
 /* ---- how long a request may take ---- */
 
+static fa_http2_terms terms_of(const fa_http_connection *connection)
+{
+    const fa_http_options *options = &connection->http->options;
+    return (fa_http2_terms){options->request_timeout_ms, options->head_timeout_ms, options->body_rate};
+}
+
 /* While a frame is under way nothing can be said to h2o: then it is that one's. */
 uint64_t fa_http2_deadline(const fa_http_connection *connection)
 {
-    uint64_t since = fa_http2_begun_since(connection->gate.begun);
-    return since != UINT64_MAX ? since + connection->http->options.request_timeout_ms : UINT64_MAX;
+    fa_http2_terms terms = terms_of(connection);
+    return fa_http2_begun_due(connection->gate.begun, &terms);
 }
 
 /* As if the client had reset its stream: h2o forgets it, and answers what still comes of it with a reset. The others go on. */
@@ -78,9 +102,9 @@ void fa_http2_expire(fa_http_connection *connection)
     h2o_socket_t *socket = gate->http2_socket;
     if (uv_is_closing((const uv_handle_t *)&connection->tcp) || socket->_cb.read != on_read)
         return; /* h2o closes, or does not read: it looks after itself */
-    uint64_t then = now(connection) - connection->http->options.request_timeout_ms;
+    fa_http2_terms terms = terms_of(connection);
     bool is_whole = fa_http2_begun_is_between(gate->begun);
-    for (uint32_t stream; is_whole && (stream = fa_http2_begun_drop(gate->begun, then)) != 0;) {
+    for (uint32_t stream; is_whole && (stream = fa_http2_begun_drop(gate->begun, &terms, now(connection))) != 0;) {
         fa_log_write(fa_worker_log(connection->http->worker), FA_LOG_DEBUG,
                      "http: %s: a request of HTTP/2 did not come in time: its stream is reset", connection->remote);
         is_whole = reset_stream(socket, stream);
@@ -132,8 +156,10 @@ void fa_http2_begin(fa_http_connection *connection, h2o_socket_t *socket)
     h2o_http2_accept(&http->accept, socket, *h2o_get_timestamp(&http->context, NULL, NULL));
     if (uv_is_closing((const uv_handle_t *)&connection->tcp) || socket->_cb.read == NULL)
         return;
+    gate->http2_link = fa_h2o_http2_newest(&http->context);
     http->http2_read = socket->_cb.read;
     socket->_cb.read = on_read;
+    count_requests(connection);
     fa_http_deadline_arm(connection);
 }
 

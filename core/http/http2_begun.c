@@ -25,6 +25,10 @@ static void take_headers(fa_http2_begun *begun, uint32_t stream, uint8_t flags)
 {
     size_t at = find(begun, stream);
     bool last = (flags & END_STREAM) != 0;
+    if (stream > begun->last_stream) { /* else these are trailers, or what h2o refuses */
+        begun->last_stream = stream;
+        begun->opened++;
+    }
     if (last && (flags & END_HEADERS) != 0) {
         remove_at(begun, at);
         return;
@@ -36,15 +40,27 @@ static void take_headers(fa_http2_begun *begun, uint32_t stream, uint8_t flags)
     begun->requests[at].last = last;
 }
 
+static uint32_t stream_of(const uint8_t *head)
+{
+    return (uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 8 | head[8];
+}
+
+static size_t length_of(const uint8_t *head)
+{
+    return (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+}
+
 /* A frame has come to its end. */
 static void take_frame(fa_http2_begun *begun)
 {
     const uint8_t *head = begun->head;
     uint8_t type = head[3], flags = head[4];
-    uint32_t stream = (uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 8 | head[8];
+    uint32_t stream = stream_of(head);
     size_t at = find(begun, stream);
     bool known = at < begun->count;
     begun->head_length = 0;
+    if (type == DATA && known)
+        begun->requests[at].received += length_of(head);
     if (type == HEADERS)
         take_headers(begun, stream, flags);
     else if (type == RST_STREAM || (type == DATA && (flags & END_STREAM) != 0) ||
@@ -75,7 +91,7 @@ static size_t take_some(fa_http2_begun *begun, const uint8_t *bytes, size_t leng
         begun->head_length += taken;
         if (begun->head_length < FA_HTTP2_FRAME_HEAD)
             return taken;
-        begun->payload_left = (size_t)begun->head[0] << 16 | (size_t)begun->head[1] << 8 | begun->head[2];
+        begun->payload_left = length_of(begun->head);
     }
     if (begun->payload_left == 0)
         take_frame(begun);
@@ -98,18 +114,42 @@ bool fa_http2_begun_is_between(const fa_http2_begun *begun)
     return begun->preface == FA_HTTP2_PREFACE && begun->head_length == 0;
 }
 
-uint64_t fa_http2_begun_since(const fa_http2_begun *begun)
+static uint64_t due(const fa_http2_terms *terms, uint64_t since_ms, bool has_rate, uint64_t received)
 {
-    if (begun->preface != 0 && !fa_http2_begun_is_between(begun))
-        return begun->frame_since_ms;
-    return begun->count != 0 ? begun->requests[0].since_ms : UINT64_MAX;
+    uint64_t whole = since_ms + terms->request_ms;
+    uint64_t pace = since_ms + terms->head_ms + (has_rate ? received * 1000 / terms->rate : 0);
+    return has_rate && pace < whole ? pace : whole;
 }
 
-uint32_t fa_http2_begun_drop(fa_http2_begun *begun, uint64_t then_ms)
+/* No other frame can come before its end: when that of a body drips, so does the connection. */
+static uint64_t frame_due(const fa_http2_begun *begun, const fa_http2_terms *terms)
 {
-    if (begun->count == 0 || begun->requests[0].since_ms > then_ms)
-        return 0;
-    uint32_t stream = begun->requests[0].stream;
-    remove_at(begun, 0);
-    return stream;
+    bool of_a_body = begun->head_length == FA_HTTP2_FRAME_HEAD && begun->head[3] == DATA;
+    uint64_t received = of_a_body ? length_of(begun->head) - begun->payload_left : 0;
+    return due(terms, begun->frame_since_ms, of_a_body && terms->rate != 0, received);
+}
+
+uint64_t fa_http2_begun_due(const fa_http2_begun *begun, const fa_http2_terms *terms)
+{
+    uint64_t first = UINT64_MAX;
+    if (begun->preface != 0 && !fa_http2_begun_is_between(begun))
+        return frame_due(begun, terms);
+    for (size_t i = 0; i < begun->count; ++i) {
+        uint64_t mine = due(terms, begun->requests[i].since_ms, terms->rate != 0, begun->requests[i].received);
+        first = mine < first ? mine : first;
+    }
+    return first;
+}
+
+uint32_t fa_http2_begun_drop(fa_http2_begun *begun, const fa_http2_terms *terms, uint64_t now_ms)
+{
+    for (size_t i = 0; i < begun->count; ++i) {
+        const fa_http2_request *request = &begun->requests[i];
+        uint32_t stream = request->stream;
+        if (due(terms, request->since_ms, terms->rate != 0, request->received) > now_ms)
+            continue;
+        remove_at(begun, i);
+        return stream;
+    }
+    return 0;
 }

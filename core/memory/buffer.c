@@ -363,6 +363,13 @@ size_t fa_buffer_cost(const fa_buffer *buffer)
     return footprint(buffer);
 }
 
+size_t fa_buffer_pinned(const fa_buffer *buffer)
+{
+    const fa_buffer *shown = buffer->source != NULL ? buffer->source : buffer;
+    size_t mapped = shown->map != NULL ? shown->map->length : 0;
+    return footprint(shown) + mapped + (shown != buffer ? footprint(buffer) : 0);
+}
+
 fa_buffer *fa_buffer_of_node(fa_list *node)
 {
     return FA_OBJECT(node, fa_buffer, in_scope);

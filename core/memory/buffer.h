@@ -48,6 +48,9 @@ fa_scope *fa_buffer_owner(const fa_buffer *buffer); /* borrowed, NULL when detac
 bool fa_buffer_leased(const fa_buffer *buffer);
 size_t fa_buffer_cost(const fa_buffer *buffer); /* bytes it is charged for */
 
+/* Bytes that stay for as long as somebody holds it, whoever is charged: of a slice all that it is one of, of a mapped file what is mapped. */
+size_t fa_buffer_pinned(const fa_buffer *buffer);
+
 /* For core/memory/scope.c: the list node by which a scope holds its buffers. */
 fa_buffer *fa_buffer_of_node(fa_list *node);
 

@@ -22,7 +22,7 @@ typedef struct subscribed {
     fa_scope *scope;
     fa_scope_hook at_end;
     fa_handle handle;
-    fa_buffer *queue[];
+    fa_told *queue[];
 } subscribed;
 
 const fa_handle_type fa_type_subscription = {"subscription", NULL};
@@ -46,6 +46,26 @@ static const char *check_name(lua_State *L)
 
 /* ---- telling ---- */
 
+static int push_problem(lua_State *L, fa_result result)
+{
+    lua_pushnil(L);
+    if (result == FA_OVER_BUDGET)
+        lua_pushliteral(L, "publish: no room for the message (topic_budget)");
+    else
+        lua_pushfstring(L, "publish: %s", fa_result_name(result));
+    return 2;
+}
+
+static int tell(lua_State *L, fa_topics *topics, const char *name, fa_buffer *message, size_t elsewhere)
+{
+    size_t count;
+    fa_result result = fa_topics_publish(topics, name, message, elsewhere, &count);
+    if (result != FA_OK)
+        return push_problem(L, result);
+    lua_pushinteger(L, (lua_Integer)count);
+    return 1;
+}
+
 /* A text, or a table as JSON, becomes a message; 0, or what was pushed. */
 static int make_message(lua_State *L, fa_topics *topics, fa_buffer **message)
 {
@@ -56,16 +76,14 @@ static int make_message(lua_State *L, fa_topics *topics, fa_buffer **message)
     }
     luaL_checktype(L, 2, LUA_TSTRING);
     const char *text = lua_tolstring(L, 2, &length);
-    fa_result result = fa_buffer_new_detached(fa_topics_account(topics), length, "message", fa_script_here(L), message);
+    fa_result result = fa_topics_message(topics, length, fa_script_here(L), message);
     if (result == FA_OK) {
         fa_buffer_append(*message, text, length);
         fa_lua_count_copy(L, length);
         fa_buffer_seal(*message);
         return 0;
     }
-    lua_pushnil(L);
-    lua_pushfstring(L, "publish: %s", fa_result_name(result));
-    return 2;
+    return push_problem(L, result);
 }
 
 /* fitnessally.publish(topic, text | table | buffer) */
@@ -77,16 +95,14 @@ static int publish(lua_State *L)
     if (message != NULL) { /* stays the script's; those who listen lease it */
         if (!fa_buffer_sealed(message))
             return luaL_error(L, "only a sealed buffer can be published: call buf:seal() first");
-        lua_pushinteger(L, (lua_Integer)fa_topics_publish(topics, name, message));
-        return 1;
+        return tell(L, topics, name, message, fa_buffer_pinned(message));
     }
-    int problem = make_message(L, topics, &message);
-    if (problem != 0)
-        return problem;
-    size_t count = fa_topics_publish(topics, name, message);
+    int pushed = make_message(L, topics, &message);
+    if (pushed != 0)
+        return pushed;
+    pushed = tell(L, topics, name, message, 0);
     fa_buffer_release(message);
-    lua_pushinteger(L, (lua_Integer)count);
-    return 1;
+    return pushed;
 }
 
 /* ---- listening ---- */
@@ -140,7 +156,7 @@ static int subscribe(lua_State *L)
         luaL_argcheck(L, queue >= 1 && queue <= FA_TOPIC_QUEUE_MOST, 2, "queue must be 1 to 1024");
     }
     fa_scope *scope = fa_task_scope(L);
-    subscribed *s = fa_scope_allocate(scope, sizeof(*s) + (size_t)queue * sizeof(fa_buffer *));
+    subscribed *s = fa_scope_allocate(scope, sizeof(*s) + (size_t)queue * sizeof(fa_told *));
     if (s == NULL || fa_handle_make(fa_worker_handles(script->worker), &fa_type_subscription, s, scope, name,
                                     fa_script_here(L), &s->handle) != FA_OK) {
         if (s != NULL)

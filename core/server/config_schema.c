@@ -125,7 +125,7 @@ static const fa_config_key keys[] = {
     KEY("store_budget", SIZE, "64MB", 0, 64 * GB,
         "memory for all stores of scripts (fitnessally.store) together; beyond it nothing more is put in; 0: no limit"),
     KEY("topic_budget", SIZE, "8MB", 0, 64 * GB,
-        "memory for messages of topics on their way; beyond it fitnessally.publish fails; 0: no limit"),
+        "memory that messages of topics keep until they are read; at it whoever has the most waiting loses its oldest; 0: no limit"),
     KEY("trusted", LIST, NULL, 0, 0,
         "modules of the application that get io, os, ffi, debug and the system's modules; \"app\" is app.lua"),
     KEY("max_tasks", NUMBER, "10000", 16, 1e6, "tasks of one script state; beyond it fitnessally.spawn is an error"),

@@ -179,6 +179,116 @@ describe('a request that does not come to its end within request_timeout', () =>
   });
 });
 
+/** Frames by hand: a request that is complete with its head, GET /nowhere. */
+const HEAD = Buffer.concat([Buffer.of(0x82, 0x87, 0x44, 8), Buffer.from('/nowhere'), Buffer.of(0x41, 9), Buffer.from('127.0.0.1')]);
+function frame(type, flags, stream, payload = Buffer.alloc(0)) {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+const PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]);
+
+/** What comes, as [type, stream, payload]. */
+function frames(socket) {
+  const all = [];
+  let rest = Buffer.alloc(0);
+  socket.on('data', (part) => {
+    rest = Buffer.concat([rest, part]);
+    for (let length; rest.length >= 9 && rest.length >= 9 + (length = rest.readUIntBE(0, 3)); rest = rest.subarray(9 + length))
+      all.push([rest[3], rest.readUInt32BE(5), rest.subarray(9, 9 + length)]);
+  });
+  return all;
+}
+
+describe('body_rate', () => {
+  let server;
+  before(async () => (server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', 'body_rate=1KB', '--set', 'head_timeout=1s',
+    '--set', 'idle_timeout=10min', '--set', 'request_timeout=10min', '--set', `app=${path.join(REPO, 'spec/support/bodies')}`)));
+  after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
+
+  test('a body that is slower has its stream reset; those that have brought enough, and the others, go on', async () => {
+    const client = session(server);
+    const early = client.request({ ':method': 'POST', ':path': '/raw' });
+    const answered = new Promise((resolve, reject) => early.on('response', (head) => resolve(head[':status'])).on('error', reject));
+    early.write(Buffer.alloc(200_000)); // enough for three minutes
+    const slow = client.request({ ':method': 'POST', ':path': '/raw' });
+    const reset = new Promise((resolve) => slow.on('error', () => {}).on('close', () => resolve(slow.rstCode)));
+    const drip = setInterval(() => slow.write('x'), 50);
+    assert.equal(await within(60_000, reset, 'the reset'), http2.constants.NGHTTP2_STREAM_CLOSED);
+    clearInterval(drip);
+    early.end();
+    assert.equal(await within(20_000, answered, 'the answer'), 200);
+    client.close();
+  });
+
+  test('a frame of a body that drips ends the connection', async () => {
+    const socket = await connect(server, { ALPNProtocols: ['h2'] });
+    const closed = new Promise((resolve) => socket.on('error', () => {}).once('close', resolve).resume());
+    const head = Buffer.concat([Buffer.of(0x83, 0x87, 0x44, 4), Buffer.from('/raw'), Buffer.of(0x41, 9), Buffer.from('127.0.0.1')]);
+    socket.write(Buffer.concat([PREFACE, frame(1, 4, 1, head)]));
+    socket.write(frame(0, 0, 1, Buffer.alloc(10_000)).subarray(0, 100));
+    const drip = setInterval(() => socket.write('x'), 50);
+    await within(60_000, closed, 'the end');
+    clearInterval(drip);
+  });
+});
+
+describe('max_requests_per_connection', () => {
+  const GOAWAY = 7, LAST = 0x7fffffff;
+  let server;
+  before(async () => (server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--workers', '1', '--set', 'max_requests_per_connection=3')));
+  after(() => server?.stop());
+  afterEach(() => ledgerAtZero(server));
+
+  test('a client hears which one was the last, all are answered, and it comes again', async () => {
+    const other = session(server);
+    assert.equal((await request(other, { ':path': '/nowhere' })).status, 404);
+    for (let round = 0; round < 3; ++round) {
+      const client = session(server);
+      const told = new Promise((resolve) => client.on('goaway', (code, last) => resolve([code, last])));
+      const closed = new Promise((resolve) => client.on('close', resolve));
+      const answers = await times(3, () => request(client, { ':path': '/nowhere' }));
+      assert.deepEqual(answers.map(({ status }) => status), [404, 404, 404]);
+      assert.deepEqual(await within(20_000, told, 'GOAWAY'), [0, LAST]);
+      await within(20_000, closed, 'the end of the session');
+    }
+    assert.equal((await request(other, { ':path': '/nowhere' })).status, 404, 'another connection has its own count');
+    other.close();
+  });
+
+  test('one that goes on all the same is answered 100 times more, then not', async () => {
+    const socket = await connect(server, { ALPNProtocols: ['h2'] });
+    const closed = new Promise((resolve) => socket.on('error', () => {}).once('close', resolve));
+    const got = frames(socket);
+    const answered = () => got.filter(([type]) => type === 1).length;
+    socket.write(PREFACE);
+    for (let i = 0; i < 103; ++i) {
+      socket.write(frame(1, 5, 1 + 2 * i, HEAD));
+      if (i % 20 === 0) await until(() => answered() > i);
+    }
+    await within(20_000, closed, 'the end');
+    assert.equal(answered(), 103);
+    const goodbyes = got.filter(([type]) => type === GOAWAY).map(([, , payload]) => payload.readUInt32BE(0));
+    assert.deepEqual(goodbyes, [LAST, LAST, 205]);
+  });
+
+  test('a body that is under way when the last one comes is taken', async () => {
+    const client = session(server);
+    const upload = client.request({ ':method': 'POST', ':path': '/nowhere' });
+    const answered = new Promise((resolve, reject) => upload.on('response', (head) => resolve(head[':status'])).on('error', reject));
+    upload.write('the beginning');
+    const told = new Promise((resolve) => client.on('goaway', resolve));
+    await times(2, () => request(client, { ':path': '/nowhere' }));
+    await within(20_000, told, 'GOAWAY');
+    upload.end('the rest');
+    assert.equal(await within(20_000, answered, 'the answer'), 404);
+  });
+});
+
 test('a drain ends idle sessions and lets a request finish', async () => {
   const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--set', `app=${path.join(REPO, 'spec/support/bodies')}`);
   const idle = session(server), busy = session(server);

@@ -90,30 +90,67 @@ static void each_request_is_there_until_its_end(void **state)
     }
 }
 
+static const fa_http2_terms any_rate = {.request_ms = 1000};
+
 static void time_is_that_of_the_first_byte(void **state)
 {
     static const frame frames[] = {{HEADERS, END_HEADERS, 1, 4}, {HEADERS, END_HEADERS, 3, 4}, {DATA, 0, 1, 100}};
     size_t length = write_frames(frames, 3);
     fa_http2_begun begun = {0};
     (void)state;
-    assert_true(fa_http2_begun_since(&begun) == UINT64_MAX);
+    assert_true(fa_http2_begun_due(&begun, &any_rate) == UINT64_MAX);
     fa_http2_begun_take(&begun, bytes, 10, 5);
-    assert_int_equal(fa_http2_begun_since(&begun), 5); /* the preface */
+    assert_int_equal(fa_http2_begun_due(&begun, &any_rate), 1005); /* the preface */
     fa_http2_begun_take(&begun, bytes + 10, 14 + 3, 7);
-    assert_int_equal(fa_http2_begun_since(&begun), 7); /* the frame that follows it, in part */
+    assert_int_equal(fa_http2_begun_due(&begun, &any_rate), 1007); /* the frame that follows it, in part */
     fa_http2_begun_take(&begun, bytes + 27, 10, 9);
-    assert_int_equal(fa_http2_begun_since(&begun), 7); /* the request that it brought */
+    assert_int_equal(fa_http2_begun_due(&begun, &any_rate), 1007); /* the request that it brought */
     fa_http2_begun_take(&begun, bytes + 37, 13, 11);
     assert_int_equal(begun.count, 2);
     fa_http2_begun_take(&begun, bytes + 50, 50, 13);
-    assert_int_equal(fa_http2_begun_since(&begun), 13); /* a frame is under way */
+    assert_int_equal(fa_http2_begun_due(&begun, &any_rate), 1013); /* a frame is under way */
     fa_http2_begun_take(&begun, bytes + 100, length - 100, 15);
-    assert_int_equal(fa_http2_begun_since(&begun), 7);
-    assert_int_equal(fa_http2_begun_drop(&begun, 6), 0);
-    assert_int_equal(fa_http2_begun_drop(&begun, 10), 1);
-    assert_int_equal(fa_http2_begun_drop(&begun, 10), 0);
-    assert_int_equal(fa_http2_begun_drop(&begun, 11), 3);
-    assert_true(fa_http2_begun_since(&begun) == UINT64_MAX);
+    assert_int_equal(fa_http2_begun_due(&begun, &any_rate), 1007);
+    assert_int_equal(fa_http2_begun_drop(&begun, &any_rate, 1006), 0);
+    assert_int_equal(fa_http2_begun_drop(&begun, &any_rate, 1010), 1);
+    assert_int_equal(fa_http2_begun_drop(&begun, &any_rate, 1010), 0);
+    assert_int_equal(fa_http2_begun_drop(&begun, &any_rate, 1011), 3);
+    assert_true(fa_http2_begun_due(&begun, &any_rate) == UINT64_MAX);
+}
+
+static void a_body_has_a_rate(void **state)
+{
+    static const fa_http2_terms terms = {.request_ms = 60000, .head_ms = 1000, .rate = 500};
+    static const frame frames[] = {{HEADERS, END_HEADERS, 1, 4}, {HEADERS, END_HEADERS, 3, 4}, {DATA, 0, 1, 4000}};
+    size_t length = write_frames(frames, 3), head = length - 4000;
+    fa_http2_begun begun = {0};
+    (void)state;
+    fa_http2_begun_take(&begun, bytes, head - 9, 10);
+    assert_int_equal(fa_http2_begun_due(&begun, &terms), 1010);
+    fa_http2_begun_take(&begun, bytes + head - 9, 9 + 2000, 20);
+    assert_int_equal(fa_http2_begun_due(&begun, &terms), 5020); /* the frame's own: 4 s for what has come of it */
+    fa_http2_begun_take(&begun, bytes + head + 2000, 2000, 500);
+    assert_int_equal(fa_http2_begun_due(&begun, &terms), 1010); /* of stream 3 nothing has come */
+    assert_int_equal(fa_http2_begun_drop(&begun, &terms, 1009), 0);
+    assert_int_equal(fa_http2_begun_drop(&begun, &terms, 1010), 3); /* though it is the younger one */
+    assert_int_equal(fa_http2_begun_due(&begun, &terms), 9010);
+    assert_int_equal(fa_http2_begun_drop(&begun, &terms, 9009), 0);
+    assert_int_equal(fa_http2_begun_drop(&begun, &terms, 9010), 1);
+}
+
+static void requests_are_counted(void **state)
+{
+    static const frame frames[] = {{HEADERS, END_HEADERS, 1, 4},
+                                   {DATA, 0, 1, 4},
+                                   {HEADERS, END_HEADERS | END_STREAM, 1, 4}, /* trailers */
+                                   {HEADERS, 0, 3, 4},
+                                   {CONTINUATION, END_HEADERS, 3, 4},
+                                   {HEADERS, END_HEADERS | END_STREAM, 9, 4}};
+    size_t length = write_frames(frames, 6);
+    fa_http2_begun begun;
+    (void)state;
+    take(&begun, length, length);
+    assert_int_equal(begun.opened, 3);
 }
 
 static void no_more_than_there_may_be(void **state)
@@ -127,7 +164,7 @@ static void no_more_than_there_may_be(void **state)
     take(&begun, length, length);
     assert_int_equal(begun.count, FA_HTTP2_MOST_BEGUN);
     for (unsigned i = 1; i <= FA_HTTP2_MOST_BEGUN; ++i)
-        assert_int_equal(fa_http2_begun_drop(&begun, UINT64_MAX), i);
+        assert_int_equal(fa_http2_begun_drop(&begun, &any_rate, UINT64_MAX), i);
 }
 
 int main(void)
@@ -135,6 +172,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_request_is_there_until_its_end),
         cmocka_unit_test(time_is_that_of_the_first_byte),
+        cmocka_unit_test(a_body_has_a_rate),
+        cmocka_unit_test(requests_are_counted),
         cmocka_unit_test(no_more_than_there_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,6 +127,13 @@ static const char news[] =
     "  for i = 1, 5 do fitnessally.publish('news', tostring(i)) end\n"
     "  req:reply { text = 'ok' }\n"
     "end)\n"
+    "app:get('/large', function(req)\n"
+    "  local buffer = fitnessally.buffer()\n"
+    "  buffer:append(('x'):rep(30000)):seal()\n"
+    "  local of_a_buffer, why = fitnessally.publish('news', buffer:slice(1, 10))\n"
+    "  req:reply { text = tostring(of_a_buffer) .. ' ' .. tostring(why) .. '; ' ..\n"
+    "    tostring(select(2, fitnessally.publish('news', ('x'):rep(30000)))) }\n"
+    "end)\n"
     "app:get('/other', function(req)\n"
     "  local sub = fitnessally.subscribe('news')\n"
     "  fitnessally.spawn(function() sub:close() end)\n"
@@ -161,6 +168,24 @@ static void who_does_not_keep_up_is_told_what_it_missed(void **state)
     assert_answer(w, "GET /say/end", "200 1");
     const char *heard = script_answer(w, client);
     assert_true(strcmp(heard, "200 4(-3) 5 end") == 0 || strcmp(heard, "200 5(-4) end") == 0);
+    script_world_end(w);
+}
+
+/* Also a buffer of the script's, of which each subscription would keep all for as long as it does not read. */
+static void what_has_no_room_is_told(void **state)
+{
+    static const char no_room[] = "publish: no room for the message (topic_budget)";
+    char wanted[200];
+    (void)state;
+    snprintf(wanted, sizeof(wanted), "200 nil %s; %s", no_room, no_room);
+    script_world *w = script_world_new();
+    w->topic_budget = 20000;
+    script_world_write(w, "app.lua", news, sizeof(news) - 1);
+    assert_true(script_world_try(w, NULL, WITH_NOTHING));
+    fa_inprocess *client = script_start(w, (asking){.what = "GET /listen"});
+    assert_answer(w, "GET /large", wanted);
+    assert_answer(w, "GET /say/end", "200 1");
+    assert_string_equal(script_answer(w, client), "200 end");
     script_world_end(w);
 }
 
@@ -270,6 +295,7 @@ int main(void)
         cmocka_unit_test(an_entry_expires),
         cmocka_unit_test(who_listens_hears),
         cmocka_unit_test(who_does_not_keep_up_is_told_what_it_missed),
+        cmocka_unit_test(what_has_no_room_is_told),
         cmocka_unit_test(a_listener_that_leaves_leaves_nothing),
         cmocka_unit_test(things_are_done_at_intervals),
         cmocka_unit_test(a_server_that_ends_does_not_wait_for_the_next_time),

@@ -53,8 +53,9 @@ function store:figures() end
 --|
 --| What one task says, others hear, on whatever worker.
 
----A text, a table (as JSON) or a sealed buffer (which stays the script's) for all who listen now: how many. nil and a message at
----topic_budget. Yields: no. Copies: a text or table.
+---A text, a table (as JSON) or a sealed buffer (which stays the script's) for all who listen now: how many. At
+---topic_budget whoever has the most waiting loses its oldest message; nil and a problem when that would not make room. Yields: no.
+---Copies: a text or table.
 ---@param topic string
 ---@param message string|table|fitnessally.buffer
 ---@return integer|nil listeners
@@ -71,8 +72,8 @@ local subscription = {}
 ---@return string|nil problem
 function fitnessally.subscribe(topic, options) end
 
----The next message, a buffer of the innermost scope, and how many were dropped before it because the queue was full (the oldest go);
----nil once it is closed. Yields: yes. Copies: no.
+---The next message, a buffer of the innermost scope, and how many were dropped before it because the queue was full or topic_budget was reached
+---(the oldest go); nil once it is closed. Yields: yes. Copies: no.
 ---@return fitnessally.buffer|nil message
 ---@return integer|nil missed
 function subscription:receive() end

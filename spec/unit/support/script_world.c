@@ -81,8 +81,8 @@ static fa_result make(script_world *w, int with)
         result = start_echo(w, with);
     if (result == FA_OK && (w->media = fa_media_new(w->server, &media)) == NULL)
         result = FA_NO_MEMORY;
-    if (result == FA_OK &&
-        ((w->stores = fa_stores_new(w->server, 0)) == NULL || (w->topics = fa_topics_new(w->server, 0)) == NULL))
+    if (result == FA_OK && ((w->stores = fa_stores_new(w->server, 0)) == NULL ||
+                            (w->topics = fa_topics_new(w->server, w->topic_budget)) == NULL))
         result = FA_NO_MEMORY;
     if (result == FA_OK)
         result = fa_worker_new(w->ledger, w->server, 0, &w->log, &w->worker, &w->error);

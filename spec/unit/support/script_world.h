@@ -34,6 +34,7 @@ typedef struct script_world {
     fa_setting settings[4];
     size_t script_heap;  /* 0: no limit */
     size_t answer_queue; /* 0: the default */
+    size_t topic_budget; /* 0: no limit */
     uint64_t slice_ms;   /* 0: no watchdog */
     fa_watchdog *watchdog;
     const char *trusted; /* a module that is trusted; NULL: none */
