@@ -102,13 +102,10 @@ static fa_result take_key(SSL_CTX *context, X509 *certificate, const fa_tls_sour
     BIO *file = BIO_new_file(source->key, "r");
     EVP_PKEY *key = file != NULL ? PEM_read_bio_PrivateKey(file, NULL, no_passphrase, NULL) : NULL;
     fa_result result = FA_OK;
-    if (key == NULL)
-        result = fail_openssl(error, source, source->key,
-                              "private key"); /* NOLINT(bugprone-branch-clone): as the last one */
-    else if (X509_check_private_key(certificate, key) != 1)
+    if (key != NULL && X509_check_private_key(certificate, key) != 1)
         result = fa_fail(error, FA_INVALID, "tls.%s: %s: is not the key of %s", source->name, source->key,
                          source->certificate);
-    else if (SSL_CTX_use_PrivateKey(context, key) != 1)
+    else if (key == NULL || SSL_CTX_use_PrivateKey(context, key) != 1)
         result = fail_openssl(error, source, source->key, "private key");
     ERR_clear_error();
     EVP_PKEY_free(key);
