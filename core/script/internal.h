@@ -141,7 +141,7 @@ struct fa_script {
     uint64_t started_ms;
     fa_memory_source memory; /* NULL: nobody answers */
     void *memory_context;
-    char empty_array[48], quoted_empty_array[52];
+    char empty_array[48];
 };
 
 /* ---- the end of a generation (holds.c) ---- */
@@ -515,7 +515,7 @@ void fa_lua_stream_tell(fa_lua_stream *stream, const char *reason);
 
 /* Raises when the value at `index` would be more than FA_MOST_JSON bytes of JSON. */
 void fa_lua_check_json_size(lua_State *L, int index);
-/* Encodes the value at `index` with cjson and pushes the string; raises. */
+/* Encodes the value at `index` and pushes the string; raises. */
 void fa_lua_encode_json(lua_State *L, int index);
 /* Decodes: pushes the value, or nil and a message; returns how many. */
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length);

@@ -1,11 +1,10 @@
-/* How large a value would be as JSON. lua-cjson cannot be interrupted and takes its memory where the heap's limit does not reach: a few
- * tables that hold each other many times over are a text of any length. So it is asked only for what is of a reasonable size; finding
- * that out can be interrupted. */
+/* How large a value would be as JSON. The text is made where the heap's limit does not reach, and a few tables that hold each other many
+ * times over are a text of any length. So only what is of a reasonable size is written; finding that out can be interrupted. */
 #include "script/internal.h"
 
 enum {
     EACH = 16 /* bytes counted for a value */,
-    DEEPEST = FA_DEFAULT_JSON_DEPTH + 1 /* lua-cjson says what is wrong */
+    DEEPEST = FA_DEFAULT_JSON_DEPTH + 1 /* json_write.c says what is wrong */
 };
 
 static size_t measure(lua_State *L, const fa_script *script, int index, int depth, size_t most)

@@ -170,8 +170,6 @@ static void open_json(lua_State *L)
     lua_pushcfunction(L, open);
     lua_call(L, 0, 1);
     set_cjson(L, "decode_max_depth", CJSON_DEPTH, false);
-    set_cjson(L, "encode_max_depth", FA_DEFAULT_JSON_DEPTH, false);
-    set_cjson(L, "encode_keep_buffer", 0, true);
     set_cjson(L, "decode_invalid_numbers", 0, true);
 
     lua_newtable(L);
@@ -184,27 +182,9 @@ static void open_json(lua_State *L)
     lua_pushcfunction(L, protected_decode);
     lua_setfield(L, -2, "decode");
     lua_setglobal(L, "json");
-    lua_getfield(L, -1, "encode");
-    lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.encode");
     lua_getfield(L, -1, "decode");
     lua_setfield(L, LUA_REGISTRYINDEX, "fitnessally.decode");
     lua_pop(L, 1);
-}
-
-/* lua-cjson writes every empty table as {}. json.empty_array is a text that nobody can guess, so that nobody else's text is taken for
- * it, and becomes [] here. */
-void fa_lua_encode_json(lua_State *L, int index)
-{
-    const char *quoted = fa_script_of(L)->quoted_empty_array;
-    fa_lua_check_json_size(L, index);
-    lua_pushvalue(L, index);
-    lua_getfield(L, LUA_REGISTRYINDEX, "fitnessally.encode");
-    lua_insert(L, -2);
-    lua_call(L, 1, 1);
-    if (strstr(lua_tostring(L, -1), quoted) != NULL) {
-        luaL_gsub(L, lua_tostring(L, -1), quoted, "[]");
-        lua_remove(L, -2);
-    }
 }
 
 unsigned fa_script_json_depth(const fa_script *script)
@@ -347,7 +327,6 @@ fa_result fa_script_new_apart(const fa_script_options *options, fa_script **out,
     fa_phases_init(script);
     fa_heap_begin(&script->heap, script->lua, options->script_heap);
     fa_random_id(script->empty_array, sizeof(script->empty_array), "empty-array-", 12);
-    snprintf(script->quoted_empty_array, sizeof(script->quoted_empty_array), "\"%s\"", script->empty_array);
     lua_pushlightuserdata(script->lua, (void *)&script_key);
     lua_pushlightuserdata(script->lua, script);
     lua_rawset(script->lua, LUA_REGISTRYINDEX);

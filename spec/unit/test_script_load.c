@@ -156,6 +156,38 @@ static void json_goes_both_ways(void **state)
     script_world_end(w);
 }
 
+static void json_keeps_numbers_and_arrays(void **state)
+{
+    (void)state;
+    script_world *w = script_world_begin(
+        "local function fails(path, value)\n"
+        "  app:get(path, function(req) req:reply { text = select(2, pcall(json.encode, value)) } end)\n"
+        "end\n"
+        "app:get('/numbers', function(req) req:reply { json = { 9007199254740991, -1234567890123456, "
+        "1795938548684123,\n"
+        "  1e15, 1e21, 0.1 + 0.2, 1 / 3, 12345678901234.5, 2 ^ 53, 100, -7, 0.5, -0.0 } } end)\n"
+        "app:get('/arrays', function(req) req:reply { json = { { 1, nil, 3 }, {}, { [5] = 1 }, { [1.5] = 1 }, "
+        "json.null,\n"
+        "  { json.empty_array, '/\"\\\\\\127\\1\\n\\r\\t\\b\\f' } } } end)\n"
+        "app:get('/long', function(req) local text = json.encode { ('x'):rep(5000), { ('\\n'):rep(3000) } }\n"
+        "  req:reply { text = #text .. ' ' .. tostring(json.decode(text)[2][1] == ('\\n'):rep(3000)) } end)\n"
+        "fails('/sparse', { { [1] = 1, [50] = 2 } })\n"
+        "fails('/keys', { [true] = 1 })\n"
+        "fails('/later', { ('x'):rep(10000), print })\n");
+    assert_answer(w, "GET /numbers",
+                  "200 [9007199254740991,-1234567890123456,1795938548684123,1000000000000000,1e+21,0.3,"
+                  "0.333333333333333,12345678901234.5,9007199254740992,100,-7,0.5,0]");
+    assert_answer(w, "GET /arrays",
+                  "200 [[1,null,3],{},[null,null,null,null,1],{\"1.5\":1},null,"
+                  "[[],\"\\/\\\"\\\\\\u007f\\u0001\\n\\r\\t\\b\\f\"]]");
+    assert_answer(w, "GET /long", "200 11009 true");
+    assert_answer(w, "GET /sparse", "200 Cannot serialise table: excessively sparse array");
+    assert_answer(w, "GET /keys", "200 Cannot serialise boolean: table key must be a number or string");
+    assert_answer(w, "GET /later", "200 Cannot serialise function: type not supported");
+    assert_costs_nothing(w, "GET /later");
+    script_world_end(w);
+}
+
 static void a_nul_is_no_json(void **state)
 {
     (void)state;
@@ -326,6 +358,7 @@ int main(void)
         cmocka_unit_test(starters_run_as_tasks),
         cmocka_unit_test(starters_can_be_stopped),
         cmocka_unit_test(json_goes_both_ways),
+        cmocka_unit_test(json_keeps_numbers_and_arrays),
         cmocka_unit_test(a_nul_is_no_json),
         cmocka_unit_test(memory_is_asked_of_whoever_stands_above),
         cmocka_unit_test(an_answer_for_nobody_is_dropped),

@@ -4,7 +4,8 @@
 
 ---@class fitnessally.json
 json = {}
----JSON text; an error for what cannot be JSON. Yields: no. Copies: yes.
+---JSON text; an error for what cannot be JSON. Keys 1 to n are an array, an empty table is {} (json.empty_array: []); whole numbers up to 2^53
+---are written as they are, others to 15 digits. Yields: no. Copies: yes.
 ---@param value any
 ---@return string
 function json.encode(value) end
