@@ -203,7 +203,7 @@ static void assert_refused(int fd, const char *request)
     const client_reply *reply = client_ask(fd, request);
     assert_int_equal(reply->status, 503);
     assert_non_null(strstr(reply->head, "retry-after: 1\r\n"));
-    assert_non_null(strstr(reply->body, "{\"error\":{\"code\":\"unavailable\""));
+    assert_non_null(strstr(reply->body, "{\"error\":{\"code\":\"over_budget\""));
     assert_non_null(strstr(reply->head, "Connection: keep-alive"));
 }
 
