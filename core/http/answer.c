@@ -75,6 +75,14 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
     end_later(request);
 }
 
+/* h2o frames a body of unknown length in chunks for HTTP/1.1 and 200; what else has one ends with the connection. h2o
+ * knows that for other statuses, but not for an HTTP/1.0 client that asked for keep-alive. */
+static bool ends_with_connection(const fa_exchange *exchange, const h2o_req_t *req, int status, int64_t length)
+{
+    bool has_body = !exchange->head_only && status != 204 && status != 304;
+    return length < 0 && has_body && (req->version != 0x101 || status != 200);
+}
+
 /* ---- cutting ---- */
 
 /* Its stream is reset, as soon as h2o may be called. */
@@ -99,6 +107,14 @@ static void cut_stalled(fa_exchange *exchange, const char *why)
     shutdown(fa_http_connection_fd(request->connection), SHUT_RDWR);
 }
 
+/* An orderly end of the connection would be that of the answer. Under TLS it is none without a word (close_notify). */
+static bool would_look_whole(const fa_http_request *request)
+{
+    const fa_exchange *exchange = &request->exchange;
+    return exchange->status != 0 && request->connection->gate.context == NULL &&
+           ends_with_connection(exchange, request->req, exchange->status, exchange->length);
+}
+
 void fa_http_cut_request(fa_http_request *request, const char *why)
 {
     if (request->cut != NULL || request->req == NULL)
@@ -109,7 +125,10 @@ void fa_http_cut_request(fa_http_request *request, const char *why)
         return;
     }
     request->req->http1_is_persistent = 0;
-    shutdown(fa_http_connection_fd(request->connection), SHUT_RDWR);
+    if (would_look_whole(request))
+        fa_http_reset_now(fa_http_connection_fd(request->connection));
+    else
+        shutdown(fa_http_connection_fd(request->connection), SHUT_RDWR);
     if (request->phase != FA_PHASE_READY)
         return; /* the write under way fails, or `later` comes: both end the request and return its leases */
     request->phase = FA_PHASE_ENDING; /* on_gone may try to send */
@@ -151,14 +170,6 @@ void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count
             h2o_strtolower((char *)name.data, name.length); /* it knows no others */
         h2o_add_header_by_str(&req->pool, &req->res.headers, name.data, name.length, 0, NULL, value.data, value.length);
     }
-}
-
-/* h2o frames a body of unknown length in chunks for HTTP/1.1 and 200; what else has one ends with the connection. h2o
- * knows that for other statuses, but not for an HTTP/1.0 client that asked for keep-alive. */
-static bool ends_with_connection(const fa_exchange *exchange, const h2o_req_t *req, int status, int64_t length)
-{
-    bool has_body = !exchange->head_only && status != 204 && status != 304;
-    return length < 0 && has_body && (req->version != 0x101 || status != 200);
 }
 
 /* Until the next request; with HTTP/2 for good, as other streams may want it. */

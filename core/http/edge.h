@@ -285,6 +285,7 @@ void fa_http_copy_headers(h2o_req_t *req, const fa_header *headers, size_t count
 void fa_http_stall_init(fa_http_stall *stall, fa_exchange *exchange, fa_http_connection *connection,
                         void (*cut)(fa_exchange *exchange, const char *why));
 void fa_http_stall_watch(fa_http_stall *stall);
+void fa_http_reset_now(int fd);
 void fa_http_reset_at_close(int fd); /* whoever closes it last resets the connection, and drops what was not sent */
 
 /* move.c */

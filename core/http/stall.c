@@ -9,6 +9,13 @@ void fa_http_reset_at_close(int fd)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
+void fa_http_reset_now(int fd)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    if (fd >= 0)
+        connect(fd, &nobody, sizeof(nobody)); /* Linux resets what was connected */
+}
+
 static void on_stall(fa_timer *timer)
 {
     fa_http_stall *stall = FA_OBJECT(timer, fa_http_stall, timer);

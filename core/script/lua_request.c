@@ -244,6 +244,10 @@ void fa_script_handle(fa_exchange *exchange, void *context)
     fa_script *script = context;
     fa_route_key key = key_of(exchange, exchange->method);
     exchange->story.generation = script->options.generation;
+    if (fa_text_is(exchange->target, "*")) { /* the edge lets only OPTIONS have it: it asks about the whole server */
+        fa_exchange_reply(exchange, 204, NULL, 0, NULL);
+        return;
+    }
     if (exchange->path.length == 0) {
         fa_exchange_fail(exchange, 400, "bad_path", "The path of this request is malformed.", NULL);
         return;

@@ -301,6 +301,19 @@ test('a drain ends idle sessions and lets a request finish', async () => {
   await stopped;
 });
 
+test('streams that are on their way when the server drains come to an end', async () => {
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--workers', '4', '--set', 'drain=5s');
+  const asked = await times(16, (i) => ask(server, `What is a burpee? (${i})`));
+  const clients = asked.map(() => session(server));
+  const ends = asked.map(({ dialogueId }, i) => new Promise((resolve) => {
+    clients[i].on('close', () => resolve());
+    clients[i].request({ ':path': streamPath(dialogueId, '&follow=1') }).on('error', () => {}).on('close', resolve).resume();
+  }));
+  await server.stop();
+  await within(20_000, Promise.all(ends), 'the ends');
+  clients.forEach((client) => client.destroy());
+});
+
 describe('dialogues, four workers', () => {
   let server;
   before(async () => {
@@ -351,6 +364,28 @@ describe('dialogues, four workers', () => {
       assert.deepEqual(named(stream.events, 'done').map(({ data }) => data.turn), [1, 2, 3, 4, 5]);
       stream.cut();
       assert.equal((await call(server, 'DELETE', `/api/voice/dialogues/${dialogueId}`)).status, 204);
+    });
+    await nothingIsLeft(server);
+  });
+
+  /** The end of a stream that is opened now, however it comes. */
+  function opened(client, id, more = '') {
+    const stream = client.request({ ':path': streamPath(id, more) });
+    return new Promise((resolve) => {
+      let status;
+      stream.on('error', () => {}).on('response', (head) => (status = head[':status'])).on('close', () => resolve(status ?? 'reset')).resume();
+    });
+  }
+
+  test('a stream that is opened while its dialogue ends, or beyond its places, is answered or reset', async () => {
+    await times(60, async (i) => {
+      const { dialogueId } = await ask(server, `What about the bridge? (deleted ${i})`), client = session(server);
+      const ends = Array.from({ length: i % 6 === 0 ? 12 : 2 }, (_, j) => opened(client, dialogueId, j % 2 ? '' : '&follow=1'));
+      await new Promise((resolve) => setTimeout(resolve, i % 20));
+      assert.equal((await call(server, 'DELETE', `/api/voice/dialogues/${dialogueId}`)).status, 204);
+      for (const how of await within(20_000, Promise.all(ends), 'the end of its streams'))
+        assert.ok([200, 204, 404, 429, 'reset'].includes(how), `${how}`);
+      client.close();
     });
     await nothingIsLeft(server);
   });
