@@ -291,6 +291,8 @@ void fa_http_close_idle(fa_http *http)
         fa_http_connection *connection = FA_OBJECT(node, fa_http_connection, link);
         if (lingers(connection))
             end_linger(connection);
+        else if (connection->http2)
+            fa_http2_drain(connection);
         else if (is_idle(connection))
             shut(connection, SHUT_RD); /* h2o reads an end of file and closes */
     }

@@ -106,6 +106,7 @@ typedef struct fa_http_gate {
     h2o_socket_t *http2_socket;
     h2o_linklist_t *http2_link; /* what h2o has of it, for as long as it reads */
     bool told_last;             /* that no more requests are wanted */
+    bool ends;                  /* no more are taken */
 } fa_http_gate;
 
 /* An accepted or adopted socket. Lives from then until its last file descriptor is closed, lingering included. */
@@ -234,6 +235,7 @@ bool fa_http2_is_chosen(h2o_socket_t *socket);
 void fa_http2_begin(fa_http_connection *connection, h2o_socket_t *socket);
 uint64_t fa_http2_deadline(const fa_http_connection *connection); /* UINT64_MAX: none */
 void fa_http2_expire(fa_http_connection *connection);
+void fa_http2_drain(fa_http_connection *connection);
 void fa_http2_close(fa_http_connection *connection); /* the socket is closed */
 const char *fa_http2_trouble(const h2o_req_t *req);
 size_t fa_http2_most_body(const fa_http *http, const h2o_req_t *req);

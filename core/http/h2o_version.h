@@ -66,13 +66,15 @@ static inline h2o_linklist_t *fa_h2o_http2_newest(h2o_context_t *context)
 /* h2o ends all connections of a context when it drains, in two steps: first each client hears that it should ask elsewhere (GOAWAY with the
  * highest of all streams) and is answered all the same; a second later streams that are opened are passed over, and the connection closes
  * when none is left that is being answered. No call ends one. So the list is narrowed to it for that of the drain, which calls nobody. False:
- * h2o drains already. */
+ * h2o drains, and has its second step before it: that is for all. */
 static inline bool fa_h2o_http2_end(h2o_context_t *context, h2o_linklist_t *connection, bool for_good)
 {
     h2o_linklist_t others, *all = &context->http2._conns;
     h2o_timeout_entry_t *again = &context->http2._graceful_shutdown_timeout;
-    if (again->cb != NULL)
+    h2o_timeout_cb drains = again->cb;
+    if (h2o_timeout_is_linked(again))
         return false;
+    again->cb = NULL; /* else it does nothing */
     h2o_linklist_init_anchor(&others);
     h2o_linklist_unlink(connection);
     h2o_linklist_insert_list(&others, all);
@@ -82,7 +84,7 @@ static inline bool fa_h2o_http2_end(h2o_context_t *context, h2o_linklist_t *conn
     if (for_good)
         again->cb(again);
     h2o_timeout_unlink(again);
-    again->cb = NULL;
+    again->cb = drains;
     h2o_linklist_insert_list(all, &others);
     return true;
 }
@@ -96,7 +98,7 @@ static inline h2o_linklist_t *fa_h2o_http2_newest(h2o_context_t *context)
 static inline bool fa_h2o_http2_end(h2o_context_t *context, h2o_linklist_t *connection, bool for_good)
 {
     (void)context, (void)connection, (void)for_good;
-    return false;
+    return true;
 }
 #endif
 

@@ -22,6 +22,14 @@ static void look_at(fa_http_connection *connection, size_t length)
                         now(connection));
 }
 
+/* Not while a body is coming: h2o would cut it. */
+static void end_for_good(fa_http_connection *connection)
+{
+    fa_http_gate *gate = &connection->gate;
+    if (!gate->ends && gate->begun->count == 0)
+        gate->ends = fa_h2o_http2_end(&connection->http->context, gate->http2_link, true);
+}
+
 /* Those that a client has on its way when it hears that these were enough are answered; whoever goes on all the same is not. */
 static void count_requests(fa_http_connection *connection)
 {
@@ -30,10 +38,26 @@ static void count_requests(fa_http_connection *connection)
     uint64_t opened = gate->begun != NULL ? gate->begun->opened : 0;
     if (most == 0 || opened < most)
         return;
-    bool for_good = opened >= most + FA_HTTP2_MOST_BEGUN && gate->begun->count == 0; /* else a body would be cut */
-    if (!gate->told_last || for_good)
-        fa_h2o_http2_end(&connection->http->context, gate->http2_link, for_good);
+    if (!gate->told_last)
+        fa_h2o_http2_end(&connection->http->context, gate->http2_link, false);
     gate->told_last = true;
+    if (opened >= most + FA_HTTP2_MOST_BEGUN)
+        end_for_good(connection);
+}
+
+enum { REST_MS = 1000 };
+
+/* h2o's drain is for those that are there when it begins, or come within a second. One that comes later has as long to ask. */
+void fa_http2_drain(fa_http_connection *connection)
+{
+    fa_http_gate *gate = &connection->gate;
+    if (gate->begun == NULL || gate->ends || uv_is_closing((const uv_handle_t *)&connection->tcp) ||
+        gate->http2_socket->_cb.read != on_read)
+        return;
+    if (!gate->told_last)
+        gate->told_last = fa_h2o_http2_end(&connection->http->context, gate->http2_link, false);
+    if (now(connection) >= gate->since_ms + REST_MS)
+        end_for_good(connection);
 }
 
 static void pass_to_h2o(fa_http_connection *connection, const char *error)

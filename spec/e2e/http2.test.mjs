@@ -2,9 +2,12 @@
 // at home on another worker.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http2 from 'node:http2';
+import net from 'node:net';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import tls from 'node:tls';
 
 import { parseBlock, ask, assertConsecutive, call, lastStatus, logged, named, streamPath } from './support/client.mjs';
 import { REPO, SLOW, ledgerAtZero, within } from './support/server.mjs';
@@ -301,8 +304,26 @@ test('a drain ends idle sessions and lets a request finish', async () => {
   await stopped;
 });
 
+test('a drain also ends sessions that begin while it lasts', async () => {
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--workers', '1', '--set', 'drain=1min',
+    '--set', 'idle_timeout=10min', '--set', `app=${path.join(REPO, 'spec/support/bodies')}`);
+  const busy = session(server), bare = net.connect(server.securePort, '127.0.0.1');
+  await once(bare, 'connect');
+  assert.equal((await request(busy, { ':path': '/nowhere' })).status, 404);
+  const slow = request(busy, { ':method': 'POST', ':path': `/slow?ms=${3000 * SLOW}` }, '');
+  await new Promise((resolve) => busy.ping(resolve)); // it is there
+  const began = Date.now(), stopped = server.stop();
+  await new Promise((resolve) => setTimeout(resolve, 1500)); // GOAWAY has been said twice
+  const late = http2.connect(server.url, { createConnection: () => tls.connect({ socket: bare, rejectUnauthorized: false, ALPNProtocols: ['h2'] }) });
+  const ended = new Promise((resolve) => late.on('error', () => {}).once('close', resolve));
+  assert.equal((await slow).status, 200);
+  await within(20_000, ended, 'the end of the late one');
+  await stopped;
+  assert.ok(Date.now() - began < 40_000);
+});
+
 test('streams that are on their way when the server drains come to an end', async () => {
-  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--workers', '4', '--set', 'drain=5s');
+  const server = await startSecureServer(makeCertificates('alpha'), ['alpha'], ...TRUSTED, '--workers', '4');
   const asked = await times(16, (i) => ask(server, `What is a burpee? (${i})`));
   const clients = asked.map(() => session(server));
   const ends = asked.map(({ dialogueId }, i) => new Promise((resolve) => {
