@@ -53,7 +53,7 @@ static const fa_config_key keys[] = {
         "whether answers of scripts say in X-Generation how often these have been loaded; dev: when mode is dev",
         "dev|always|never"),
     KEY("reload_drain", DURATION, "30s", 0, 1 * HOUR,
-        "how long streams of events go on with replaced scripts before they are told to come again"),
+        "how long streams of events go on with replaced scripts before they are told to come again; not said and mode is dev: 1s"),
     KEY("reload_specs", LIST, NULL, 0, 0,
         "files and folders of specs, below that of the application, that must succeed before newer scripts serve; not set: none are run"),
     KEY("reload_specs_limit", DURATION, "1min", 100 * MS, 1 * HOUR, "how long they may take; then they have failed"),

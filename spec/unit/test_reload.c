@@ -287,6 +287,33 @@ static void a_fourth_generation_waits_for_room(void **state)
     fa_server_destroy(server);
 }
 
+/* A page that listens to events is open, and files are saved again and again. */
+static void a_developer_does_not_wait_for_streams(void **state)
+{
+    fa_error error = {""};
+    int held[3];
+    unsigned wait_s = 0;
+    (void)state;
+    write_word("1");
+    fa_server *server = START("mode=dev");
+    for (int i = 0; i < 3; ++i) {
+        if (i > 0)
+            reload(server);
+        held[i] = ask(server, "/long");
+        usleep(30000);
+    }
+    if (fa_server_reload(server, &error) != FA_OK) { /* on a slow machine the oldest has had its time by now */
+        const char *from = strstr(error.text, "; from ");
+        assert_non_null(from);
+        assert_int_equal(sscanf(from, "; from %u s on", &wait_s), 1);
+        assert_in_range(wait_s, 0, 1);
+    }
+    fa_server_stop(server, 100);
+    for (int i = 0; i < 3; ++i)
+        close(held[i]);
+    fa_server_destroy(server);
+}
+
 /* A worker that a script does not let go changes over before its next request. */
 static void a_busy_worker_comes_after(void **state)
 {
@@ -501,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_broken_manifest_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_never_ends_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fourth_generation_waits_for_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_developer_does_not_wait_for_streams, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_busy_worker_comes_after, set_up, tear_down),
         cmocka_unit_test_setup_teardown(scripts_and_the_control_socket_may_ask, set_up, tear_down),
         cmocka_unit_test_setup_teardown(in_dev_mode_saving_is_enough, set_up, tear_down),
