@@ -58,11 +58,17 @@ int fa_cli_find_server(const fa_cli *cli, char *path);
 /* On standard error: which process it was that fa_cli_find_server found, when the command line did not say it. */
 void fa_cli_name_found(const fa_cli *cli, const char *path);
 
+/* For commands that show page after page: interrupts (SIGINT, SIGTERM) are held from now on; a pause, false when one has come; a page, on a
+ * terminal in the place of the one before. */
+void fa_cli_hold_interrupts(void);
+bool fa_cli_pause(unsigned milliseconds);
+int fa_cli_show_page(const char *text);
+
 /* A server configured with the file and the options, or what is wrong was said. The caller destroys it. */
 int fa_cli_configure(const fa_cli *cli, fa_server **server);
 
 extern const fa_command fa_command_serve, fa_command_check, fa_command_records, fa_command_memory, fa_command_routes,
     fa_command_upgrade, fa_command_reload, fa_command_doctor, fa_command_recycle, fa_command_spec, fa_command_new,
-    fa_command_plugin, fa_command_repl;
+    fa_command_plugin, fa_command_repl, fa_command_top;
 
 #endif

@@ -1,43 +1,35 @@
 /* `fitnessally memory`: asks a running server who holds its memory, and shows it. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "server/cli.h"
 #include "server/control.h"
 
 enum { REDRAW_MS = 2000 };
 
-static int show(const char *path, const char *request)
+static int show(const char *path, const char *request, bool in_place)
 {
     char *answer;
     fa_error error = {{0}};
     if (fa_control_ask(path, request, &answer, &error) != FA_OK)
         return fa_cli_failed("%s", error.text);
-    fputs(answer, stdout);
-    if (answer[strlen(answer) - 1] != '\n')
-        putchar('\n');
+    int status = FA_EXIT_DONE;
+    if (in_place)
+        status = fa_cli_show_page(answer);
+    else
+        printf("%s%s", answer, answer[strlen(answer) - 1] != '\n' ? "\n" : "");
     free(answer);
-    return fflush(stdout) == 0 ? FA_EXIT_DONE : FA_EXIT_FAILED;
+    return fflush(stdout) == 0 ? status : FA_EXIT_FAILED;
 }
 
-/* Until interrupted, or until the server goes. On a terminal each page takes the place of the one before. */
+/* Until interrupted, or until the server goes. */
 static int watch(const char *path, const char *request)
 {
-    sigset_t interrupts;
-    const struct timespec pause = {.tv_sec = REDRAW_MS / 1000};
-    sigemptyset(&interrupts);
-    sigaddset(&interrupts, SIGINT);
-    sigaddset(&interrupts, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &interrupts, NULL);
+    fa_cli_hold_interrupts();
     for (;;) {
-        if (isatty(STDOUT_FILENO))
-            fputs("\033[H\033[2J", stdout);
-        int status = show(path, request);
-        if (status != FA_EXIT_DONE || sigtimedwait(&interrupts, NULL, &pause) > 0)
+        int status = show(path, request, true);
+        if (status != FA_EXIT_DONE || !fa_cli_pause(REDRAW_MS))
             return status;
     }
 }
@@ -53,7 +45,7 @@ static int run(const fa_cli *cli)
         return status;
     const char *request = doctor ? (cli->json ? "memory doctor" : "memory doctor text")
                                  : (cli->json ? "memory report" : "memory report text");
-    return cli->watch ? watch(path, request) : show(path, request);
+    return cli->watch ? watch(path, request) : show(path, request, false);
 }
 
 const fa_command fa_command_memory = {

@@ -25,9 +25,10 @@ static const fa_command help_command = {
 };
 
 static const fa_command *const commands[] = {
-    &fa_command_serve,  &fa_command_check,   &fa_command_doctor,  &fa_command_routes,  &fa_command_memory,
-    &fa_command_reload, &fa_command_records, &fa_command_upgrade, &fa_command_recycle, &fa_command_spec,
-    &fa_command_repl,   &fa_command_new,     &fa_command_plugin,  &version_command,    &help_command,
+    &fa_command_serve,   &fa_command_check,   &fa_command_doctor, &fa_command_routes,
+    &fa_command_memory,  &fa_command_top,     &fa_command_reload, &fa_command_records,
+    &fa_command_upgrade, &fa_command_recycle, &fa_command_spec,   &fa_command_repl,
+    &fa_command_new,     &fa_command_plugin,  &version_command,   &help_command,
 };
 
 static const fa_command *find_command(const char *name)
