@@ -5,85 +5,23 @@ local cjson = require "cjson"
 local check_options = require "fitnessally.options"
 local body_of = require "fitnessally.testing.content"
 local native = require "fitnessally.testing.native"
+local events = require "fitnessally.testing.events"
 local scripted = require "fitnessally.testing.upstream"
+local streams = require "fitnessally.testing.streams"
 
 local testing = {}
 
--- Real time that an answer may take where time is real.
-local PATIENCE = 10000
 -- What passes before something counts as left behind: longer than every grace of a dialogue.
 local GRACES = "30s"
 
 local open_apps = {} -- in the order in which they were opened
 
--- ---- events ----------------------------------------------------------------------------------------------------------
-
-local function parse_event(block)
-  local event, data = { name = "message" }, {}
-  for line in (block .. "\n"):gmatch("(.-)\r?\n") do
-    local field, value = line:match("^([%w]+): ?(.*)$")
-    if field == "event" then
-      event.name = value
-    elseif field == "data" then
-      data[#data + 1] = value
-    elseif field == "id" then
-      event.id = value
-    elseif field == "retry" then
-      event.retry = tonumber(value)
-    end
-  end
-  if #data > 0 then
-    event.text = table.concat(data, "\n")
-    local good, decoded = pcall(cjson.decode, event.text)
-    event.data = good and decoded or event.text
-  end
-  return event.text and event
-end
-
----Parses a text/event-stream. Returns what is complete, and how many bytes of the text that was.
-local function parse_events(text, events)
-  local at = 1
-  while true do
-    local first, last = text:find("\r?\n\r?\n", at)
-    if not first then
-      return events, at - 1
-    end
-    events[#events + 1] = parse_event(text:sub(at, first - 1)) or nil
-    at = last + 1
-  end
-end
-
+---The events of a text/event-stream, and those of one name.
 function testing.events(text)
-  return (parse_events(text, {}))
+  return (events.parse(text, {}))
 end
 
----Those of one name.
-function testing.named(events, name)
-  local found = {}
-  for _, event in ipairs(events) do
-    if event.name == name then
-      found[#found + 1] = event
-    end
-  end
-  return found
-end
-
--- ---- answers ---------------------------------------------------------------------------------------------------------
-
-local Answer = {}
-Answer.__index = Answer
-
-function Answer:json()
-  local good, value = pcall(cjson.decode, self.body)
-  if not good then
-    error(("the answer is no JSON (status %d): %s"):format(self.status, self.body:sub(1, 200)), 2)
-  end
-  return value
-end
-
-function Answer:events()
-  return testing.events(self.body)
-end
+testing.named = events.named
 
 -- ---- requests --------------------------------------------------------------------------------------------------------
 
@@ -133,45 +71,16 @@ local function caller(level)
   return info and info.short_src .. ":" .. info.currentline or "?"
 end
 
-local function waits_for(app)
-  local lines = {}
-  for _, item in ipairs((app.native:left())) do
-    if item.what == "task" then
-      lines[#lines + 1] = "\n  " .. item.text
-    end
-  end
-  return #lines > 0 and table.concat(lines) or "\n  no task of a script waits"
-end
-
--- An upstream waits before it asks again, which looks as if nothing was left to be done.
-local function retries(app)
-  local lines = {}
-  for name, upstream in pairs(app.upstreams) do
-    if upstream.failed then
-      lines[#lines + 1] = ("\n  upstream %s has failed (%s) and may be asked again after a wait (its `retries`)"):format(name,
-        upstream.failed)
-    end
-  end
-  table.sort(lines)
-  return table.concat(lines)
-end
-
 local function ask_and_wait(app, method, target, content, headers, level)
   local client = ask(app, method, target, content, { headers = headers }, level + 1)
-  if not client:wait("end", PATIENCE) then
-    local waiting = waits_for(app) .. retries(app)
+  if not client:wait("end", streams.PATIENCE) then
+    local waiting = streams.waits_for(app)
     client:release()
     error(("%s %s has not been answered, and nothing is on its way%s\n" ..
       "(what waits for time is opened with app:open, and gets it by app:advance)"):format(method, target, waiting),
       level + 1)
   end
-  local status, _, complete = client:state()
-  local answer = setmetatable({
-    status = status,
-    headers = client:headers(),
-    body = client:body(),
-    complete = complete,
-  }, Answer)
+  local answer = streams.answer(client)
   client:release()
   return answer
 end
@@ -200,104 +109,15 @@ end
 
 -- ---- streams ---------------------------------------------------------------------------------------------------------
 
-local Stream = {}
-Stream.__index = Stream
-
 ---Sends a request and returns when the head of its answer is there, or nothing is on its way that could bring it about. The client leaves when
 ---the test is over, if it has not left before.
 function App:open(target, options)
   options = options or {}
   local client = ask(self, options.method or (options.body and "POST" or "GET"), target, options.body, options, 2)
-  local stream = setmetatable({ client = client, app = self, parsed = {}, used = 0, at = caller(2) }, Stream)
+  local stream = streams.new(client, self, caller(2))
   self.streams[stream] = true
-  client:wait(0, PATIENCE)
+  client:wait(0, streams.PATIENCE)
   return stream
-end
-
-local function client_of(stream, level)
-  return stream.client or error("this stream is over: its test has ended, or its app is closed", level + 1)
-end
-
----0 until the head is there.
-function Stream:status()
-  return (client_of(self, 2):state())
-end
-
-function Stream:headers()
-  return client_of(self, 2):headers()
-end
-
----Whether nothing more will come.
-function Stream:ended()
-  local _, ended = client_of(self, 2):state()
-  return ended
-end
-
----Whether it ended as the application meant it to, and was not cut.
-function Stream:complete()
-  local _, _, complete = client_of(self, 2):state()
-  return complete
-end
-
----What has come so far.
-function Stream:body()
-  local client = client_of(self, 2)
-  self.app.native:settle()
-  return client:body()
-end
-
----The events that have come so far, all of them.
-function Stream:events()
-  local client = client_of(self, 2)
-  self.app.native:settle()
-  local _, used = parse_events(client:body(self.used), self.parsed)
-  self.used = self.used + used
-  return self.parsed
-end
-
----Those of one name.
-function Stream:named(name)
-  return testing.named(self:events(), name)
-end
-
----Waits for the end of the answer and returns it.
-function Stream:finish()
-  local client = client_of(self, 2)
-  if not client:wait("end", PATIENCE) then
-    error(("the stream that was opened at %s has not ended, and nothing is on its way%s"):format(self.at,
-      waits_for(self.app) .. retries(self.app)), 2)
-  end
-  local status, _, complete = client:state()
-  return setmetatable({
-    status = status,
-    headers = client:headers(),
-    body = client:body(),
-    complete = complete,
-  }, Answer)
-end
-
----A client that was opened with `stepped` takes so many more bytes, all there will be without a number.
-function Stream:take(bytes)
-  client_of(self, 2):take(bytes)
-  self.app.native:settle()
-end
-
----Bytes that have been sent and not been taken.
-function Stream:waiting()
-  local _, _, _, _, waiting = client_of(self, 2):state()
-  return waiting
-end
-
----Says something after an upgrade.
-function Stream:feed(bytes)
-  client_of(self, 2):feed(bytes)
-  self.app.native:settle()
-end
-
----The client leaves.
-function Stream:vanish()
-  client_of(self, 2):vanish()
-  self.app.native:settle()
 end
 
 -- ---- upstreams -------------------------------------------------------------------------------------------------------
