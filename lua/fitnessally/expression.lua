@@ -96,6 +96,8 @@ local function text_of(value, fail)
     return ""
   elseif type(value) == "table" or type(value) == "function" or type(value) == "userdata" then
     fail(("a %s is no text"):format(type(value)))
+  elseif type(value) == "number" and value % 1 == 0 and math.abs(value) <= 2 ^ 53 then
+    return ("%d"):format(value) -- tostring gives 14 digits
   end
   return tostring(value)
 end

@@ -62,7 +62,8 @@ end
 local function check_claims(claims, options, now)
   local leeway = options.leeway or 0
   for _, name in ipairs { "exp", "nbf" } do
-    if claims[name] ~= nil and type(claims[name]) ~= "number" then
+    local at = claims[name]
+    if at ~= nil and (type(at) ~= "number" or math.abs(at) == math.huge) then
       return name .. " is no number"
     end
   end

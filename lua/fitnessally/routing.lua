@@ -444,6 +444,8 @@ local function text_of(value, what)
   local kind = type(value)
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
     fail("%s is a text or a number, not a %s", what, kind)
+  elseif kind == "number" and value % 1 == 0 and value >= -2 ^ 53 and value <= 2 ^ 53 then
+    return format("%d", value) -- tostring gives 14 digits
   end
   return tostring(value)
 end

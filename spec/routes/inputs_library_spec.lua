@@ -136,6 +136,8 @@ describe("template", function()
     local data = { a = "<b>\"it's\" & more</b>", n = 5, f = false }
     assert.are.equal("&lt;b&gt;&quot;it&#39;s&quot; &amp; more&lt;/b&gt;", render("{{ a }}", data))
     assert.are.equal(data.a, render("{! a !}", data))
+    assert.are.equal("9007199254740991 -1234567890123456 0.5 1e+21",
+      render("{{ a }} {{ b }} {{ c }} {{ d }}", { a = 9007199254740991, b = -1234567890123456, c = 0.5, d = 1e21 }))
     assert.are.equal("5 false  x", render("{{ n }} {{ f }} {{ none }} x{# a remark {{ #}", data))
     assert.are.equal("{ } {x} }}", render("{ } {x} }}", data))
   end)

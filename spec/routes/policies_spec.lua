@@ -101,6 +101,8 @@ describe("auth.jwt", function()
       ["exp=60&nbf=30"] = "The token is not valid yet.",
       ["exp=60&iss=there"] = "The token is of another issuer.",
       ["exp=60&aud=you"] = "The token is for another audience.",
+      ["claims=" .. '{"iss":"here","aud":"me","exp":1e400}'] = "Exp is no number.",
+      ["claims=" .. '{"iss":"here","aud":"me","exp":"4102444800"}'] = "Exp is no number.",
       ["exp=60&secret=other"] = "The signature is wrong.",
       ["exp=60&alg=none"] = "The token is signed in another way.",
       ["exp=60&alg=HS512"] = "The token is signed in another way.",

@@ -214,6 +214,7 @@ static void names_become_addresses(void **state)
         "  req:reply { text = table.concat({\n"
         "    app:url_for('home'), app:url_for('home', {}, { b = { 1, true }, a = 'x y&=' }),\n"
         "    app:url_for('file', { version = 'v 1', path = 'a b/c#' }), app:url_for('media', { file = 'é.gif' }),\n"
+        "    app:url_for('record', { version = 1, id = 1234567890123456 }, { at = 1795938548684123 }),\n"
         "  }, '\\n') }\n"
         "end)\n"
         "app:get('/wrong', function(req)\n"
@@ -221,15 +222,17 @@ static void names_become_addresses(void **state)
         "req:query('v') })\n"
         "  req:reply { text = problem }\n"
         "end)\n");
-    assert_answer(w, "GET /all", "200 /\n/?a=x%20y%26%3D&b=1&b=true\n/api/v%201/files/a%20b/c%23\n/media/%C3%A9.gif");
+    assert_answer(w, "GET /all",
+                  "200 /\n/?a=x%20y%26%3D&b=1&b=true\n/api/v%201/files/a%20b/c%23\n/media/%C3%A9.gif\n"
+                  "/api/1/records/1234567890123456?at=1795938548684123");
     assert_answer(w, "GET /url?id=7", "200 /api/1/records/7");
     assert_answer(w, "GET /url?id=a%3Fb%25", "200 /api/1/records/a%3Fb%25");
-    assert_answer(w, "GET /wrong?name=none", "200 app.lua:20: url_for: no route has the name \"none\"");
-    assert_answer(w, "GET /wrong?name=record", "200 app.lua:20: url_for: GET /api/:version/records/:id needs version");
-    assert_answer_has(w, "GET /wrong?name=home&v=1", "200 app.lua:20: url_for: GET / has no ");
+    assert_answer(w, "GET /wrong?name=none", "200 app.lua:21: url_for: no route has the name \"none\"");
+    assert_answer(w, "GET /wrong?name=record", "200 app.lua:21: url_for: GET /api/:version/records/:id needs version");
+    assert_answer_has(w, "GET /wrong?name=home&v=1", "200 app.lua:21: url_for: GET / has no ");
     assert_answer(w, "GET /wrong?name=record&v=a%2Fb",
-                  "200 app.lua:20: url_for: id is one part of a path: not empty, and without a slash");
-    assert_answer_has(w, "GET /wrong?name=record&v=..", "200 app.lua:20: url_for: id has what no path may have");
+                  "200 app.lua:21: url_for: id is one part of a path: not empty, and without a slash");
+    assert_answer_has(w, "GET /wrong?name=record&v=..", "200 app.lua:21: url_for: id has what no path may have");
     script_world_end(w);
 }
 

@@ -51,10 +51,11 @@ app:get("/token", function(req)
   local function part(value) return crypto.base64url(json.encode(value)) end
   local now = fitnessally.now() / 1000
   local number = function(name) return req:query(name) and now + tonumber(req:query(name)) end
-  local data = part { alg = req:query("alg") or "HS256" } .. "." .. part {
+  local claims = req:query("claims") or json.encode {
     sub = "ada", iss = req:query("iss") or "here", exp = number("exp"), nbf = number("nbf"),
     aud = { "other", req:query("aud") or "me" },
   }
+  local data = part { alg = req:query("alg") or "HS256" } .. "." .. crypto.base64url(claims)
   local secret = req:query("secret") or ("s"):rep(32)
   req:reply { text = data .. "." .. (req:query("unsigned") and "" or crypto.base64url(
     crypto.hmac("sha256", secret, data, "raw"))) }
