@@ -1,5 +1,5 @@
 /* `fitnessally top`: what a running server does now, and who holds what. It asks for the memory report twice and shows what came between; how
- * is lua/fitnessally/top.lua's. */
+ * is lua/fitnessally/tools/top.lua's. */
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
@@ -63,7 +63,7 @@ static int run_pages(lua_State *L)
     char file[PATH_MAX];
     pages *p = lua_touserdata(L, 1);
     luaL_openlibs(L);
-    snprintf(file, sizeof(file), "%s/lua/fitnessally/top.lua", fa_home());
+    snprintf(file, sizeof(file), "%s/lua/fitnessally/tools/top.lua", fa_home());
     if (luaL_loadfile(L, file) != 0)
         return lua_error(L);
     lua_call(L, 0, 1);
