@@ -83,6 +83,11 @@ int fa_script_load_text(lua_State *L, const char *path, const char *chunk)
     }
     int status = lua_loadx(L, read_block, &s, chunk, "t");
     fclose(s.file);
+    if (status == LUA_ERRSYNTAX &&
+        strcmp(lua_tostring(L, -1), "attempt to load chunk with wrong mode") == 0) { /* LuaJIT names no file */
+        lua_pop(L, 1);
+        lua_pushfstring(L, "%s:1: this is bytecode; only text is loaded", chunk + 1);
+    }
     return status;
 }
 

@@ -167,7 +167,7 @@ static void the_sandbox_is_closed(void **state)
     assert_answer(w, "GET /require?name=fine", "200 true fine");
     assert_answer(w, "GET /require?name=empty", "200 true true");
     assert_answer_has(w, "GET /require?name=code", "200 false");
-    assert_answer_has(w, "GET /require?name=code", "attempt to load chunk with wrong mode");
+    assert_answer_has(w, "GET /require?name=code", "code.lua:1: this is bytecode; only text is loaded");
     assert_answer_has(w, "GET /require?name=ffi", "no such file below /tmp/fa-script-");
     assert_answer_has(w, "GET /require?name=%2fetc%2fpasswd", "a module's name is made of letters");
     assert_answer_has(w, "GET /require?name=..fine", "a module's name is made of letters");

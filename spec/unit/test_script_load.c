@@ -39,7 +39,7 @@ static void what_is_wrong_with_an_app_is_said(void **state)
     refuse_app("for i = 1, 65 do app:on_start(print) end", "at most 64 functions");
     refuse_app("fitnessally.sleep(1)", "nothing can wait while scripts are loaded");
     refuse_app("fitnessally.buffer()", "this needs a request or a turn to own it");
-    refuse_app("\x1bLJ\x02", "attempt to load chunk with wrong mode");
+    refuse_app("\x1bLJ\x02", "app.lua:1: this is bytecode; only text is loaded");
     script_world *w = script_world_new();
     assert_false(script_world_try(w, NULL, WITH_NOTHING));
     assert_non_null(strstr(w->error.text, "cannot open /tmp/fa-script-"));
