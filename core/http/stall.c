@@ -13,7 +13,7 @@ void fa_http_reset_now(int fd)
 {
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     if (fd >= 0)
-        connect(fd, &nobody, sizeof(nobody)); /* Linux resets what was connected */
+        (void)connect(fd, &nobody, sizeof(nobody)); /* Linux resets what was connected */
 }
 
 static void on_stall(fa_timer *timer)

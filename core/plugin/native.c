@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/c_locale.h"
 #include "plugin/internal.h"
 
 /* ---- the thread ---- */
@@ -45,6 +46,7 @@ static fa_call *next_call(fa_native *native, bool *skip)
 static void *run(void *argument)
 {
     fa_native *native = argument;
+    fa_c_locale_enter();
     open_plugin(native);
     if (native->open_result != FA_OK)
         return NULL;

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/c_locale.h"
 #include "base/clock.h"
 #include "server/process_hint.h"
 
@@ -111,6 +112,7 @@ static bool serve(const fa_control *control, int fd)
 static void *run(void *argument)
 {
     const fa_control *control = argument;
+    fa_c_locale_enter();
     struct pollfd ready[2] = {{.fd = control->listener, .events = POLLIN}, {.fd = control->wake, .events = POLLIN}};
     for (;;) {
         if (poll(ready, 2, -1) < 0)

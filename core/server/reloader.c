@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/c_locale.h"
 #include "server/file_watch.h"
 
 enum { QUIET_MS = 60 }; /* whoever saves one file often saves the next one at once */
@@ -172,6 +173,7 @@ static int patience(const fa_reloader *r)
 static void *run(void *context)
 {
     fa_reloader *r = context;
+    fa_c_locale_enter();
     while (!is_stopping(r)) {
         struct pollfd ready[2] = {{.fd = r->wake, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
         uint64_t ignored;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/c_locale.h"
 #include "server/runtime_internal.h"
 #include "server/tls_settings.h"
 
@@ -187,6 +188,7 @@ fa_http *fa_runtime_http(fa_runtime *runtime, unsigned worker)
 
 static void *run(void *argument)
 {
+    fa_c_locale_enter();
     fa_worker_run(((fa_lane *)argument)->worker);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/c_locale.h"
 #include "base/openssl_memory.h"
 #include "server/borrowed_state.h"
 #include "server/pressure_steps.h"
@@ -53,8 +54,8 @@ fa_result fa_server_create(const fa_server_options *options, fa_server **out, fa
     return FA_OK;
 }
 
-fa_result fa_server_configure(fa_server *server, const char *file, const char *const *overrides, size_t count,
-                              fa_error *error)
+static fa_result configure(fa_server *server, const char *file, const char *const *overrides, size_t count,
+                           fa_error *error)
 {
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
@@ -68,6 +69,15 @@ fa_result fa_server_configure(fa_server *server, const char *file, const char *c
     fa_log_level_parse(fa_config_text(server->config, "log_level"), &server->log.level);
     server->configured = true;
     return FA_OK;
+}
+
+fa_result fa_server_configure(fa_server *server, const char *file, const char *const *overrides, size_t count,
+                              fa_error *error)
+{
+    locale_t before = fa_c_locale_enter();
+    fa_result result = configure(server, file, overrides, count, error);
+    fa_c_locale_leave(before);
+    return result;
 }
 
 /* ---- starting ---- */
@@ -160,6 +170,7 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
     if (server->running != NULL)
         return fa_fail(error, FA_WRONG_STATE, "the server runs already");
     make_room(server);
+    locale_t before = fa_c_locale_enter();
     fa_result result = build(server, worker_count(server), true, error);
     if (result == FA_OK)
         result = start_logs(server, error);
@@ -175,6 +186,7 @@ fa_result fa_server_start(fa_server *server, fa_error *error)
         take_down(server);
     else
         fa_server_open_control(server);
+    fa_c_locale_leave(before);
     return result;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/c_locale.h"
 #include "memory/buffer.h"
 #include "server/server_internal.h"
 
@@ -84,7 +85,9 @@ fa_result fa_server_write_memory_report(fa_server *server, char *path, size_t si
     gmtime_r(&now, &utc);
     strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%S", &utc);
     snprintf(path, size, "%s/memory-%s-%d.json", fa_config_text(server->config, "state_dir"), stamp, (int)getpid());
+    locale_t before = fa_c_locale_enter();
     result = fa_memory_answer_outside(&server->memory, "full", report);
+    fa_c_locale_leave(before);
     result = result == FA_OK ? write_file(path, report, error) : fa_fail(error, result, "the report could not be made");
     fa_buffer_release(report);
     return result;

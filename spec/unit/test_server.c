@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -134,6 +135,10 @@ static int set_up(void **state)
     write_file("app.lua", "app:get('/', function(req) req:reply { text = 'it is ' .. fitnessally.version } end)\n"
                           "app:get('/slow', function(req) fitnessally.sleep(300) req:reply { text = 'done' } end)\n"
                           "app:get('/never', function(req) fitnessally.sleep(86400000) end)\n"
+                          "app:get('/numbers', function(req)\n"
+                          "  local m = json.decode(fitnessally.memory('report', 'json')).memory.rss\n"
+                          "  req:reply { json = { half = 0.5, more = 1.5e300, mb = m.mb > 0 } }\n"
+                          "end)\n"
                           "app:get('/memory', function(req) req:reply { json = fitnessally.memory() } end)\n");
     return 0;
 }
@@ -296,6 +301,34 @@ static void signals_stay_the_embedders(void **state)
     }
 }
 
+/* A comma stands in front of fractions there. */
+static void speak_german(void)
+{
+    char command[200], text[16];
+    snprintf(command, sizeof(command), "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8", folder);
+    assert_int_equal(system(command), 0);
+    setenv("LOCPATH", folder, 1);
+    assert_non_null(setlocale(LC_ALL, "de_DE.UTF-8"));
+    snprintf(text, sizeof(text), "%.1f", 0.5);
+    assert_string_equal(text, "0,5");
+}
+
+static void the_locale_of_the_program_is_no_matter(void **state)
+{
+    char text[16];
+    (void)state;
+    speak_german();
+    fa_server *server = started("linger=1.5s");
+    expect_answer(server, "/numbers", "\"half\":0.5");
+    expect_answer(server, "/numbers", "\"more\":1.5e+300");
+    expect_answer(server, "/numbers", "\"mb\":true");
+    fa_server_destroy(server);
+    snprintf(text, sizeof(text), "%.1f", 0.5);
+    assert_string_equal(text, "0,5"); /* and theirs is as it was */
+    setlocale(LC_ALL, "C");
+    unsetenv("LOCPATH");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_wrong_at_the_start_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_server_that_never_ran_goes_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_find_room_in_the_kernels_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_locale_of_the_program_is_no_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_stay_the_embedders, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);
