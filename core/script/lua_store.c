@@ -225,6 +225,7 @@ static int get_store(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     check_name(L, name);
+    lua_settop(L, 2); /* the limits are where they are looked for, or nil */
     lua_getfield(L, LUA_REGISTRYINDEX, FA_META_STORE "s");
     lua_getfield(L, -1, name);
     if (!lua_isnil(L, -1))

@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 static const char app[] =
-    "local cache = fitnessally.store('cache', { size = '100KB', entries = 10 })\n"
+    "local cache = fitnessally.store('cache', { size = '100KB', entries = 10 }) "
+    "for _, name in ipairs { 'size', 'entries', 'other' } do assert(fitnessally.store(name):put('k', 'x')) end\n"
     "app:get('/put', function(req)\n"
     "  local buffer = fitnessally.buffer { label = 'audio' }\n"
     "  buffer:append('hello'):seal()\n"
