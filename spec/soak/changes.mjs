@@ -77,7 +77,8 @@ export async function run(options) {
   const clear = { rate: options.rate, fresh: options.fresh };
   const secure = { rate: options.rate, fresh: options.fresh_tls, secure: true };
   const start = (...args) => startServer('-c', configured, ...args);
-  const startSecure = (...args) => startSecureServer(makeCertificates('alpha'), ['alpha'], '-c', configured, ...args);
+  const made = makeCertificates('alpha');
+  const startSecure = (...args) => startSecureServer(made, ['alpha'], '-c', configured, ...args);
   return {
     'drain': await drains(start, 'port', clear, options),
     'drain, TLS': await drains(startSecure, 'securePort', secure, options),
