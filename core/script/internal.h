@@ -142,6 +142,7 @@ struct fa_script {
     fa_memory_source memory; /* NULL: nobody answers */
     void *memory_context;
     char empty_array[48];
+    char *json_text; /* that is being written, see json_write.c */
 };
 
 /* ---- the end of a generation (holds.c) ---- */
@@ -517,6 +518,8 @@ void fa_lua_stream_tell(fa_lua_stream *stream, const char *reason);
 void fa_lua_check_json_size(lua_State *L, int index);
 /* Encodes the value at `index` and pushes the string; raises. */
 void fa_lua_encode_json(lua_State *L, int index);
+/* What an encoding that has raised left behind. */
+void fa_json_forget(fa_script *script);
 /* Decodes: pushes the value, or nil and a message; returns how many. */
 int fa_lua_decode_json(lua_State *L, const char *text, size_t length);
 int fa_lua_decode_json_within(lua_State *L, const char *text, size_t length, unsigned depth);

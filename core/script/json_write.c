@@ -8,56 +8,37 @@
 
 #include "script/internal.h"
 
-#define META_TEXT "fitnessally.json.text"
-
 enum { FIRST_ROOM = 1024, SPARSE_RATIO = 2, SPARSE_SAFE = 10, LONGEST_NUMBER = 32 };
 
 static const double LARGEST_WHOLE = 9007199254740992.0; /* 2^53: up to there every whole number is a double */
 
-/* Short texts are made on the stack of C, longer ones beside the heap of Lua, which is to hold the text and not the making of it. The
- * userdata at `slot` then owns the bytes: when something raises, Lua frees them. */
+/* Short texts are made on the stack of C, longer ones beside the heap of Lua, which is to hold the text and not the making of it. What raises in
+ * between leaves the bytes with the script: they go with its slice, not when a collector comes by (fa_slice_end). */
 typedef struct writer {
     lua_State *L;
-    const fa_script *script;
-    int slot;
-    char **owner;
+    fa_script *script;
     char *bytes;
     size_t used, room;
     char first[FIRST_ROOM];
 } writer;
 
-static int free_text(lua_State *L)
+void fa_json_forget(fa_script *script)
 {
-    char **owner = luaL_checkudata(L, 1, META_TEXT);
-    free(*owner);
-    *owner = NULL;
-    return 0;
-}
-
-static void make_owner(writer *w)
-{
-    w->owner = lua_newuserdata(w->L, sizeof(*w->owner));
-    *w->owner = NULL;
-    if (luaL_newmetatable(w->L, META_TEXT)) {
-        lua_pushcfunction(w->L, free_text);
-        lua_setfield(w->L, -2, "__gc");
-    }
-    lua_setmetatable(w->L, -2);
-    lua_replace(w->L, w->slot);
+    free(script->json_text);
+    script->json_text = NULL;
 }
 
 static char *make_room(writer *w, size_t more)
 {
     if (w->room - w->used < more) {
         size_t room = 2 * w->room > w->used + more ? 2 * w->room : w->used + more;
-        if (w->owner == NULL)
-            make_owner(w);
-        char *larger = realloc(*w->owner, room);
+        bool is_first = w->bytes == w->first;
+        char *larger = realloc(w->script->json_text, room);
         if (larger == NULL)
             luaL_error(w->L, "json.encode: no memory");
-        if (*w->owner == NULL)
+        if (is_first)
             memcpy(larger, w->first, w->used);
-        *w->owner = w->bytes = larger;
+        w->script->json_text = w->bytes = larger;
         w->room = room;
     }
     return w->bytes + w->used;
@@ -270,20 +251,14 @@ void fa_lua_encode_json(lua_State *L, int index)
     writer w;
     w.L = L;
     w.script = fa_script_of(L);
-    w.slot = lua_gettop(L) + 1;
-    w.owner = NULL;
     w.bytes = w.first;
     w.used = 0;
     w.room = sizeof(w.first);
+    fa_json_forget(w.script); /* of one that has raised in this slice */
     fa_lua_check_json_size(L, index);
-    lua_pushnil(L); /* the slot */
     lua_pushvalue(L, index);
     write_value(&w, 0);
     lua_pushlstring(L, w.bytes, w.used);
-    if (w.owner != NULL) {
-        free(*w.owner);
-        *w.owner = NULL;
-    }
-    lua_replace(L, w.slot);
-    lua_settop(L, w.slot);
+    lua_remove(L, -2);
+    fa_json_forget(w.script);
 }

@@ -107,6 +107,7 @@ void fa_slice_end(fa_script *script, const fa_slice *slice)
     if (overdue_outside)
         slice->outside.interrupt(slice->outside.context, NULL);
     script->stack_base = slice->stack_base;
+    fa_json_forget(script);
     fa_heap_strict(script, slice->strict);
 }
 

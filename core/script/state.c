@@ -370,6 +370,7 @@ void fa_script_free(fa_script *script)
         fa_worker_withdraw(script->worker, &script->drain_mail);
     fa_route_options_free(script);
     fa_heap_end(&script->heap);
+    fa_json_forget(script);
     lua_close(script->lua);
     fa_scope_end(script->scope, "scripts closed", NULL);
 }
