@@ -18,17 +18,6 @@ static bool is_token(fa_text text)
     return text.length != 0;
 }
 
-static fa_text trim(fa_text text)
-{
-    while (text.length > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-        text.data++;
-        text.length--;
-    }
-    while (text.length > 0 && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
-        text.length--;
-    return text;
-}
-
 static fa_text unquote(fa_text text)
 {
     if (text.length >= 2 && text.data[0] == '"' && text.data[text.length - 1] == '"')
@@ -47,8 +36,8 @@ bool fa_cookie_next(fa_text *rest, fa_text *name, fa_text *value)
         if (equals == NULL)
             continue;
         size_t before = (size_t)(equals - pair.data);
-        *name = trim((fa_text){pair.data, before});
-        *value = unquote(trim((fa_text){equals + 1, pair.length - before - 1}));
+        *name = fa_text_trim((fa_text){pair.data, before});
+        *value = unquote(fa_text_trim((fa_text){equals + 1, pair.length - before - 1}));
         if (is_token(*name))
             return true;
     }

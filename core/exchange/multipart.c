@@ -93,15 +93,6 @@ fa_result fa_multipart_begin(fa_multipart *multipart, fa_text content_type, fa_t
 
 /* ---- headers of a part ---- */
 
-static fa_text trimmed(fa_text text)
-{
-    while (text.length != 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = from(text, 1);
-    while (text.length != 0 && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
-        text.length--;
-    return text;
-}
-
 static bool read_line(fa_text line, fa_header *header)
 {
     size_t colon = 0;
@@ -114,7 +105,7 @@ static bool read_line(fa_text line, fa_header *header)
         if ((c < ' ' && c != '\t') || c == 0x7f)
             return false;
     }
-    *header = (fa_header){{line.data, colon}, trimmed(from(line, colon + 1))};
+    *header = (fa_header){{line.data, colon}, fa_text_trim(from(line, colon + 1))};
     return true;
 }
 

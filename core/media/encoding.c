@@ -20,15 +20,6 @@ void fa_accepted_init(fa_accepted *accepted)
     accepted->others = -1;
 }
 
-static fa_text trim(fa_text text)
-{
-    while (text.length != 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = (fa_text){text.data + 1, text.length - 1};
-    while (text.length != 0 && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
-        text.length--;
-    return text;
-}
-
 /* What stands before the first `separator`; the rest behind it stays in *text. */
 static fa_text take_until(fa_text *text, char separator)
 {
@@ -37,7 +28,7 @@ static fa_text take_until(fa_text *text, char separator)
         part.length++;
     size_t taken = part.length < text->length ? part.length + 1 : part.length;
     *text = (fa_text){text->data + taken, text->length - taken};
-    return trim(part);
+    return fa_text_trim(part);
 }
 
 /* "0.5" is 500; -1 for what is no weight. */

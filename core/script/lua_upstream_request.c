@@ -12,19 +12,6 @@ static const char *const known[] = {"path",   "query",      "headers", "json",  
                                     "expect", "idempotent", "retries", "method",         "format", "event_max",
                                     "url",    "stream",     "status",  "answer_headers", NULL};
 
-/* A misspelt option would be forgotten in silence. */
-static void check_names(lua_State *L, int index, const char *what)
-{
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
-        const char *const *name = known;
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-        while (key != NULL && *name != NULL && strcmp(*name, key) != 0)
-            ++name;
-        if (key == NULL || *name == NULL)
-            luaL_error(L, "%s: there is no option %s", what, key != NULL ? key : "without a name");
-    }
-}
-
 /* The option stays on the stack; false when it is not given. */
 static bool option(lua_State *L, int index, const char *name)
 {
@@ -300,7 +287,7 @@ void fa_lua_read_asking(lua_State *L, const fa_upstream *upstream, int index, co
 {
     memset(asking, 0, sizeof(*asking));
     fa_transfer_request *r = &asking->request;
-    check_names(L, index, what);
+    fa_lua_check_options(L, index, what, known);
     r->mode = mode;
     fa_text url = text_option(L, index, "url", what);
     r->path = url.length != 0 ? url : text_option(L, index, "path", what);

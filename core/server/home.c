@@ -18,15 +18,16 @@ static bool runs_from_source(void)
 
 /* `cmake --install --prefix` puts an installation elsewhere than it was configured for, and it may be moved: what lies beside the
  * command is what belongs to it. Empty: nothing does. */
-static char beside_home[4200], beside_plugins[4200], named_plugins[4200];
+enum { LONGEST = 4200 };
+static char beside_home[LONGEST], beside_plugins[LONGEST], named_plugins[LONGEST];
 
 /* What lies `below` a folder, as a real path; empty when nothing does. */
-static void keep(char out[4200], const char *folder, const char *below)
+static void keep(char out[LONGEST], const char *folder, const char *below)
 {
-    char path[4400], *real;
+    char path[LONGEST + 200], *real;
     snprintf(path, sizeof(path), "%s%s", folder, below);
     real = realpath(path, NULL);
-    snprintf(out, 4200, "%s", real != NULL ? real : "");
+    snprintf(out, LONGEST, "%s", real != NULL ? real : "");
     free(real);
 }
 

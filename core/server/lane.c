@@ -76,13 +76,7 @@ static fa_result make_edge(fa_lane *l, const fa_config *config, unsigned workers
 
 static fa_result adopt(void *context, fa_moving *moving, fa_exchange **exchange)
 {
-    fa_lane *l = context;
-    fa_result result = fa_http_adopt(l->http, moving, exchange);
-    /* While draining. Its dialogue lives here, so this lane has not said that it is idle. What is relayed (HTTP/2) brings no connection: the
-     * edge has nothing to tell the end of, and that of the dialogue is told. */
-    if (result == FA_OK && fa_http_connections(l->http) != 0)
-        l->edge_idle = false;
-    return result;
+    return fa_http_adopt(((const fa_lane *)context)->http, moving, exchange);
 }
 
 fa_result fa_lane_make(fa_runtime *runtime, fa_lane *l, const fa_config *config, unsigned workers, fa_error *error)

@@ -75,9 +75,11 @@ static void on_halt(fa_message *message)
     fa_lane_halt(FA_OBJECT(message, fa_lane, halt));
 }
 
-static void lane_is_idle(fa_lane *l)
+/* Asked when the last connection or the last dialogue has gone. As long as there is a dialogue streams may still come to it, with a connection or,
+ * by HTTP/2, without one. */
+static void look_if_idle(fa_lane *l)
 {
-    if (l->edge_idle && l->dialogues_empty)
+    if (fa_http_connections(l->http) == 0 && l->dialogues_empty)
         say(l, &l->idle);
 }
 
@@ -88,16 +90,14 @@ void fa_runtime_on_quiet(void *context)
 
 static void on_edge_idle(void *context)
 {
-    fa_lane *l = context;
-    l->edge_idle = true;
-    lane_is_idle(l);
+    look_if_idle(context);
 }
 
 static void on_dialogues_empty(void *context)
 {
     fa_lane *l = context;
     l->dialogues_empty = true;
-    lane_is_idle(l);
+    look_if_idle(l);
 }
 
 static void on_patience_ended(fa_timer *timer)

@@ -24,7 +24,7 @@ typedef struct fa_lane {
     bool threaded;
     fa_message stop, halt,
         finish; /* stop: from outside; halt: all lanes are idle; finish: nothing is under way between them */
-    bool draining, edge_idle, dialogues_empty;
+    bool draining, dialogues_empty;
     bool idle, halted; /* guarded by the runtime's lock */
     fa_timer patience;
 } fa_lane;

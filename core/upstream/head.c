@@ -29,17 +29,6 @@ static bool is_framing(fa_text name)
     return fa_text_is(name, "content-length") || fa_text_is(name, "transfer-encoding");
 }
 
-static fa_text trim(fa_text text)
-{
-    while (text.length > 0 && is_blank(text.data[0])) {
-        text.data++;
-        text.length--;
-    }
-    while (text.length > 0 && is_blank(text.data[text.length - 1]))
-        text.length--;
-    return text;
-}
-
 /* The line end of the last line becomes a space. */
 static fa_result unfold(fa_buffer *head, size_t last, fa_text more)
 {
@@ -78,12 +67,12 @@ fa_result fa_head_note(fa_buffer *head, size_t *last, const char *line, size_t l
     if (has_control(line, length))
         return FA_INVALID;
     if (length > 0 && is_blank(line[0]))
-        return unfold(head, *last, trim((fa_text){line, length}));
+        return unfold(head, *last, fa_text_trim((fa_text){line, length}));
     const char *colon = memchr(line, ':', length);
     size_t before = colon != NULL ? (size_t)(colon - line) : 0, name = name_length(line, before);
     if (name == 0)
         return FA_INVALID;
-    fa_text value = trim((fa_text){colon + 1, length - before - 1});
+    fa_text value = fa_text_trim((fa_text){colon + 1, length - before - 1});
     fa_result result = fa_buffer_reserve(head, name + value.length + 2, &space);
     if (result != FA_OK)
         return result;
@@ -109,7 +98,8 @@ bool fa_head_next(const fa_buffer *head, size_t *at, fa_header *header)
     const char *line = (const char *)fa_buffer_data(head) + *at;
     const char *end = memchr(line, '\n', size - *at), *colon = memchr(line, ':', (size_t)(end - line));
     header->name = (fa_text){line, (size_t)(colon - line)};
-    header->value = trim((fa_text){colon + 1, (size_t)(end - colon) - 1}); /* unfolded, it may begin with a space */
+    header->value =
+        fa_text_trim((fa_text){colon + 1, (size_t)(end - colon) - 1}); /* unfolded, it may begin with a space */
     *at += (size_t)(end - line) + 1;
     return true;
 }

@@ -2,7 +2,7 @@
 -- core/script/lua_tasks.c; topics: lua_topics.c; subscription: the methods of subscriptions; app, host: the globals app
 -- and fitnessally.
 local tasks, topics, subscription, app, host = ...
-local error, pairs, pcall, type = error, pairs, pcall, type
+local error, pcall, type = error, pcall, type
 local LONGEST = 60 * 60 * 1000 -- between two looks at the clock: it may be set meanwhile
 local OPTIONS = { each_worker = "boolean", name = "string", at_start = "boolean" }
 
@@ -30,14 +30,7 @@ local function read(what, options, fn)
   if type(options) ~= "table" or type(fn) ~= "function" then
     error(what .. "(when, options, fn): fn must be a function", 3)
   end
-  for key, value in pairs(options) do
-    if not OPTIONS[key] then
-      error(("%s: there is no option %s"):format(what, tostring(key)), 3)
-    elseif OPTIONS[key] ~= type(value) then
-      error(("%s: %s is a %s, not a %s"):format(what, key, type(value), OPTIONS[key]), 3)
-    end
-  end
-  return options, fn
+  return require("fitnessally.options")(what, options, OPTIONS, 3), fn
 end
 
 -- Runs fn at each time that due gives. Every run is a task with a scope of its own; it is left out while the one before

@@ -312,8 +312,10 @@ test('a drain also ends sessions that begin while it lasts', async () => {
   assert.equal((await request(busy, { ':path': '/nowhere' })).status, 404);
   const slow = request(busy, { ':method': 'POST', ':path': `/slow?ms=${3000 * SLOW}` }, '');
   await new Promise((resolve) => busy.ping(resolve)); // it is there
+  let goodbyes = 0;
+  const twice = new Promise((resolve) => busy.on('goaway', () => ++goodbyes === 2 && resolve()));
   const began = Date.now(), stopped = server.stop();
-  await new Promise((resolve) => setTimeout(resolve, 1500)); // GOAWAY has been said twice
+  await within(10_000 * SLOW, twice, 'a second GOAWAY: the drain of h2o is through with those that were there');
   const late = http2.connect(server.url, { createConnection: () => tls.connect({ socket: bare, rejectUnauthorized: false, ALPNProtocols: ['h2'] }) });
   const ended = new Promise((resolve) => late.on('error', () => {}).once('close', resolve));
   assert.equal((await slow).status, 200);
@@ -402,7 +404,7 @@ describe('dialogues, four workers', () => {
     await times(60, async (i) => {
       const { dialogueId } = await ask(server, `What about the bridge? (deleted ${i})`), client = session(server);
       const ends = Array.from({ length: i % 6 === 0 ? 12 : 2 }, (_, j) => opened(client, dialogueId, j % 2 ? '' : '&follow=1'));
-      await new Promise((resolve) => setTimeout(resolve, i % 20));
+      await new Promise((resolve) => setTimeout(resolve, i % 20)); // each at another moment, wherever that meets the streams
       assert.equal((await call(server, 'DELETE', `/api/voice/dialogues/${dialogueId}`)).status, 204);
       for (const how of await within(20_000, Promise.all(ends), 'the end of its streams'))
         assert.ok([200, 204, 404, 429, 'reset'].includes(how), `${how}`);

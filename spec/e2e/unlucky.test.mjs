@@ -24,10 +24,11 @@ async function open(secure) {
   let got = '', error = null;
   socket.on('error', ({ code }) => (error = code)).on('data', (part) => (got += part.toString('latin1')));
   const ended = new Promise((resolve) => socket.once('end', resolve).once('close', resolve));
-  const has = async (text) => {
-    for (const end = Date.now() + 20_000; !got.includes(text) && Date.now() < end;) await new Promise((resolve) => setTimeout(resolve, 5));
-    assert.ok(got.includes(text), `${text} in ${got}`);
-  };
+  const has = (text) => within(20_000, new Promise((resolve) => {
+    const look = () => got.includes(text) && resolve();
+    socket.on('data', look);
+    look();
+  }), `${text} of ${got}`);
   const over = async () => {
     await within(20_000, ended, `the end, after ${got}`);
     await new Promise((resolve) => setImmediate(resolve));
